@@ -1,8 +1,8 @@
 /*
  * base/buf.h -- a growable run of bytes with a maximum.
  *
- *      data [ consumed? no: bytes in use ......| room ]
- *           0                              bytes  cap <= bytes_max
+ *      data [ bytes in use | room ]
+ *           0          bytes  cap <= bytes_max
  *
  * Caller-owned value. Zeroed + buf_init() is ready and owns no memory until the first append.
  * An append that would pass bytes_max, or finds no memory, fails and changes nothing.

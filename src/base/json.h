@@ -70,7 +70,8 @@ __attribute__((warn_unused_result)) bool json_member(
 size_t json_decode_string(char *out, struct json_value string);
 
 /* A number that is an integer in [0, max], written without sign, fraction and exponent. */
-__attribute__((warn_unused_result)) bool json_u64(struct json_value number, uint64_t max, uint64_t *ret_value);
+__attribute__((warn_unused_result)) bool json_u64(
+	struct json_value number, uint64_t max, uint64_t *ret_value);
 
 /*
  * Bytes needed for text as a JSON string with its quotes. Escapes `"`, `\` and control characters.

@@ -37,7 +37,7 @@ static inline bool str_equal(struct str a, struct str b)
 
 static inline bool str_starts(struct str a, struct str prefix)
 {
-	return a.bytes >= prefix.bytes && memcmp(a.s, prefix.s, prefix.bytes) == 0;
+	return a.bytes >= prefix.bytes && (prefix.bytes == 0 || memcmp(a.s, prefix.s, prefix.bytes) == 0);
 }
 
 /* Equal but for the case of ASCII letters. */

@@ -23,7 +23,8 @@ struct utf8 {
  * offset into data; ret_at may be NULL) is the first bad one; the state is then undefined.
  * Cost: O(bytes), several bytes a step for ASCII.
  */
-__attribute__((warn_unused_result)) bool utf8_feed(struct utf8 *u, const uint8_t *data, size_t bytes, size_t *ret_at);
+__attribute__((warn_unused_result)) bool utf8_feed(
+	struct utf8 *u, const uint8_t *data, size_t bytes, size_t *ret_at);
 
 /* True if no character is cut off at the end of what was fed. */
 static inline bool utf8_complete(const struct utf8 *u)

@@ -1,0 +1,65 @@
+/* base/blob.c -- see base/blob.h. */
+#include "base/blob.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+struct blob {
+	struct blob_share home; /* the maker's */
+	atomic_uint shares; /* shares and tokens alive; 0 frees */
+	uint32_t bytes;
+	uint8_t data[];
+};
+
+struct blob_share *blob_create(size_t bytes, uint8_t **ret_data)
+{
+	assert(bytes <= BLOB_BYTES_MAX);
+	struct blob *b = malloc(sizeof(*b) + bytes);
+	if (b == NULL)
+		return NULL;
+	b->home = (struct blob_share){ .data = b->data, .bytes = (uint32_t)bytes, .refs = 1, .blob = b };
+	atomic_init(&b->shares, 1);
+	b->bytes = (uint32_t)bytes;
+	*ret_data = b->data;
+	return &b->home;
+}
+
+void blob_drop(struct blob *token)
+{
+	unsigned before = atomic_fetch_sub_explicit(&token->shares, 1, memory_order_acq_rel);
+
+	assert(before > 0);
+	if (before == 1)
+		free(token);
+}
+
+void blob_share_drop(struct blob_share *share)
+{
+	struct blob *b = share->blob;
+
+	assert(share->refs == 0);
+	if (share != &b->home)
+		free(share);
+	blob_drop(b);
+}
+
+struct blob *blob_export(struct blob_share *share)
+{
+	assert(share->refs > 0);
+	atomic_fetch_add_explicit(&share->blob->shares, 1, memory_order_relaxed);
+	return share->blob;
+}
+
+struct blob_share *blob_import(struct blob *token)
+{
+	struct blob_share *share = malloc(sizeof(*share));
+
+	if (share == NULL) {
+		blob_drop(token);
+		return NULL;
+	}
+	*share = (struct blob_share){ .data = token->data, .bytes = token->bytes, .refs = 1, .blob = token };
+	return share;
+}
