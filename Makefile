@@ -1,0 +1,77 @@
+# palaver's front door. Each target is a line or two over meson and tools/; `make help` lists them.
+BUILD  ?= build
+PORT   ?= 3000
+PREFIX ?= /usr/local
+PYTHON := /usr/bin/python3
+export PORT
+
+.DEFAULT_GOAL := build
+.PHONY: build run example test check torture asan tsan fuzz bench cover tidy fmt clean install help packages test-packages client
+
+# What `make help` prints: the targets with a comment behind two hashes.
+build: packages client ## build into build/ (the default)
+	@tools/build.sh $(BUILD)
+
+run: build ## build and run; open the address it names (PORT=3000)
+	@echo "palaver: open http://127.0.0.1:$(PORT)/chat"
+	@exec $(BUILD)/examples/broadcast
+
+example: run ## the example program by itself (today: what `make run` runs)
+
+test: test-packages client ## all tests (some minutes)
+	@tools/build.sh $(BUILD) -Dtests=enabled
+	@$(PYTHON) tests/run.py --build $(BUILD) --tier test
+
+check: test-packages client ## unit tests and tidy (under a minute)
+	@$(PYTHON) tools/tidy.py
+	@tools/build.sh $(BUILD) -Dtests=enabled
+	@$(PYTHON) tests/run.py --build $(BUILD) --tier check
+
+torture: test-packages client ## the tests at full scale (hours)
+	@tools/build.sh $(BUILD) -Dtests=enabled
+	@$(PYTHON) tests/run.py --build $(BUILD) --tier torture
+
+asan: test-packages client ## the sanitized tests under AddressSanitizer and UBSan, in build-asan/
+	@tools/build.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
+	@$(PYTHON) tests/run.py --build build-asan --tier test --sanitized
+
+tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
+	@tools/build.sh build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
+	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized
+
+fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
+	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
+	@tools/fuzz.sh build-fuzz
+
+bench: test-packages client ## the benchmark against its peers
+	@tools/build.sh build-release --buildtype=release
+	@$(PYTHON) bench/run.py --build build-release
+
+cover: test-packages client ## which lines of src/ the tests reach, in build-cover/
+	@tools/build.sh build-cover -Dtests=enabled -Db_coverage=true
+	@$(PYTHON) tests/run.py --build build-cover --tier test --sanitized
+	@$(PYTHON) tools/cover.py build-cover
+
+tidy: ## the rules of the tree that no compiler checks
+	@$(PYTHON) tools/tidy.py
+
+fmt: test-packages ## clang-format over the tree
+	@tools/format.sh
+
+install: build ## install the library, its headers and the programs (PREFIX, DESTDIR)
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD)
+
+clean: ## remove what was built
+	rm -rf build build-asan build-tsan build-fuzz build-release build-cover build-gcc build-clang
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+packages:
+	@tools/install.sh build
+
+test-packages:
+	@tools/install.sh build test
+
+client:
+	@tools/npm.sh --optional web

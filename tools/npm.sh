@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes sure that a folder's npm packages are those of its package-lock.json. Used by the Makefile and tests/run.py.
+#
+#	tools/npm.sh FOLDER              fails where they cannot be had
+#	tools/npm.sh --optional FOLDER   says so, and goes on
+#
+# Costs a checksum when they are there already.
+set -eu
+
+optional=
+if [ "$1" = --optional ]; then
+	optional=1
+	shift
+fi
+cd "$1"
+folder=$(basename "$1")
+stamp=node_modules/.installed-from
+lock=$(cksum <package-lock.json)
+
+current() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$lock" ]; }
+
+if current; then exit 0; fi
+exec 9<package-lock.json
+flock 9 # two makes at once
+if current; then exit 0; fi
+echo "palaver: npm ci in $folder/"
+# Behind a proxy with its own certificates, Node wants to be told of them.
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt ]; then
+	export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+fi
+if command -v npm >/dev/null && npm ci --loglevel=error --fetch-retries=1; then
+	echo "$lock" >"$stamp"
+	# Meson looks for the packages when it configures a build folder: have it look again.
+	if [ "$folder" = web ]; then touch ../meson_options.txt; fi
+elif [ -n "$optional" ]; then
+	echo "palaver: the npm packages of $folder/ cannot be had; going on without what is made of them" >&2
+else
+	echo "palaver: npm ci failed in $folder/" >&2
+	exit 1
+fi
