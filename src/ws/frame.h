@@ -93,9 +93,9 @@ struct ws_decoder {
 	uint32_t message_bytes; /* announced so far by the frames of the open message */
 	uint32_t payload_left_bytes;
 	uint8_t mask[4]; /* mask[0] is for the next byte: turned as payload passes */
-	uint16_t state; /* enum of frame.c */
 	uint8_t header[WS_HEADER_BYTES_MAX]; /* only of a header cut by a split */
 	uint8_t header_have;
+	uint8_t state; /* enum state of frame.c */
 	uint8_t op; /* enum ws_opcode of the frame being read */
 	uint8_t error; /* enum ws_error; WS_ERROR_NONE until WS_DECODE_FAIL */
 	bool fin;

@@ -15,7 +15,7 @@ enum {
 	WS_ACCEPT_BYTES = 28, /* base64 of a SHA-1 */
 };
 
-/* Values without white space around them. An absent header is an empty slice; several of a name are joined by commas. */
+/* Values without white space around them; an absent header is empty, several of a name are joined by commas. */
 struct ws_handshake {
 	struct str method;
 	unsigned http_minor; /* of HTTP/1.x */
@@ -28,7 +28,7 @@ struct ws_handshake {
 /* In the order in which they are looked for: a request with two faults gets the first. */
 enum ws_verdict {
 	WS_VERDICT_OK, /* answer 101 with ws_handshake_accept() */
-	WS_VERDICT_NOT_UPGRADE, /* an ordinary request: no `Connection: upgrade` with `Upgrade: websocket`, or HTTP/1.0 */
+	WS_VERDICT_NOT_UPGRADE, /* an ordinary request: lacks `Upgrade` or `Connection: upgrade`, or is HTTP/1.0 */
 	WS_VERDICT_BAD_METHOD, /* 405: not GET */
 	WS_VERDICT_BAD_VERSION, /* 426 with `Sec-WebSocket-Version: 13` */
 	WS_VERDICT_BAD_KEY, /* 400: none, or not 22 characters of base64 and "==" */

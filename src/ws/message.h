@@ -1,16 +1,16 @@
 /*
  * ws/message.h -- a client's bytes in, whole WebSocket messages and control frames out.
  *
- * No I/O, no logging. Used by ws/conn.c. Sits on ws/frame.h and adds what needs memory of the past: messages put
- * together from pieces, UTF-8 checked as it arrives, close frames understood.
+ * No I/O, no logging. Used by ws/conn.c. Sits on ws/frame.h and adds what needs memory of the past: messages
+ * put together from pieces, UTF-8 checked as it arrives, close frames understood.
  *
  *      frame whole in the input:   in [ ..|header|payload|.. ]      payload is lent where it lies
  *                                                `--> event
  *      fragments, split frames:    in [ ..|payload] --append--> message --> event
  *      a split control frame:      in [ ..|payload] --append--> control --> event, message stays
  *
- * An idle reader owns no memory: both buffers exist only from a message's (a control frame's) first bytes to the
- * call after its event, and grow with what has arrived, never to what was announced.
+ * An idle reader owns no memory: both buffers exist only from a message's (a control frame's) first bytes to
+ * the call after its event, and grow with what has arrived, never to what was announced.
  *
  * Threads: a reader belongs to one thread at a time.
  */
@@ -55,18 +55,18 @@ struct ws_reader {
 };
 
 /*
- * message_bytes_max  (> 0) of one message, and so of the memory held for it: beyond it FAIL with 1009, as soon as
- *                    a header announces it.
- * fragments_max      frames of one message: beyond it FAIL with 1008. 0 is no limit; then peers may send fragments
- *                    without payload for ever, at no cost but reading them.
+ * message_bytes_max  (> 0) of one message, and so of the memory held for it: beyond it FAIL with 1009, as soon
+ *                    as a header announces it.
+ * fragments_max      frames of one message: beyond it FAIL with 1008. 0 is no limit; then peers may send
+ *                    fragments without payload for ever, at no cost but reading them.
  */
 void ws_reader_init(struct ws_reader *r, uint32_t message_bytes_max, uint32_t fragments_max);
 /* Free what an open message or the last event holds. The reader may only be initialised again. */
 void ws_reader_finish(struct ws_reader *r);
 
 /*
- * Read on from in[0, in_bytes). Call it with the rest of the input until it says WS_READ_MORE: that last call also
- * gives back the memory behind the last event.
+ * Read on from in[0, in_bytes). Call it with the rest of the input until it says WS_READ_MORE: that last call
+ * also gives back the memory behind the last event.
  *
  * in         is modified (unmasked where it lies). May be NULL if in_bytes is 0.
  * ret_used   is always set, 0 <= *ret_used <= in_bytes; to in_bytes on WS_READ_MORE.
@@ -83,8 +83,8 @@ bool ws_close_code_valid(uint16_t code);
 
 /*
  * Write the payload of a close frame to `out`, which has room for WS_CONTROL_BYTES_MAX; returns its bytes.
- * WS_CLOSE_NONE makes an empty payload (and so echoes a close without a code). `reason` is valid UTF-8; what of it
- * does not fit is cut off between characters. Asserts that the code is valid or WS_CLOSE_NONE.
+ * WS_CLOSE_NONE makes an empty payload (and so echoes a close without a code). `reason` is valid UTF-8; what of
+ * it does not fit is cut off between characters. Asserts that the code is valid or WS_CLOSE_NONE.
  */
 size_t ws_close_encode(uint8_t *out, uint16_t code, struct str reason);
 
