@@ -9,14 +9,21 @@ set -eu
 folder=$1
 shift
 cd "$(dirname "$0")/.."
-asked="$* ${CC:-}"
+asked="$*"
 stamp=$folder/.configured-with
 
+setup() {
+	echo "palaver: configuring $folder/ $asked"
+	said=$(meson setup "$folder" "$@" 2>&1) || {
+		printf '%s\n' "$said" | tail -n 12 >&2
+		exit 1
+	}
+	echo "$asked" >"$stamp"
+}
+
 if [ ! -f "$folder/build.ninja" ]; then
-	meson setup "$folder" "$@" >/dev/null || { cat "$folder/meson-logs/meson-log.txt" >&2; exit 1; }
-	echo "$asked" >"$stamp"
-elif [ $# -gt 0 ] && [ "$(cat "$stamp" 2>/dev/null)" != "$asked" ]; then
-	meson setup --reconfigure "$folder" "$@" >/dev/null
-	echo "$asked" >"$stamp"
+	setup "$@"
+elif [ -n "$asked" ] && [ "$(cat "$stamp" 2>/dev/null)" != "$asked" ]; then
+	setup --reconfigure "$@"
 fi
 ninja -C "$folder"

@@ -31,7 +31,7 @@ fi
 if command -v npm >/dev/null && npm ci --loglevel=error --fetch-retries=1; then
 	echo "$lock" >"$stamp"
 	# Meson looks for the packages when it configures a build folder: have it look again.
-	if [ "$folder" = web ]; then touch ../meson_options.txt; fi
+	if [ "$folder" = web ]; then touch ../src/socketio/client/meson.build; fi
 elif [ -n "$optional" ]; then
 	echo "palaver: the npm packages of $folder/ cannot be had; going on without what is made of them" >&2
 else
