@@ -37,15 +37,16 @@ struct json_value {
 __attribute__((warn_unused_result)) bool json_scan(struct str text, struct json_value *ret_value);
 
 /*
- * Scan a whole array and slice its items on the way. At most `items_max` items are stored; *ret_count is the number in
- * the array, which may be more. False if text is not valid JSON or not an array. One pass.
+ * Scan a whole array and slice its items on the way. At most `items_max` items are stored; *ret_count is the
+ * number in the array, which may be more. False if text is not valid JSON or not an array; *ret_count is then
+ * unchanged, and what lies in `items` means nothing. One pass.
  */
 __attribute__((warn_unused_result)) bool json_scan_array(
 	struct str text, struct json_value *items, size_t items_max, size_t *ret_count);
 
 /*
  * Walk an object or array that json_scan() has found valid. Each next() gives the next member and true, or
- * false at the end. Zero cost to give up early.
+ * false at the end. Zero cost to give up early. Any other value is walked as if it were empty.
  *
  *	struct json_walk w = json_walk_begin(value);
  *	while (json_walk_next(&w, &key, &item)) ...
@@ -59,12 +60,18 @@ struct json_walk json_walk_begin(struct json_value container);
 __attribute__((warn_unused_result)) bool json_walk_next(
 	struct json_walk *w, struct str *ret_key, struct json_value *ret_item);
 
-/* The member of that (escape-free) name in an object found valid: the last one wins, as in JavaScript. */
+/*
+ * The member of that name in an object found valid: the last one wins, and a name written with escapes is the
+ * same name, as in JavaScript. False if there is none, or if it is no object.
+ */
 __attribute__((warn_unused_result)) bool json_member(
 	struct json_value object, struct str name, struct json_value *ret_item);
 
+/* Whether the raw text of a valid string (what stands between its quotes), once decoded, equals `plain`. */
+bool json_raw_equal(struct str raw, struct str plain);
+
 /*
- * Decode a JSON_STRING value to UTF-8. `out` has at least value.text.bytes bytes and may be the same memory as
+ * Decode a JSON_STRING value to UTF-8. `out` has at least string.text.bytes bytes and may be the same memory as
  * the text. A lone surrogate becomes U+FFFD. Returns the bytes written; no NUL.
  */
 size_t json_decode_string(char *out, struct json_value string);
@@ -74,7 +81,8 @@ __attribute__((warn_unused_result)) bool json_u64(
 	struct json_value number, uint64_t max, uint64_t *ret_value);
 
 /*
- * Bytes needed for text as a JSON string with its quotes. Escapes `"`, `\` and control characters.
+ * Bytes needed for text as a JSON string with its quotes. Escapes `"`, `\` and control characters, in the form
+ * of JSON.stringify. Text is valid UTF-8.
  */
 size_t json_quoted_bytes(struct str text);
 /* Write it; `out` has json_quoted_bytes(text). Returns the bytes written. */
