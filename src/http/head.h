@@ -60,7 +60,7 @@ struct http_header {
  * A parsed head. All slices lie in the input of the call that said DONE and live as long as it does; only the path of
  * `http://host` and `http://host?query`, which name none, is a constant "/".
  *
- * On HTTP_PARSE_FAIL only fail_status and fail_reason are set, on HTTP_PARSE_MORE nothing is.
+ * On HTTP_PARSE_FAIL fail_status and fail_reason are set and the rest is undefined; on HTTP_PARSE_MORE nothing is set.
  */
 struct http_head {
 	enum http_method method;

@@ -38,14 +38,12 @@ const char *http_status_reason(uint16_t status);
 /* True if this may be a header line: the name a token, the value without control characters but tab. */
 __attribute__((warn_unused_result)) bool http_header_valid(struct http_header header);
 
-/*
- * Bytes that surely hold the encoded head. O(header_count).
- */
+/* Bytes that surely hold the encoded head. O(header_count). */
 size_t http_response_bytes_max(const struct http_response *r);
 
 /*
- * Write the head, the empty line at its end included, to out[0, out_bytes). Returns the bytes written, or 0 if
- * out_bytes do not suffice; http_response_bytes_max() always does. No NUL.
+ * Write the head, the empty line at its end included, to `out`. Returns the bytes written, or 0 (and nothing is written)
+ * if out_bytes is less than http_response_bytes_max(). No NUL.
  * Asserts that no value has a control character and every name is a token: what comes from elsewhere (an application's
  * header, a location) goes through http_header_valid() first. Slices of a parsed request head are valid as they are.
  */
