@@ -1,0 +1,141 @@
+// Starts the server under test as a child process on a free port of 127.0.0.1, and ends it.
+// `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io.
+// The server is told by environment: PORT, THREADS, SENDER, PING_INTERVAL, and so on; it prints a line with
+// 'listening' when it is ready.
+
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { within } from './wait.mjs';
+
+const START_MS = 20000;
+const STOP_MS = 10000;
+const STARTS_MAX = 5;
+const LINES_MAX = 2000;
+const FAULT = /Sanitizer|runtime error:|[Aa]ssertion|panic/;
+
+const running = new Set();
+let latest = [];
+
+process.on('exit', () => {
+  for (const server of running) {
+    server.child.kill('SIGKILL');
+  }
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => process.exit(130));
+}
+
+/** The value of `--server`, 'node' if not given. */
+export function serverPath() {
+  const at = process.argv.indexOf('--server');
+  return at > 0 ? process.argv[at + 1] : process.env.SERVER ?? 'node';
+}
+
+export function serverIsNode() {
+  return serverPath() === 'node';
+}
+
+/** Servers whose output may explain a failure: the running ones, and the last that ended. */
+export function liveServers() {
+  return [...new Set([...running, ...latest])];
+}
+
+/** A port that was free a moment ago, chosen by the kernel. */
+export async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+class Server {
+  output = [];
+  stopping = false;
+  exited = null;
+
+  constructor(child, port) {
+    this.child = child;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.exit = new Promise((resolve) => {
+      child.on('exit', (code, signal) => resolve((this.exited = { code, signal })));
+      child.on('error', (error) => resolve((this.exited = { code: -1, signal: null, error })));
+    });
+    this.exit.then(() => {
+      running.delete(this);
+      latest = [this];
+    });
+  }
+
+  log(line) {
+    this.output.push(line);
+    if (this.output.length > LINES_MAX) {
+      this.output.splice(0, LINES_MAX / 2);
+    }
+  }
+
+  lines(pattern) {
+    return this.output.filter((line) => pattern.test(line));
+  }
+
+  // Ends the server as an operator would, and fails if it had died, did not end, or reported a fault.
+  async stop() {
+    const early = this.exited;
+    if (!early) {
+      this.child.kill('SIGTERM');
+      await within(this.exit, 'the server to end after SIGTERM', STOP_MS).catch((error) => {
+        this.child.kill('SIGKILL');
+        throw error;
+      });
+    }
+    const { code, signal } = this.exited;
+    if (early || !(code === 0 || signal === 'SIGTERM' || (code === 143 && !signal))) {
+      throw new Error(`server ended ${early ? 'by itself' : 'badly'}: code ${code}, signal ${signal}`);
+    }
+    const fault = this.output.find((line) => FAULT.test(line));
+    if (fault) {
+      throw new Error(`server reported: ${fault}`);
+    }
+  }
+}
+
+async function startOnce(kind, port, env) {
+  const node = serverIsNode();
+  const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
+  const [command, args] = node ? [process.execPath, [twin]] : [serverPath(), []];
+  const child = spawn(command, args, {
+    env: { ...process.env, ...env, PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const server = new Server(child, port);
+  running.add(server);
+  const ready = new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        server.log(line);
+        if (/listening/i.test(line)) {
+          resolve('ready');
+        }
+      });
+    }
+  });
+  const first = await within(Promise.race([ready, server.exit]), 'the server to listen', START_MS);
+  return first === 'ready' ? server : null;
+}
+
+/** Starts the `kind` of server ('probe' or 'broadcast'); env adds to the environment, port is free if not given. */
+export async function startServer(kind, env = {}, port = 0) {
+  for (let i = 0; i < STARTS_MAX; i++) {
+    const server = await startOnce(kind, port || (await freePort()), env);
+    if (server) {
+      return server;
+    }
+  }
+  throw new Error(`the server did not start: ${liveServers().at(-1)?.output.join('\n')}`);
+}
