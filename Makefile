@@ -62,7 +62,7 @@ install: build ## install the library, its headers and the programs (PREFIX, DES
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD)
 
 clean: ## remove what was built
-	rm -rf build build-asan build-tsan build-fuzz build-release build-cover build-gcc build-clang
+	rm -rf build build-*
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
