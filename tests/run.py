@@ -271,7 +271,7 @@ def main():
     finally:
         runner.stop()
     failed = sum(len(r.failures) for r in results)
-    for path in unregistered(registered, ROOT):
+    for path in [] if args.sanitized or args.only != "*" else unregistered(registered, ROOT):
         print(f"FAIL {path} is not registered in tests/tests.toml")
         failed += 1
     if not tests:
