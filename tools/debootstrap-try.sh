@@ -44,6 +44,7 @@ if [ ! -e "$folder/etc/debian_version" ]; then
 	inside 'apt-get -q update && apt-get -q -y install --no-install-recommends make' >>"$folder.log" 2>&1
 	rm -rf "$folder"/var/lib/apt/lists/*
 fi
+mkdir -p "$folder/etc/ssl"
 cp /etc/resolv.conf /etc/hosts "$folder/etc/"
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/outer.crt"; fi
 rm -rf "$folder/palaver"
