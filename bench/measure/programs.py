@@ -1,0 +1,121 @@
+"""The programs of a run: servers on one core, a load generator for each on another."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+from measure import machine
+
+BENCH = pathlib.Path(__file__).resolve().parent.parent
+START_SECONDS_MAX = 15
+
+
+class Invalid(Exception):
+    """A slice that does not count: something was lost, doubled, broken or closed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    name: str  # a word, unique
+    title: str  # for people
+    protocol: str  # of the generator: socketio or raw
+    command: tuple
+    env: dict = dataclasses.field(default_factory=dict)
+    ours: bool = False
+    warm: bool = False  # compiles while it runs: 300,000 deliveries before anything counts
+
+
+def peer(name, title, protocol):
+    return Spec(name, title, protocol, ("node", str(BENCH / "peers" / f"{name}.mjs")),
+                {"NODE_ENV": "production"}, warm=True)
+
+
+PEERS = {spec.name: spec for spec in (
+    peer("socketio", "socket.io on Node", "socketio"),
+    peer("socketio_uws", "socket.io over uWebSockets.js", "socketio"),
+    peer("uws_raw", "uWebSockets.js, raw frames", "raw"),
+    peer("ws_raw", "ws on Node, raw frames", "raw"),
+)}
+
+
+def ours(command):
+    """The same program with either sender, and the first a second time: what differs there is noise."""
+    def one(name, title, sender):
+        return Spec(name, title, "socketio", tuple(command), {"SENDER": sender, "THREADS": "1"}, ours=True)
+    return [
+        one("uring", "palaver, io_uring", "uring"),
+        one("plain", "palaver, plain send", "plain"),
+        one("again", "palaver, io_uring, again", "uring"),
+    ]
+
+
+class Server:
+    def __init__(self, spec):
+        self.spec, self.port = spec, machine.free_port()
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(machine.SERVER_CORE), *spec.command],
+            env={**os.environ, **spec.env, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
+        self._wait_until_it_listens()
+
+    def _wait_until_it_listens(self):
+        until = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise Invalid(f"{self.spec.title} ended at its start with {self.process.returncode}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Invalid(f"{self.spec.title} does not listen after {START_SECONDS_MAX} s")
+
+    def cpu_ns(self):
+        return machine.cpu_ns(self.process.pid)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Generator:
+    """N connections to one server, which stay while slices come and go."""
+
+    def __init__(self, load, server, conns, *options):
+        self.server = server
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(machine.GENERATOR_CORE), load, "--port", str(server.port),
+             "--protocol", server.spec.protocol, "--n", str(conns), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"why": "the generator has ended"}
+        if answer.get("event") != "connected" and not answer.get("valid"):
+            raise Invalid(f"{self.server.spec.title}: {answer['why']}")
+        return answer
+
+    def run(self, command):
+        """One slice; its answer, with the server's CPU nanoseconds per delivery."""
+        before = self.server.cpu_ns()
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = self._answer()
+        answer["cpu_ns"] = self.server.cpu_ns() - before
+        return answer
+
+    def stop(self):
+        """Its connections are reset when it has ended."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()

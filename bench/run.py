@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""Measures palaver against its peers on this machine; docs/benchmark.md says what and how.
+
+    bench/run.py --quick     socket.io on Node only, under 3 minutes, no report unless --report
+    bench/run.py             all peers, about a quarter of an hour, writes bench/results/<date>-<commit>.md
+
+Exit: 0 all targets reached, 1 one was missed, 2 too noisy to judge, 3 a slice was not valid.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import shlex
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from measure import machine, programs, report, rounds  # noqa: E402
+
+ROOT = programs.BENCH.parent
+CONNS = 1000
+MEMORY_CONNS = 5000
+MEMORY_IDLE_SECONDS = 2
+WARM_DELIVERIES = 300_000
+
+# What is to be reached: by peer and sender, the 25th percentile of the ratio in each workload.
+TARGETS = {
+    ("socketio", "uring"): {"W=1": 3.0, "W=8": 20.0, "echo": 2.5},
+    ("socketio", "plain"): {"W=1": 2.0, "W=8": 13.0},
+    ("socketio_uws", "uring"): {"W=1": 2.0, "W=8": 2.0, "echo": 1.8},
+    ("socketio_uws", "plain"): {"W=1": 1.25, "W=8": 1.4},
+    ("uws_raw", "uring"): {"W=1": 1.5, "W=8": 1.5, "echo": 1.0},
+    ("uws_raw", "plain"): {"W=1": 1.0, "W=8": 1.0},
+}
+OTHER_CONNS_FLOOR = 1.0  # at 100 and 5,000 connections, either sender, any peer
+MEMORY_BYTES_MAX = 1000
+MEMORY_RATIO_MIN = 17  # socket.io's over ours
+CONNECT_US_MAX = 40
+CONNECT_RATIO_MIN = 12
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.date = datetime.date.today().isoformat()
+        self.commit = machine.commit()
+        self.specs = programs.ours(options.ours) + [programs.PEERS[name] for name in options.peers]
+        self.results, self.latency, self.memory = [], {}, {}
+        self.latency_rate, self.memory_conns = 0, options.memory_conns
+        self.judgements, self.missed, self.facts = {}, [], []
+        self.svg_name = None
+
+    def measure(self):
+        """Everything, in order. Raises programs.Invalid."""
+        self.facts = machine.describe() + self._versions()
+        with contextlib.ExitStack() as stack:
+            servers = []
+            for spec in self.specs:
+                servers.append(programs.Server(spec))
+                stack.callback(servers[-1].stop)
+            for conns in self.options.conns:
+                self.results.append(self._rounds(servers, conns))
+        if self.options.memory:
+            for spec in self.specs:
+                if spec.name != "again":
+                    self.memory[spec.name] = self._memory(spec)
+        self._judge()
+
+    def _versions(self):
+        lock = json.loads((programs.BENCH / "package-lock.json").read_text())["packages"]
+        wanted = ("socket.io", "engine.io", "ws", "@trufflesuite/uws-js-unofficial")
+        facts = [(name, lock[f"node_modules/{name}"]["version"]) for name in wanted]
+        facts.append(("rounds", f"{self.options.rounds} of A B … B A, slices of {self.options.seconds} s"))
+        facts.append(("network", "own namespace" if self.options.own_network else "the machine's"))
+        return facts
+
+    def _rounds(self, servers, conns):
+        decides = conns == CONNS
+        with contextlib.ExitStack() as stack:
+            generators = {}
+            for server in servers:
+                print(f"{conns:6} connections to {server.spec.title}", flush=True)
+                generators[server.spec.name] = programs.Generator(self.options.load, server, conns)
+                stack.callback(generators[server.spec.name].stop)
+            for name, generator in generators.items():
+                self._warm(generator, conns)
+            self._check_senders(servers)
+            workloads = rounds.DECIDING if decides else rounds.DECIDING[:2]
+            results = rounds.take(generators, workloads, self.options.rounds if decides else
+                                  max(4, self.options.rounds // 2), self.options.seconds, conns, self._progress)
+            if decides and self.options.latency:
+                self._latency(generators, results)
+        return results
+
+    def _warm(self, generator, conns):
+        """The second time only the connections are new."""
+        spec = generator.server.spec
+        deliveries = WARM_DELIVERIES if spec.warm and conns == self.options.conns[0] else WARM_DELIVERIES // 10
+        for w in (1, 8):
+            generator.run(f"broadcast w={w} count={max(w, deliveries // 2 // conns)}")
+        generator.run(f"echo conns={min(conns, 100)} count={deliveries // 10}")
+
+    def _check_senders(self, servers):
+        for server in servers:
+            sender = server.spec.env.get("SENDER")
+            if sender and not self.options.any_sender:
+                if machine.uses_io_uring(server.process.pid) != (sender == "uring"):
+                    raise programs.Invalid(f"{server.spec.title} does not use the sender it was asked to")
+
+    def _progress(self, number, count, workload, figures):
+        cells = "  ".join(f"{name} {figure.cpu_per_delivery_ns:7,.0f}" for name, figure in figures.items())
+        print(f"round {number}/{count}  {workload.name:5}  CPU ns per {workload.unit:10}  {cells}", flush=True)
+
+    def _latency(self, generators, results):
+        peers = [s.name for s in self.specs if not s.ours]
+        capacity = min(max(results.median(w, p, "per_second") for w in ("W=1", "W=8")) for p in peers)
+        self.latency_rate = capacity / 2
+        command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds=2"
+        taken = {name: [] for name in generators}
+        for _ in range(max(2, self.options.rounds // 4)):
+            for name in [*generators, *reversed(generators)]:
+                taken[name].append(generators[name].run(command))
+        for name, answers in taken.items():
+            self.latency[name] = {f"{p}_ms": statistics.median(a[f"{p}_us"] for a in answers) / 1e3
+                                  for p in ("p50", "p99")}
+            print(f"latency  {name:13} p50 {self.latency[name]['p50_ms']:7.1f} ms"
+                  f"  p99 {self.latency[name]['p99_ms']:7.1f} ms", flush=True)
+
+    def _memory(self, spec):
+        """On a fresh server: what N idle connections add; then, connected anew, what connecting costs."""
+        server, n = programs.Server(spec), self.memory_conns
+        try:
+            time.sleep(0.5)  # what it does after it has begun to listen
+            rss, kernel, open_files = (machine.rss_bytes(server.process.pid), machine.kernel_bytes(),
+                                       machine.descriptors(server.process.pid))
+            generator = programs.Generator(self.options.load, server, n)
+            time.sleep(MEMORY_IDLE_SECONDS)
+            result = {"idle": rss, "user": (machine.rss_bytes(server.process.pid) - rss) / n,
+                      "kernel": (machine.kernel_bytes() - kernel) / n}
+            generator.stop()
+            until = time.monotonic() + 10
+            while machine.descriptors(server.process.pid) > open_files and time.monotonic() < until:
+                time.sleep(0.05)
+            before = server.cpu_ns()
+            generator = programs.Generator(self.options.load, server, n)
+            result["connect_us"] = (server.cpu_ns() - before) / n / 1e3
+            generator.stop()
+        finally:
+            server.stop()
+        print(f"memory  {spec.name:13} {result['user']:8,.0f} bytes per connection"
+              f"  {result['connect_us']:6.1f} µs per connect", flush=True)
+        return result
+
+    def noisy(self):
+        return any(r.too_noisy() for r in self.results)
+
+    def _judge(self):
+        if self.noisy():
+            return
+        for results in self.results:
+            for peer in (s for s in self.specs if not s.ours):
+                for sender in ("uring", "plain"):
+                    for workload in results.workloads():
+                        self._judge_one(results, peer, sender, workload)
+        self._judge_memory()
+        for peer in (s for s in self.specs if not s.ours and self.latency):
+            if self.latency["uring"]["p99_ms"] > self.latency[peer.name]["p99_ms"]:
+                self.missed.append(f"p99 latency is above that of {peer.title}")
+
+    def _judge_one(self, results, peer, sender, workload):
+        target = OTHER_CONNS_FLOOR
+        if results.conns == CONNS:
+            target = TARGETS.get((peer.name, sender), {}).get(workload)
+        if target is None:
+            return
+        _, low = results.ratio(workload, peer.name, sender)
+        self.judgements[results.conns, peer.name, sender, workload] = f"{'≥' if low >= target else '✗ below'} {target:g}"
+        if low < target:
+            self.missed.append(f"{workload} with {sender} at {results.conns}: {low:.2f} of {target:g} "
+                               f"against {peer.title}")
+
+    def _judge_memory(self):
+        for sender in ("uring", "plain"):
+            if not (mine := self.memory.get(sender)):
+                continue
+            theirs = self.memory.get("socketio", {"user": float("inf"), "connect_us": float("inf")})
+            if mine["user"] > MEMORY_BYTES_MAX or theirs["user"] < MEMORY_RATIO_MIN * mine["user"]:
+                self.missed.append(f"memory with {sender}: {mine['user']:,.0f} bytes per connection")
+            if mine["connect_us"] > CONNECT_US_MAX or theirs["connect_us"] < CONNECT_RATIO_MIN * mine["connect_us"]:
+                self.missed.append(f"connecting with {sender}: {mine['connect_us']:.1f} µs")
+
+    def verdict(self):
+        if self.noisy():
+            return "Too noisy: palaver against itself differs by more than 7 %. Nothing is judged."
+        if self.missed:
+            return "Missed: " + "; ".join(self.missed) + "."
+        return "All targets reached."
+
+    def print_summary(self):
+        for results in self.results:
+            print(f"\n{results.conns} connections: CPU per delivery, theirs over ours, median (25th percentile)\n")
+            print(report.ratios_table(results, self.specs, self.judgements).replace("**", ""), end="")
+        print(f"\n{self.verdict()}")
+
+    def write(self):
+        folder = programs.BENCH / "results"
+        folder.mkdir(exist_ok=True)
+        self.svg_name = f"{self.date}-{self.commit}.svg"
+        decisive = next(r for r in self.results if r.conns == CONNS)
+        (folder / self.svg_name).write_text(report.svg(decisive, self.specs))
+        path = folder / f"{self.date}-{self.commit}.md"
+        path.write_text(report.markdown(self))
+        print(f"\nWritten: {path.relative_to(ROOT)}")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="6 rounds of 0.6 s slices, socket.io on Node only")
+    parser.add_argument("--report", action="store_true", help="write a report even if quick")
+    parser.add_argument("--build", default="build", help="the build folder (build)")
+    parser.add_argument("--ours", type=shlex.split, help="command of our server (BUILD/examples/broadcast)")
+    parser.add_argument("--any-sender", action="store_true", help="do not check that --ours uses what SENDER says")
+    parser.add_argument("--peers", type=lambda s: s.split(","), help=f"some of {','.join(programs.PEERS)}")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, help="length of a slice")
+    parser.add_argument("--conns", type=lambda s: [int(n) for n in s.split(",")],
+                        help="connections; 1000 decides (1000,100,5000; quick: 1000)")
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--memory-conns", type=int, default=MEMORY_CONNS)
+    o = parser.parse_args()
+    build = ROOT / o.build
+    o.load = str(build / "bench" / "load")
+    o.ours = o.ours or [str(build / "examples" / "broadcast")]
+    o.peers = o.peers or (["socketio"] if o.quick else list(programs.PEERS))
+    o.rounds = o.rounds or (6 if o.quick else 8)
+    o.seconds = o.seconds or (0.6 if o.quick else 1.0)
+    o.conns = o.conns or ([CONNS] if o.quick else [CONNS, 100, 5000])
+    o.latency = not o.quick
+    return o
+
+
+def main():
+    options = parse()
+    options.own_network = machine.own_network([sys.executable, *sys.argv])
+    os.sched_setaffinity(0, {machine.GENERATOR_CORE})
+    run = Run(options)
+    try:
+        run.measure()
+    except programs.Invalid as invalid:
+        print(f"\nNot valid: {invalid}", file=sys.stderr)
+        return 3
+    run.print_summary()
+    if CONNS in options.conns and (options.report or not options.quick):
+        run.write()
+    return 2 if run.noisy() else 1 if run.missed else 0
+
+
+sys.exit(main())
