@@ -45,9 +45,8 @@ static enum ws_read fail(struct ws_reader *r, enum ws_error error, struct ws_eve
 static enum ws_read take_message(struct ws_reader *r, const struct ws_piece *p, struct ws_event *ret_event)
 {
 	if (p->first && p->op != WS_OP_CONT) {
-		assert(r->message.bytes == 0);
+		assert(r->message.bytes == 0 && utf8_complete(&r->utf8));
 		r->text = p->op == WS_OP_TEXT;
-		r->utf8 = (struct utf8){ 0 };
 		r->fragments = 0;
 	}
 	/* Counting stops where there is no limit: endless empty fragments must not wrap it. */

@@ -1,47 +1,15 @@
 /*
  * tests/unit/ws/client.h -- what the tests of ws/ share: a client's side of the protocol, written from the RFC and
- * sharing nothing with src/ws/; a seeded source of numbers; and payloads as the vector pages show them.
+ * sharing nothing with src/ws/; and payloads as the vector pages show them.
  */
 #ifndef TESTS_UNIT_WS_CLIENT_H
 #define TESTS_UNIT_WS_CLIENT_H
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/random.h"
 #include "lib/vector.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-struct numbers {
-	uint64_t state;
-};
-
-/* From SEED in the environment, else fresh; printed, so that a failure can be repeated. */
-static inline struct numbers numbers_seeded(void)
-{
-	const char *text = getenv("SEED");
-	struct numbers n;
-
-	if (text)
-		n.state = strtoull(text, NULL, 0);
-	else
-		random_bytes(&n.state, sizeof(n.state));
-	printf("# SEED=%" PRIu64 "\n", n.state);
-	return n;
-}
-
-/* 0 to below - 1. SplitMix64. */
-static inline uint32_t number(struct numbers *n, uint32_t below)
-{
-	uint64_t z = n->state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	assert(below > 0);
-	return (uint32_t)((z ^ z >> 31) % below);
-}
 
 static inline void append(struct buf *b, const void *data, size_t bytes)
 {

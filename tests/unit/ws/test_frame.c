@@ -4,6 +4,8 @@
 #include "client.h"
 #include "lib/cmocka.h"
 
+#include <stdlib.h>
+
 /* A decoder under the vector runner: `frame` puts the pieces of one frame together. */
 struct codec {
 	struct ws_decoder decoder;

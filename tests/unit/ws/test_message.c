@@ -4,9 +4,12 @@
 #include "client.h"
 #include "lib/cmocka.h"
 #include "lib/failing_alloc.h"
+#include "lib/rng.h"
+
+#include <stdlib.h>
 
 enum {
-	MESSAGE_BYTES_MAX = 1 << 20,
+	MESSAGE_BYTES_MAX = 1000000, /* no power of two: doubling must stop at it */
 	RANDOM_STREAMS = 300,
 	DAMAGED_STREAMS = 1000,
 };
@@ -282,7 +285,9 @@ static void test_empty_fragments_cost_nothing(void **state)
 static void test_failure_releases(void **state)
 {
 	struct ws_reader r;
+	struct ws_event event;
 	struct buf in, log;
+	size_t used;
 
 	(void)state;
 	ws_reader_init(&r, MESSAGE_BYTES_MAX, 0);
@@ -290,11 +295,13 @@ static void test_failure_releases(void **state)
 	buf_init(&log, MESSAGE_BYTES_MAX);
 	append_frame(&in, 0x01, 0, "abc", 3);
 	append_frame(&in, 0x03, 0, "abc", 3);
-	read_all(&r, in.data, in.bytes, &log);
-	assert_int_equal(log.bytes, 24);
+	assert_int_equal(ws_read(&r, in.data, in.bytes, &used, &event), WS_READ_FAIL);
+	assert_int_equal(event.error, WS_ERROR_OPCODE);
+	assert_int_equal(event.code, 1002);
+	assert_int_equal(used, 10); /* up to the byte that shows it */
 	assert_true(owns_nothing(&r));
 	read_all(&r, in.data, in.bytes, &log);
-	assert_int_equal(log.bytes, 24);
+	assert_int_equal(log.bytes, 0);
 	ws_reader_finish(&r);
 	buf_finish(&in);
 	buf_finish(&log);
@@ -339,15 +346,15 @@ static void test_failing_allocations(void **state)
 }
 
 /* Feed a copy of stream[0, bytes) in random pieces, each in memory of exactly its size. */
-static void read_split(const struct buf *stream, struct numbers *n, struct buf *log)
+static void read_split(const struct buf *stream, struct rng *rng, struct buf *log)
 {
 	static const uint32_t piece_max[] = { 1, 3, 20, 200, 5000, 100000 };
-	uint32_t style = number(n, sizeof(piece_max) / sizeof(piece_max[0]));
+	size_t style = rng_below(rng, sizeof(piece_max) / sizeof(piece_max[0]));
 	struct ws_reader r;
 
 	ws_reader_init(&r, MESSAGE_BYTES_MAX, 0);
 	for (size_t at = 0; at < stream->bytes;) {
-		size_t bytes = 1 + number(n, piece_max[style]);
+		size_t bytes = 1 + rng_below(rng, piece_max[style]);
 
 		if (bytes > stream->bytes - at)
 			bytes = stream->bytes - at;
@@ -362,10 +369,10 @@ static void read_split(const struct buf *stream, struct numbers *n, struct buf *
 }
 
 /* A random character that is no surrogate, of one to four bytes. */
-static void append_character(struct buf *b, struct numbers *n)
+static void append_character(struct buf *b, struct rng *rng)
 {
 	static const uint32_t below[] = { 0x80, 0x800, 0x10000, 0x110000 };
-	uint32_t c = number(n, below[number(n, 4)]);
+	uint32_t c = (uint32_t)rng_below(rng, below[rng_below(rng, 4)]);
 
 	if (c >= 0xd800 && c <= 0xdfff)
 		c -= 0x800;
@@ -386,77 +393,77 @@ static void append_character(struct buf *b, struct numbers *n)
 	}
 }
 
-static uint32_t random_mask(struct numbers *n)
+static uint32_t random_mask(struct rng *rng)
 {
-	return number(n, UINT32_MAX);
+	return (uint32_t)rng_u64(rng);
 }
 
-static void put_control(struct buf *stream, struct buf *log, struct numbers *n)
+static void put_control(struct buf *stream, struct buf *log, struct rng *rng)
 {
 	uint8_t data[125];
-	size_t bytes = number(n, sizeof(data) + 1);
-	bool ping = number(n, 2) == 0;
+	size_t bytes = rng_below(rng, sizeof(data) + 1);
+	bool ping = rng_below(rng, 2) == 0;
 
 	for (size_t i = 0; i < bytes; i++)
-		data[i] = (uint8_t)number(n, 256);
-	append_frame(stream, ping ? 0x89 : 0x8a, random_mask(n), data, bytes);
+		data[i] = (uint8_t)rng_below(rng, 256);
+	append_frame(stream, ping ? 0x89 : 0x8a, random_mask(rng), data, bytes);
 	note(log, ping ? WS_READ_PING : WS_READ_PONG, 0, data, bytes);
 }
 
 /* A random message in random fragments with random control frames between them; noted as it should be read. */
-static void put_message(struct buf *stream, struct buf *log, struct numbers *n)
+static void put_message(struct buf *stream, struct buf *log, struct rng *rng)
 {
 	static const uint32_t bytes_max[] = { 1, 20, 127, 1000, 70000 };
-	bool text = number(n, 2) == 0;
-	size_t bytes = number(n, bytes_max[number(n, 5)] + 1);
+	bool text = rng_below(rng, 2) == 0;
+	size_t bytes = rng_below(rng, bytes_max[rng_below(rng, 5)] + 1);
 	unsigned opcode = text ? 1 : 2;
 	struct buf data;
 
 	buf_init(&data, MESSAGE_BYTES_MAX);
 	while (data.bytes < bytes) {
 		if (text)
-			append_character(&data, n);
+			append_character(&data, rng);
 		else
-			append_byte(&data, number(n, 256));
+			append_byte(&data, rng_below(rng, 256));
 	}
-	for (size_t at = 0, left = 1 + number(n, 5); left > 0; left--) {
-		size_t part = left == 1 ? data.bytes - at : number(n, (uint32_t)(data.bytes - at) + 1);
+	for (size_t at = 0, left = 1 + rng_below(rng, 5); left > 0; left--) {
+		size_t part = left == 1 ? data.bytes - at : rng_below(rng, data.bytes - at + 1);
 
-		append_frame(stream, opcode | (left == 1 ? 0x80 : 0), random_mask(n),
+		append_frame(stream, opcode | (left == 1 ? 0x80 : 0), random_mask(rng),
 			at < data.bytes ? data.data + at : NULL, part);
 		opcode = 0;
 		at += part;
-		if (left > 1 && number(n, 3) == 0)
-			put_control(stream, log, n);
+		if (left > 1 && rng_below(rng, 3) == 0)
+			put_control(stream, log, rng);
 	}
 	note(log, text ? WS_READ_TEXT : WS_READ_BINARY, 0, data.data, data.bytes);
 	buf_finish(&data);
 }
 
-static void put_close(struct buf *stream, struct buf *log, struct numbers *n)
+static void put_close(struct buf *stream, struct buf *log, struct rng *rng)
 {
 	struct buf data;
 
 	buf_init(&data, WS_CONTROL_BYTES_MAX);
 	append(&data, "\x03\xf0", 2); /* 1008 */
-	while (data.bytes < 100 && number(n, 20) > 0)
-		append_character(&data, n);
-	append_frame(stream, 0x88, random_mask(n), data.data, data.bytes);
+	while (data.bytes < 100 && rng_below(rng, 20) > 0)
+		append_character(&data, rng);
+	append_frame(stream, 0x88, random_mask(rng), data.data, data.bytes);
 	note(log, WS_READ_CLOSE, 1008, data.data + 2, data.bytes - 2);
 	append_frame(stream, 0x81, 0, "ignored", 7);
 	buf_finish(&data);
 }
 
 /* A stream, and in `log` what must be read from it. */
-static void put_stream(struct buf *stream, struct buf *log, struct numbers *n)
+static void put_stream(struct buf *stream, struct buf *log, struct rng *rng)
 {
-	for (uint32_t left = 1 + number(n, 8); left > 0; left--) {
-		if (number(n, 3) == 0)
-			put_control(stream, log, n);
-		put_message(stream, log, n);
+	for (size_t left = 1 + rng_below(rng, 8); left > 0; left--) {
+		if (rng_below(rng, 3) == 0)
+			put_control(stream, log, rng);
+		put_message(stream, log, rng);
 	}
-	if (number(n, 2) == 0)
-		put_close(stream, log, n);
+	if (rng_below(rng, 2) == 0)
+		put_close(stream, log, rng);
 }
 
 static void init_logs(struct buf *a, struct buf *b, struct buf *c)
@@ -475,15 +482,16 @@ static void finish_logs(struct buf *a, struct buf *b, struct buf *c)
 
 static void test_random_streams(void **state)
 {
-	struct numbers n = numbers_seeded();
+	struct rng rng;
 
 	(void)state;
+	rng_init(&rng);
 	for (int i = 0; i < RANDOM_STREAMS; i++) {
 		struct buf stream, put, got;
 
 		init_logs(&stream, &put, &got);
-		put_stream(&stream, &put, &n);
-		read_split(&stream, &n, &got);
+		put_stream(&stream, &put, &rng);
+		read_split(&stream, &rng, &got);
 		assert_int_equal(got.bytes, put.bytes);
 		assert_memory_equal(got.data, put.data, put.bytes);
 		finish_logs(&stream, &put, &got);
@@ -493,21 +501,22 @@ static void test_random_streams(void **state)
 /* Damaged streams: whatever is made of them, it is the same at every split. */
 static void test_damaged_streams(void **state)
 {
-	struct numbers n = numbers_seeded();
+	struct rng rng;
 
 	(void)state;
+	rng_init(&rng);
 	for (int i = 0; i < DAMAGED_STREAMS; i++) {
 		struct buf stream, one, two;
 
 		init_logs(&stream, &one, &two);
-		for (uint32_t left = 1 + number(&n, 20); left > 0; left--)
-			put_control(&stream, &one, &n);
-		put_message(&stream, &one, &n);
+		for (size_t left = 1 + rng_below(&rng, 20); left > 0; left--)
+			put_control(&stream, &one, &rng);
+		put_message(&stream, &one, &rng);
 		buf_finish(&one);
-		for (uint32_t left = 1 + number(&n, 3); left > 0; left--)
-			stream.data[number(&n, (uint32_t)stream.bytes)] ^= (uint8_t)(1u << number(&n, 8));
-		read_split(&stream, &n, &one);
-		read_split(&stream, &n, &two);
+		for (size_t left = 1 + rng_below(&rng, 3); left > 0; left--)
+			stream.data[rng_below(&rng, stream.bytes)] ^= (uint8_t)(1u << rng_below(&rng, 8));
+		read_split(&stream, &rng, &one);
+		read_split(&stream, &rng, &two);
 		assert_int_equal(one.bytes, two.bytes);
 		if (one.bytes > 0)
 			assert_memory_equal(one.data, two.data, one.bytes);
