@@ -120,8 +120,8 @@ export class EngineClient {
     return { EIO: 4, transport: 'polling', sid: this.sid };
   }
 
-  get(query = this.query4) {
-    return request(this.server, { path: target(query), headers: this.headers, agent: this.agent });
+  get(query = this.query4, wait_ms = undefined) {
+    return request(this.server, { path: target(query), headers: this.headers, agent: this.agent, wait_ms });
   }
 
   post(body, headers = {}) {
@@ -150,7 +150,7 @@ export class EngineClient {
 
   async #pollLoop() {
     while (!this.#paused && !this.isClosed) {
-      const answer = await this.get().catch((error) => ({ status: 0, text: error.message }));
+      const answer = await this.get(this.query4, Infinity).catch((error) => ({ status: 0, text: error.message }));
       if (answer.status !== 200) {
         this.close(`poll answered ${answer.status} ${answer.text}`);
         return;

@@ -27,10 +27,10 @@ function inflated(headers, body) {
 }
 
 /**
- * Sends one request and resolves with { status, headers, body, text }. The returned promise has `abort()`,
+ * Sends one request (wait_ms: Infinity for a poll that may take its time) and resolves with { status, headers, body, text }. The returned promise has `abort()`,
  * which cuts the connection, and `sent`, which resolves when the request's last byte is with the kernel.
  */
-export function request(server, { method = 'GET', path, headers = {}, body, agent = false }) {
+export function request(server, { method = 'GET', path, headers = {}, body, agent = false, wait_ms }) {
   const options = { host: '127.0.0.1', port: server.port, method, path, headers, agent };
   const call = httpRequest(options);
   const sent = deferred();
@@ -54,7 +54,7 @@ export function request(server, { method = 'GET', path, headers = {}, body, agen
     call.write(body);
   }
   call.end();
-  const result = within(answer, `the answer to ${method} ${path}`);
+  const result = within(answer, `the answer to ${method} ${path}`, wait_ms);
   result.catch(() => {});
   result.sent = sent.promise;
   result.abort = () => call.destroy();
