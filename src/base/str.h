@@ -16,8 +16,11 @@ struct str {
 	size_t bytes;
 };
 
-/* A slice of a string literal, without its NUL. */
-#define STR(literal) ((struct str){ .s = "" literal, .bytes = sizeof(literal) - 1 })
+/* A slice of a string literal, without its NUL. STR_INIT is for the initialisers of static objects. */
+/* clang-format off */
+#define STR_INIT(literal) { .s = "" literal, .bytes = sizeof(literal) - 1 }
+/* clang-format on */
+#define STR(literal) ((struct str)STR_INIT(literal))
 
 static inline struct str str_of(const char *s, size_t bytes)
 {
