@@ -40,7 +40,8 @@ tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
 	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized
 
 fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
-	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
+	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+		'-Dc_args=-fno-sanitize-recover=all -fsanitize=fuzzer-no-link'
 	@tools/fuzz.sh build-fuzz
 
 bench: test-packages client ## the benchmark against its peers
