@@ -32,8 +32,8 @@ if [ "${2:-}" = --one ]; then
 	exit
 fi
 results=$build/results.log
-find "$build/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x | sort |
-	xargs -r -n 1 -P 2 "$0" "$build" --one | tee "$results"
+find fuzz -maxdepth 1 -name 'fuzz_*.c' | sort | sed "s|\(.*\)\.c|$build/\1|" |
+	xargs -r -n 1 -P 2 tools/fuzz.sh "$build" --one | tee "$results"
 passed=$(grep -c '^ok ' "$results" || true)
 failed=$(grep -c '^FAIL ' "$results" || true)
 echo "$passed passed, $failed failed"
