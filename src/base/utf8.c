@@ -33,6 +33,19 @@ static size_t ascii_run(const uint8_t *data, size_t bytes)
 	return at;
 }
 
+/*
+ * The length of a whole character of two or three bytes at p, or 0: then it is another, a bad one, or one near
+ * the end, and goes byte by byte. The lead bytes e0 and ed, whose second byte has bounds of its own, do too.
+ */
+static size_t common_char(const uint8_t *p, size_t bytes)
+{
+	if (bytes < 3 || (p[1] & 0xc0) != 0x80)
+		return 0;
+	if (p[0] >= 0xc2 && p[0] < 0xe0)
+		return 2;
+	return p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed && (p[2] & 0xc0) == 0x80 ? 3 : 0;
+}
+
 /* Start a character of more than one byte. False: no character starts with that byte. */
 static bool lead(struct utf8 *u, uint8_t byte)
 {
@@ -78,9 +91,13 @@ bool utf8_feed(struct utf8 *u, const uint8_t *data, size_t bytes, size_t *ret_at
 	while (at < bytes) {
 		uint8_t byte = data[at];
 
-		if (now.need == 0 && byte < 0x80) {
-			at += ascii_run(data + at, bytes - at);
-			continue;
+		if (now.need == 0) {
+			size_t whole = byte < 0x80 ? ascii_run(data + at, bytes - at)
+						   : common_char(data + at, bytes - at);
+
+			at += whole;
+			if (whole > 0)
+				continue;
 		}
 		if (!(now.need == 0 ? lead(&now, byte) : follow(&now, byte))) {
 			if (ret_at)

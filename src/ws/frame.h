@@ -38,6 +38,7 @@ enum ws_close {
 	WS_CLOSE_GOING_AWAY = 1001,
 	WS_CLOSE_PROTOCOL = 1002,
 	WS_CLOSE_NONE = 1005, /* 'no code was given': never on the wire */
+	WS_CLOSE_LOST = 1006, /* 'the connection broke': never on the wire */
 	WS_CLOSE_BAD_DATA = 1007,
 	WS_CLOSE_POLICY = 1008,
 	WS_CLOSE_TOO_BIG = 1009,

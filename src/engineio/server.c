@@ -1,0 +1,297 @@
+/* engineio/server.c -- requests: which are refused, and to whom the others go. See engineio/server.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "engineio/session_int.h"
+#include "http/url.h"
+
+enum eio_error {
+	EIO_UNKNOWN_TRANSPORT = 0,
+	EIO_UNKNOWN_SID = 1,
+	EIO_BAD_METHOD = 2,
+	EIO_BAD_REQUEST = 3,
+	EIO_FORBIDDEN = 4,
+	EIO_BAD_VERSION = 5,
+};
+
+static const char *error_text(enum eio_error error)
+{
+	static const char *const texts[] = {
+		[EIO_UNKNOWN_TRANSPORT] = "Transport unknown",
+		[EIO_UNKNOWN_SID] = "Session ID unknown",
+		[EIO_BAD_METHOD] = "Bad handshake method",
+		[EIO_BAD_REQUEST] = "Bad request",
+		[EIO_FORBIDDEN] = "Forbidden",
+		[EIO_BAD_VERSION] = "Unsupported protocol version",
+	};
+
+	return texts[error];
+}
+
+/* What of the query concerns us. */
+struct query {
+	char room[3][64];
+	struct str eio, transport, sid;
+	bool has_sid;
+};
+
+static void read_query(const struct http_head *head, struct query *q)
+{
+	memset(q, 0, sizeof(*q));
+	if (!http_query_get(head->query, STR("EIO"), q->room[0], sizeof(q->room[0]), &q->eio))
+		q->eio = STR("");
+	if (!http_query_get(head->query, STR("transport"), q->room[1], sizeof(q->room[1]), &q->transport))
+		q->transport = STR("");
+	q->has_sid = http_query_get(head->query, STR("sid"), q->room[2], sizeof(q->room[2]), &q->sid) &&
+		     q->sid.bytes > 0;
+	/* One that is too long for us, or malformed, is a session that we do not know. */
+	struct str rest = head->query, name, value;
+	while (!q->has_sid && http_query_next(&rest, &name, &value))
+		q->has_sid = str_equal(name, STR("sid")) && value.bytes > 0;
+}
+
+static void refuse(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
+{
+	char body[128];
+
+	eio_count(&at->counts.refused);
+	if (head->upgrade) {
+		http_exchange_close_after(x);
+		http_answer_text(x, 400, true, str_c(error_text(error)));
+		return;
+	}
+	int n = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error, error_text(error));
+	assert(n > 0 && (size_t)n < sizeof(body));
+	http_answer(x, &(struct http_response){ .status = 400, .content_type = STR("application/json") }, body,
+		(size_t)n);
+}
+
+static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, bool websocket)
+{
+	struct eio_session *s = net_loop_stopping(at->loop) ? NULL : eio_session_create(at);
+	char text[EIO_OPEN_PACKET_BYTES_MAX];
+
+	if (s == NULL) {
+		http_exchange_close_after(x);
+		http_answer_text(x, 503, true, STR(""));
+		return;
+	}
+	if (websocket && !eio_ws_attach(s, x, head)) {
+		eio_session_free(s);
+		http_answer_text(x, 503, true, STR(""));
+		return;
+	}
+	bool opened = eio_session_open(s, head);
+	if (websocket) {
+		if (!opened)
+			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER, STR(""));
+		return;
+	}
+	if (!opened) {
+		eio_session_free(s);
+		http_answer_text(x, 503, true, STR(""));
+		return;
+	}
+	size_t bytes = eio_open_packet(s, text, sizeof(text));
+	http_answer(x,
+		&(struct http_response){
+			.status = 200,
+			.content_type = STR("text/plain; charset=UTF-8"),
+			.cache_control = STR("no-store"),
+		},
+		text, bytes);
+}
+
+static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, struct eio_session *s)
+{
+	if (ws_upgrade_check(head) != WS_VERDICT_OK) {
+		refuse(at, x, head, EIO_BAD_REQUEST);
+		return;
+	}
+	if (s == NULL)
+		handshake(at, x, head, true);
+	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN || !at->server->options.upgrades)
+		eio_ws_turn_away(at, x, head);
+	else
+		eio_ws_probe(s, x, head);
+}
+
+/* A value that Node's HTTP parser lets through and its check of Origin does not: bytes that no header may have. */
+static bool origin_bad(const struct http_head *head)
+{
+	struct str origin = http_head_get(head, STR("origin"));
+
+	for (size_t i = 0; i < origin.bytes; i++) {
+		unsigned char c = (unsigned char)origin.s[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static void serve(void *ctx, struct http_exchange *x, const struct http_request *request)
+{
+	struct eio_server *server = ctx;
+	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
+	const struct http_head *head = request->head;
+	struct eio_session *s = NULL;
+	struct query q;
+
+	read_query(head, &q);
+	bool websocket = str_equal(q.transport, STR("websocket"));
+	bool polling = str_equal(q.transport, STR("polling"));
+	bool version = str_equal(q.eio, STR("4"));
+	if (!websocket && !polling) {
+		refuse(at, x, head, EIO_UNKNOWN_TRANSPORT);
+		return;
+	}
+	if (origin_bad(head) || (polling && head->upgrade)) {
+		refuse(at, x, head, EIO_BAD_REQUEST);
+		return;
+	}
+	if (q.has_sid) {
+		s = eio_session_find(at, q.sid);
+		if (s == NULL)
+			refuse(at, x, head, EIO_UNKNOWN_SID);
+		else if ((websocket && !head->upgrade) || (polling && s->ws != NULL) || !version)
+			refuse(at, x, head, EIO_BAD_REQUEST);
+		else if (websocket)
+			serve_upgrade(at, x, head, s);
+		else if (head->method != HTTP_GET && head->method != HTTP_POST)
+			refuse(at, x, head, EIO_BAD_METHOD);
+		else
+			eio_poll_serve(s, x, request);
+		return;
+	}
+	if (head->method != HTTP_GET)
+		refuse(at, x, head, EIO_BAD_METHOD);
+	else if (websocket && !head->upgrade)
+		refuse(at, x, head, EIO_BAD_REQUEST);
+	else if (!version)
+		refuse(at, x, head, EIO_BAD_VERSION);
+	else if (websocket)
+		serve_upgrade(at, x, head, NULL);
+	else
+		handshake(at, x, head, false);
+}
+
+static uint32_t loop_of(void *ctx, const struct http_head *head)
+{
+	struct query q;
+	uint32_t loop;
+
+	read_query(head, &q);
+	return q.has_sid && eio_sid_loop(ctx, q.sid, &loop) ? loop : HTTP_ANY_LOOP;
+}
+
+static bool begin(void *ctx, struct http_exchange *x, const struct http_head *head)
+{
+	struct eio_server *server = ctx;
+	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
+	struct query q;
+
+	read_query(head, &q);
+	struct eio_session *s = q.has_sid ? eio_session_find(at, q.sid) : NULL;
+	if (s == NULL || s->ws != NULL || head->method != HTTP_POST)
+		return true; /* serve says what is wrong with it */
+	return eio_post_begin(s, x);
+}
+
+struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool, const struct eio_options *options,
+	const struct eio_events *events, void *ctx)
+{
+	struct eio_server *server = calloc(1, sizeof(*server));
+
+	if (server == NULL)
+		return NULL;
+	server->options = *options;
+	server->events = events;
+	server->ctx = ctx;
+	server->loop_count = net_pool_loops(pool);
+	server->loops = calloc(server->loop_count, sizeof(*server->loops));
+	struct http_route route = {
+		.path = options->path,
+		.prefix = true,
+		.body_bytes_max = options->message_bytes_max,
+		.loop_of = loop_of,
+		.begin = begin,
+		.serve = serve,
+		.ctx = server,
+	};
+	if (server->loops == NULL || http_server_route(http, &route) != 0) {
+		free(server->loops);
+		free(server);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		struct eio_loop *at = &server->loops[i];
+
+		at->server = server;
+		at->loop = net_pool_loop(pool, i);
+		net_delays_init(&at->pings, at->loop, options->ping_interval_ms, eio_ping_due, at);
+		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
+		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
+		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
+	}
+	return server;
+}
+
+static void end_all(struct eio_loop *at, enum eio_reason reason)
+{
+	for (uint32_t slot = 0; slot < at->sessions.used; slot++) {
+		struct eio_session *s = slots_at(&at->sessions, slot);
+
+		if (s != NULL)
+			eio_session_end(s, reason);
+	}
+}
+
+void eio_server_stopping(struct eio_server *server, struct net_loop *loop)
+{
+	end_all(&server->loops[net_loop_index(loop)], EIO_SHUTTING_DOWN);
+}
+
+void eio_server_overrun(struct eio_server *server, struct net_loop *loop)
+{
+	end_all(&server->loops[net_loop_index(loop)], EIO_OVERFLOW);
+}
+
+void eio_server_destroy(struct eio_server *server)
+{
+	if (server == NULL)
+		return;
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		struct slots *sessions = &server->loops[i].sessions;
+
+		/* Closed sessions that waited for a poll to be told. */
+		for (uint32_t slot = 0; slot < sessions->used; slot++) {
+			struct eio_session *s = slots_at(sessions, slot);
+			if (s != NULL)
+				eio_session_free(s);
+		}
+		slots_finish(sessions);
+	}
+	free(server->loops);
+	free(server);
+}
+
+void eio_server_counters(const struct eio_server *server, struct eio_counters *ret)
+{
+	*ret = (struct eio_counters){ 0 };
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		const struct eio_counts *c = &server->loops[i].counts;
+
+		ret->opened += atomic_load_explicit(&c->opened, memory_order_relaxed);
+		ret->closed += atomic_load_explicit(&c->closed, memory_order_relaxed);
+		ret->upgraded += atomic_load_explicit(&c->upgraded, memory_order_relaxed);
+		ret->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
+		ret->parse_errors += atomic_load_explicit(&c->parse_errors, memory_order_relaxed);
+		ret->transport_errors += atomic_load_explicit(&c->transport_errors, memory_order_relaxed);
+		ret->ping_timeouts += atomic_load_explicit(&c->ping_timeouts, memory_order_relaxed);
+		ret->overflows += atomic_load_explicit(&c->overflows, memory_order_relaxed);
+		ret->messages_in += atomic_load_explicit(&c->messages_in, memory_order_relaxed);
+		ret->messages_out += atomic_load_explicit(&c->messages_out, memory_order_relaxed);
+	}
+}

@@ -1,0 +1,96 @@
+/*
+ * engineio/server.h -- an Engine.IO 4 server: sessions over long-polling and WebSocket, and the upgrade between them.
+ *
+ *      handshake --> OPEN(polling) --probe, upgrade--> OPEN(websocket) --> CLOSING --> gone
+ *                `-> OPEN(websocket) -----------------------'
+ *
+ * A session lives on the loop that its id names; requests that arrive on another loop move there, connection and all. The
+ * outbound queue is the session's, and transports take from it. Nothing is sent within eio_send().
+ *
+ * Used by: socketio/. Threads: a session belongs to its loop; a server is made before the pool runs.
+ */
+#ifndef ENGINEIO_SERVER_H
+#define ENGINEIO_SERVER_H
+
+#include "base/blob.h"
+#include "http/server.h"
+#include "net/loop.h"
+
+enum {
+	EIO_SID_CHARS = 20,
+	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
+	EIO_QUEUE_SOFT_BYTES = 256 << 10,
+	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
+};
+
+struct eio_server;
+struct eio_session;
+
+enum eio_reason {
+	EIO_TRANSPORT_CLOSE, /* the client or its network ended it */
+	EIO_TRANSPORT_ERROR, /* the client broke a rule of the transport */
+	EIO_PARSE_ERROR, /* it sent what is no packet */
+	EIO_PING_TIMEOUT,
+	EIO_FORCED_CLOSE, /* by eio_close() */
+	EIO_SHUTTING_DOWN,
+	EIO_OVERFLOW, /* it does not read, and its queue reached the hard limit */
+};
+
+/* What the layer above does. Const; there is no optional slot. */
+struct eio_events {
+	/* A client has come. Returns the session's ctx; NULL: no memory, it is turned away. The head is lent. */
+	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *);
+	/* A message; lent and writable. Text is valid UTF-8. */
+	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
+	/* The last call. Not made after eio_close(). */
+	void (*closed)(void *ctx, enum eio_reason);
+	/* Past the soft limit after an attempt to flush; and empty again. */
+	void (*lagging)(void *ctx, bool lagging);
+};
+
+struct eio_options {
+	const char *path; /* kept; "/socket.io/" */
+	uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;
+	uint32_t message_bytes_max; /* maxPayload */
+	size_t queue_bytes_soft, queue_bytes_max;
+	bool upgrades; /* offer WebSocket to polling clients */
+};
+
+__attribute__((warn_unused_result)) struct eio_server *eio_server_create(
+	struct http_server *, struct net_pool *, const struct eio_options *, const struct eio_events *, void *ctx);
+/* After the pool's loops have ended. NULL is fine. */
+void eio_server_destroy(struct eio_server *);
+/* On each loop, when the pool stops: close all its sessions. */
+void eio_server_stopping(struct eio_server *, struct net_loop *);
+/* On a loop that lost posts: close all its sessions, which may have missed messages. */
+void eio_server_overrun(struct eio_server *, struct net_loop *);
+
+struct eio_counters {
+	uint64_t opened, closed, upgraded, refused; /* refused: requests answered with an error */
+	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
+	uint64_t messages_in, messages_out;
+};
+void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
+
+enum eio_send {
+	EIO_SEND_QUEUED,
+	EIO_SEND_SKIPPED, /* volatile, and it could not take it now */
+	EIO_SEND_CLOSED, /* it is closing, or has reached its limit and will */
+};
+
+/*
+ * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. With `is_volatile` only if it would go at
+ * once. Past the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
+ */
+enum eio_send eio_send(struct eio_session *, struct blob_share *unit, bool is_volatile);
+/* Send what is queued and close. `closed` is not called. */
+void eio_close(struct eio_session *);
+
+struct net_loop *eio_session_loop(const struct eio_session *);
+/* EIO_SID_CHARS characters, no NUL. */
+void eio_session_sid(const struct eio_session *, char *out);
+bool eio_session_on_websocket(const struct eio_session *);
+/* For people: Node's names of the reasons. */
+const char *eio_reason_text(enum eio_reason);
+
+#endif

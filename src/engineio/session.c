@@ -1,0 +1,381 @@
+/* engineio/session.c -- a session's life, heartbeat and queue: see engineio/server.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/random.h"
+#include "engineio/session_int.h"
+
+static struct eio_session *of_task(struct net_task *task)
+{
+	return list_entry(task, struct eio_session, task);
+}
+
+static struct eio_session *of_beat(struct net_delay *d)
+{
+	return list_entry(d, struct eio_session, beat);
+}
+
+static void free_later(struct net_task *task)
+{
+	free(of_task(task));
+}
+
+static void judge_queue(struct eio_session *s);
+
+/* What was put off to the end of an iteration's callbacks. */
+static void run_task(struct net_task *task)
+{
+	struct eio_session *s = of_task(task);
+
+	if (s->overflowed && s->state == EIO_STATE_OPEN) {
+		eio_session_end(s, EIO_OVERFLOW);
+		return;
+	}
+	if (s->ws == NULL)
+		eio_poll_answer(s);
+	if (s->state == EIO_STATE_OPEN)
+		judge_queue(s);
+}
+
+struct eio_session *eio_session_create(struct eio_loop *at)
+{
+	struct eio_session *s = calloc(1, sizeof(*s));
+	uint32_t generation;
+
+	if (s == NULL)
+		return NULL;
+	if (!slots_put(&at->sessions, s, &s->slot, &generation)) {
+		free(s);
+		return NULL;
+	}
+	random_bytes(s->random, sizeof(s->random));
+	s->at = at;
+	net_task_init(&s->task, run_task);
+	net_delay_init(&s->beat);
+	return s;
+}
+
+bool eio_session_open(struct eio_session *s, const struct http_head *head)
+{
+	struct eio_loop *at = s->at;
+
+	s->last_seen_ns = net_loop_now_ns(at->loop);
+	net_delay_start(&s->beat, &at->pings, at->loop);
+	s->ctx = at->server->events->opened(at->server->ctx, s, head);
+	if (s->ctx == NULL) {
+		net_delay_stop(&s->beat);
+		s->state = EIO_STATE_CLOSING;
+		return false;
+	}
+	eio_count(&at->counts.opened);
+	return true;
+}
+
+void eio_session_sid(const struct eio_session *s, char *out)
+{
+	uint8_t bytes[EIO_SID_BYTES];
+
+	memcpy(bytes, s->random, sizeof(s->random));
+	bytes[11] = (uint8_t)net_loop_index(s->at->loop);
+	bytes[12] = (uint8_t)(s->slot >> 16);
+	bytes[13] = (uint8_t)(s->slot >> 8);
+	bytes[14] = (uint8_t)s->slot;
+	(void)base64url_encode(out, bytes, sizeof(bytes));
+}
+
+static bool decode_sid(struct str sid, uint8_t bytes[EIO_SID_BYTES + 3])
+{
+	size_t decoded;
+
+	return sid.bytes == EIO_SID_CHARS && base64url_decode(bytes, sid.s, sid.bytes, &decoded) &&
+	       decoded == EIO_SID_BYTES;
+}
+
+bool eio_sid_loop(const struct eio_server *server, struct str sid, uint32_t *ret_loop)
+{
+	uint8_t bytes[EIO_SID_BYTES + 3];
+
+	if (!decode_sid(sid, bytes) || bytes[11] >= server->loop_count)
+		return false;
+	*ret_loop = bytes[11];
+	return true;
+}
+
+struct eio_session *eio_session_find(struct eio_loop *at, struct str sid)
+{
+	uint8_t bytes[EIO_SID_BYTES + 3], differ = 0;
+
+	if (!decode_sid(sid, bytes) || bytes[11] != net_loop_index(at->loop))
+		return NULL;
+	uint32_t slot = (uint32_t)bytes[12] << 16 | (uint32_t)bytes[13] << 8 | bytes[14];
+	struct eio_session *s = slots_at(&at->sessions, slot);
+	if (s == NULL)
+		return NULL;
+	/* In constant time: how much of a guess was right is nobody's business. */
+	for (size_t i = 0; i < sizeof(s->random); i++)
+		differ |= (uint8_t)(bytes[i] ^ s->random[i]);
+	return differ == 0 ? s : NULL;
+}
+
+size_t eio_open_packet(const struct eio_session *s, char *out, size_t out_bytes)
+{
+	const struct eio_options *o = &s->at->server->options;
+	char sid[EIO_SID_CHARS];
+	int n;
+
+	eio_session_sid(s, sid);
+	n = snprintf(out, out_bytes,
+		"0{\"sid\":\"%.*s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%u}",
+		EIO_SID_CHARS, sid, s->ws == NULL && o->upgrades ? "\"websocket\"" : "", o->ping_interval_ms,
+		o->ping_timeout_ms, o->message_bytes_max);
+	assert(n > 0 && (size_t)n < out_bytes);
+	return (size_t)n;
+}
+
+void eio_session_free(struct eio_session *s)
+{
+	assert(s->state != EIO_STATE_GONE);
+	s->state = EIO_STATE_GONE;
+	eio_probe_cancel(s);
+	if (s->poll != NULL)
+		http_unwatch(s->poll);
+	if (s->post != NULL)
+		http_unwatch(s->post);
+	s->poll = s->post = NULL;
+	net_delay_stop(&s->beat);
+	eio_queue_clear(&s->queue);
+	slots_take(&s->at->sessions, s->slot);
+	eio_count(&s->at->counts.closed);
+	net_task_cancel(&s->task);
+	s->task.run = free_later;
+	net_defer(s->at->loop, &s->task);
+}
+
+static void count_reason(struct eio_counts *c, enum eio_reason reason)
+{
+	switch (reason) {
+	case EIO_TRANSPORT_ERROR:
+		eio_count(&c->transport_errors);
+		break;
+	case EIO_PARSE_ERROR:
+		eio_count(&c->parse_errors);
+		break;
+	case EIO_PING_TIMEOUT:
+		eio_count(&c->ping_timeouts);
+		break;
+	case EIO_OVERFLOW:
+		eio_count(&c->overflows);
+		break;
+	case EIO_TRANSPORT_CLOSE:
+	case EIO_FORCED_CLOSE:
+	case EIO_SHUTTING_DOWN:
+		break;
+	}
+}
+
+/* The client is to be told, over whatever transport there is; then the session goes. */
+static void begin_closing(struct eio_session *s, enum eio_reason reason)
+{
+	s->state = EIO_STATE_CLOSING;
+	count_reason(&s->at->counts, reason);
+	net_delay_stop(&s->beat);
+	eio_probe_cancel(s);
+	if (s->ws != NULL && reason == EIO_OVERFLOW) {
+		ws_conn_fail(s->ws, WS_CLOSE_TRY_LATER);
+		s->ws = NULL;
+		eio_session_free(s);
+	} else if (s->ws != NULL) {
+		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE, STR(""));
+	} else {
+		if (reason == EIO_OVERFLOW && s->poll_state != EIO_POLL_IN_DOUBT)
+			eio_queue_clear(&s->queue);
+		s->close_due = true;
+		s->ping_due = s->noop_due = false;
+		net_delay_start(&s->beat, &s->at->closings, s->at->loop);
+		net_defer(s->at->loop, &s->task);
+	}
+}
+
+void eio_session_end(struct eio_session *s, enum eio_reason reason)
+{
+	const struct eio_events *events = s->at->server->events;
+	void *ctx = s->ctx;
+
+	if (s->state != EIO_STATE_OPEN)
+		return;
+	begin_closing(s, reason);
+	events->closed(ctx, reason);
+}
+
+void eio_close(struct eio_session *s)
+{
+	if (s->state == EIO_STATE_OPEN)
+		begin_closing(s, EIO_FORCED_CLOSE);
+}
+
+void eio_closing_over(struct net_delay *d, void *loop)
+{
+	(void)loop;
+	eio_session_free(of_beat(d));
+}
+
+void eio_ping_due(struct net_delay *d, void *loop)
+{
+	struct eio_session *s = of_beat(d);
+	struct eio_loop *at = loop;
+
+	s->awaiting_pong = true;
+	s->extended = false;
+	net_delay_start(&s->beat, &at->pongs, at->loop);
+	if (s->ws != NULL) {
+		eio_ws_ping(s);
+	} else {
+		s->ping_due = true;
+		net_defer(at->loop, &s->task);
+	}
+}
+
+void eio_pong_late(struct net_delay *d, void *loop)
+{
+	struct eio_session *s = of_beat(d);
+	struct eio_loop *at = loop;
+	uint64_t pinged_ns = d->due_ns - at->pongs.delay_ns;
+
+	/* Something else came since: it is alive, if late. Once. */
+	if (s->last_seen_ns > pinged_ns && !s->extended) {
+		s->extended = true;
+		net_delay_start(&s->beat, &at->pongs, at->loop);
+		return;
+	}
+	eio_session_end(s, EIO_PING_TIMEOUT);
+}
+
+bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
+{
+	struct eio_loop *at = s->at;
+
+	if (s->state != EIO_STATE_OPEN)
+		return false;
+	s->last_seen_ns = net_loop_now_ns(at->loop);
+	switch (p->type) {
+	case EIO_MESSAGE:
+		eio_count(&at->counts.messages_in);
+		at->server->events->message(s->ctx, p->binary, p->data, p->bytes);
+		break;
+	case EIO_PONG:
+		s->awaiting_pong = false;
+		net_delay_start(&s->beat, &at->pings, at->loop);
+		break;
+	case EIO_PING: /* heartbeats go the other way */
+		eio_session_end(s, EIO_TRANSPORT_ERROR);
+		break;
+	case EIO_CLOSE:
+		/* Whoever waits for a poll is let go; a WebSocket is closed at once. */
+		if (s->ws == NULL)
+			eio_poll_release(s, EIO_NOOP);
+		eio_session_end(s, EIO_TRANSPORT_CLOSE);
+		if (s->ws == NULL && s->state == EIO_STATE_CLOSING)
+			eio_session_free(s);
+		break;
+	case EIO_OPEN:
+	case EIO_UPGRADE:
+	case EIO_NOOP:
+	case EIO_BINARY:
+		break; /* means nothing here; Node's server ignores it too */
+	}
+	return s->state == EIO_STATE_OPEN;
+}
+
+void eio_session_bad_packet(struct eio_session *s)
+{
+	eio_session_end(s, EIO_PARSE_ERROR);
+}
+
+/* It would go at once. */
+static bool can_take_now(const struct eio_session *s)
+{
+	if (s->is_lagging)
+		return false;
+	if (s->ws != NULL)
+		return !net_conn_blocked(ws_conn_net(s->ws));
+	return s->poll_state == EIO_POLL_WAITING;
+}
+
+enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, bool is_volatile)
+{
+	const struct eio_options *o = &s->at->server->options;
+
+	if (s->state != EIO_STATE_OPEN || s->overflowed)
+		return EIO_SEND_CLOSED;
+	if (is_volatile && !can_take_now(s))
+		return EIO_SEND_SKIPPED;
+	/* An empty queue takes one message of any size. */
+	bool over = s->queue.count > 0 && s->queue.bytes + unit->bytes > o->queue_bytes_max;
+	if (over || !eio_queue_push(&s->queue, unit)) {
+		s->overflowed = true;
+		net_defer(s->at->loop, &s->task);
+		return EIO_SEND_CLOSED;
+	}
+	if (s->ws != NULL)
+		ws_conn_want_send(s->ws);
+	else if (s->poll_state == EIO_POLL_WAITING)
+		net_defer(s->at->loop, &s->task);
+	if (s->queue.bytes > o->queue_bytes_soft && !s->is_lagging)
+		net_defer(s->at->loop, &s->task);
+	return EIO_SEND_QUEUED;
+}
+
+/* Lagging: past the soft limit although a flush was tried. Drained: empty again. */
+static void judge_queue(struct eio_session *s)
+{
+	struct eio_loop *at = s->at;
+	bool past = s->queue.bytes > at->server->options.queue_bytes_soft;
+
+	if (s->is_lagging && s->queue.count == 0) {
+		s->is_lagging = false;
+		at->server->events->lagging(s->ctx, false);
+	} else if (past && !s->is_lagging && s->tried) {
+		s->is_lagging = true;
+		at->server->events->lagging(s->ctx, true);
+	} else if (past && !s->is_lagging) {
+		s->tried = true; /* this iteration's flush is the attempt */
+		net_defer(at->loop, &s->task);
+		return;
+	}
+	s->tried = false;
+}
+
+void eio_session_sent(struct eio_session *s)
+{
+	if (s->is_lagging && s->queue.count == 0)
+		net_defer(s->at->loop, &s->task);
+}
+
+struct net_loop *eio_session_loop(const struct eio_session *s)
+{
+	return s->at->loop;
+}
+
+bool eio_session_on_websocket(const struct eio_session *s)
+{
+	return s->ws != NULL;
+}
+
+const char *eio_reason_text(enum eio_reason reason)
+{
+	static const char *const texts[] = {
+		[EIO_TRANSPORT_CLOSE] = "transport close",
+		[EIO_TRANSPORT_ERROR] = "transport error",
+		[EIO_PARSE_ERROR] = "parse error",
+		[EIO_PING_TIMEOUT] = "ping timeout",
+		[EIO_FORCED_CLOSE] = "forced close",
+		[EIO_SHUTTING_DOWN] = "server shutting down",
+		[EIO_OVERFLOW] = "queue overflow",
+	};
+
+	assert((size_t)reason < sizeof(texts) / sizeof(texts[0]));
+	return texts[reason];
+}

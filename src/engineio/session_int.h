@@ -1,0 +1,138 @@
+/*
+ * engineio/session_int.h -- the insides of a session, shared by session.c, polling.c, websocket.c and server.c.
+ */
+#ifndef ENGINEIO_SESSION_INT_H
+#define ENGINEIO_SESSION_INT_H
+
+#include <stdatomic.h>
+
+#include "base/slots.h"
+#include "engineio/payload.h"
+#include "engineio/queue.h"
+#include "engineio/server.h"
+#include "net/timer.h"
+#include "ws/conn.h"
+
+enum {
+	EIO_SID_BYTES = 15, /* 11 random, 1 loop, 3 slot: base64url makes 20 characters of them */
+	EIO_SID_RANDOM_BYTES = 11,
+};
+
+enum eio_state {
+	EIO_STATE_OPEN,
+	EIO_STATE_CLOSING, /* the layer above has let go; the queue and the close packet are still to go */
+	EIO_STATE_GONE,
+};
+
+enum eio_poll {
+	EIO_POLL_NONE, /* no request is there */
+	EIO_POLL_WAITING, /* unanswered */
+	EIO_POLL_IN_DOUBT, /* answered; whether it arrived is not known yet */
+};
+
+/* A WebSocket that wants to take a polling session over. */
+struct eio_probe {
+	struct eio_session *session;
+	struct ws_conn *ws;
+	struct net_delay deadline;
+	bool probed; /* 2probe has come */
+};
+
+struct eio_session {
+	/* What a broadcast touches comes first. */
+	struct ws_conn *ws; /* the transport; NULL: polling */
+	uint8_t state; /* enum eio_state */
+	uint8_t poll_state; /* enum eio_poll */
+	bool is_lagging, overflowed;
+	struct eio_queue queue;
+
+	void *ctx;
+	struct eio_loop *at;
+	struct http_exchange *poll, *post; /* post: a request whose body is still coming */
+	struct eio_probe *probe;
+	uint32_t poll_units; /* at the front of the queue, carried by the poll in doubt */
+	uint32_t slot;
+	struct net_task task; /* answer the poll; judge the queue */
+	struct net_delay beat; /* ping due, pong due, or the end of closing */
+	uint64_t last_seen_ns; /* a packet came */
+	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
+	bool ping_due, noop_due, close_due; /* for the next poll's answer */
+	bool tried; /* a flush has been tried since the queue passed the soft limit */
+	uint8_t random[EIO_SID_RANDOM_BYTES];
+};
+
+struct eio_counts {
+	atomic_uint_fast64_t opened, closed, upgraded, refused;
+	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
+	atomic_uint_fast64_t messages_in, messages_out;
+};
+
+struct eio_loop {
+	struct eio_server *server;
+	struct net_loop *loop;
+	struct slots sessions;
+	struct net_delays pings, pongs, closings, upgrades;
+	struct eio_counts counts;
+};
+
+struct eio_server {
+	struct eio_options options;
+	const struct eio_events *events;
+	void *ctx;
+	uint32_t loop_count;
+	struct eio_loop *loops;
+};
+
+static inline void eio_count(atomic_uint_fast64_t *figure)
+{
+	atomic_store_explicit(
+		figure, atomic_load_explicit(figure, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* session.c */
+/* A new session, not yet open. NULL: no memory. */
+struct eio_session *eio_session_create(struct eio_loop *);
+/* Tell the layer above, count the first heartbeat. False: it was turned away and is gone. */
+bool eio_session_open(struct eio_session *, const struct http_head *);
+/* By the id in text, on this loop. */
+struct eio_session *eio_session_find(struct eio_loop *, struct str sid);
+/* The loop that an id names; false: no id of ours. */
+bool eio_sid_loop(const struct eio_server *, struct str sid, uint32_t *ret_loop);
+/* A packet came over either transport (not in a probe). False: the session is not open any more. */
+bool eio_session_packet(struct eio_session *, const struct eio_packet *);
+/* What came is no packet. */
+void eio_session_bad_packet(struct eio_session *);
+/* End it for this reason: tell the layer above and the client. */
+void eio_session_end(struct eio_session *, enum eio_reason);
+/* The transport has gone, or has sent the last: free. */
+void eio_session_free(struct eio_session *);
+/* The queue has shrunk. */
+void eio_session_sent(struct eio_session *);
+size_t eio_open_packet(const struct eio_session *, char *out, size_t out_bytes);
+enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
+void eio_pong_late(struct net_delay *, void *loop);
+void eio_ping_due(struct net_delay *, void *loop);
+void eio_closing_over(struct net_delay *, void *loop);
+
+/* polling.c */
+void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
+bool eio_post_begin(struct eio_session *, struct http_exchange *);
+/* Answer the waiting poll if there is anything for it. */
+void eio_poll_answer(struct eio_session *);
+/* Give up whatever requests are there: a waiting poll is answered with `packet`. */
+void eio_poll_release(struct eio_session *, enum eio_type packet);
+/* What became of the poll in doubt is asked now. */
+void eio_poll_settle(struct eio_session *);
+
+/* websocket.c */
+/* Make the exchange this session's WebSocket. False: no memory; it is still to be answered. */
+bool eio_ws_attach(struct eio_session *, struct http_exchange *, const struct http_head *);
+/* Probe a polling session. */
+void eio_ws_probe(struct eio_session *, struct http_exchange *, const struct http_head *);
+void eio_ws_ping(struct eio_session *);
+void eio_probe_late(struct net_delay *, void *loop);
+void eio_probe_cancel(struct eio_session *);
+/* Accept it and close it at once: what Node does with an upgrade that cannot be. */
+void eio_ws_turn_away(struct eio_loop *, struct http_exchange *, const struct http_head *);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * engineio/unit.h -- what is sent as one: a text message and the binary messages that belong to it.
+ *
+ *      blob: [ws header|'4'|text][ws header|binary][ws header|binary]
+ *
+ * A unit is encoded once, as the WebSocket frames that carry it; polling walks the frames and makes its own form of them.
+ * Pure but for the one allocation. Used by: engineio/, socketio/.
+ */
+#ifndef ENGINEIO_UNIT_H
+#define ENGINEIO_UNIT_H
+
+#include "base/blob.h"
+#include "base/buf.h"
+
+enum { EIO_UNIT_BINARIES_MAX = 10 };
+
+/*
+ * Make a unit with room for `text_bytes` of text behind the packet type, and for binaries of the given sizes. The caller
+ * fills *ret_text and ret_binary[i]. NULL: no memory, or larger than BLOB_BYTES_MAX.
+ */
+__attribute__((warn_unused_result)) struct blob_share *eio_unit_create(size_t text_bytes, const size_t *binary_bytes,
+	uint32_t binary_count, uint8_t **ret_text, uint8_t *ret_binary[EIO_UNIT_BINARIES_MAX]);
+
+/* A unit of one binary message alone, as an Engine.IO application sends it. */
+__attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(size_t bytes, uint8_t **ret_binary);
+
+/* Append the unit's messages to a polling body, each with a separator before it unless it is the first. */
+__attribute__((warn_unused_result)) bool eio_unit_append_polling(const struct blob_share *unit, struct buf *body);
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * engineio/websocket.c -- the WebSocket transport, and the upgrade to it.
+ *
+ *      client: WebSocket with the sid, `2probe` --> `3probe`, its polls are let go --> `5` --> this is the transport
+ *
+ * Until the `5` messages go on by polling, and afterwards the queue goes on here where the last poll left off.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "engineio/session_int.h"
+
+static const uint8_t ping_frame[] = { 0x81, 0x01, EIO_PING };
+static const uint8_t probe_answer[] = { 0x81, 0x06, EIO_PONG, 'p', 'r', 'o', 'b', 'e' };
+
+static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
+{
+	struct eio_session *s = ctx;
+	struct eio_packet packet = { .type = EIO_MESSAGE, .binary = true, .data = data, .bytes = bytes };
+
+	if (!binary && !eio_packet_decode(data, bytes, &packet))
+		eio_session_bad_packet(s);
+	else
+		(void)eio_session_packet(s, &packet);
+}
+
+static void on_gather(void *ctx, struct net_gather *g)
+{
+	const struct eio_session *s = ctx;
+
+	eio_queue_gather(&s->queue, g);
+}
+
+static bool on_mid_frame(void *ctx)
+{
+	const struct eio_session *s = ctx;
+
+	return s->queue.sent > 0;
+}
+
+static void on_sent(void *ctx, size_t bytes)
+{
+	struct eio_session *s = ctx;
+
+	eio_queue_sent(&s->queue, bytes);
+	eio_session_sent(s);
+}
+
+static void on_closed(void *ctx, uint16_t code, bool fault)
+{
+	struct eio_session *s = ctx;
+
+	(void)code;
+	if (s->state == EIO_STATE_OPEN) {
+		const struct eio_events *events = s->at->server->events;
+		void *above = s->ctx;
+
+		s->state = EIO_STATE_CLOSING;
+		if (fault)
+			eio_count(&s->at->counts.transport_errors);
+		events->closed(above, fault ? EIO_TRANSPORT_ERROR : EIO_TRANSPORT_CLOSE);
+	}
+	s->ws = NULL;
+	eio_session_free(s);
+}
+
+static const struct ws_conn_ops session_ops = {
+	.message = on_message,
+	.gather = on_gather,
+	.mid_frame = on_mid_frame,
+	.sent = on_sent,
+	.closed = on_closed,
+};
+
+static struct ws_conn *accept_ws(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+	const struct ws_conn_ops *ops, void *ctx)
+{
+	return ws_conn_accept(x, head, at->server->options.message_bytes_max, 0, ops, ctx);
+}
+
+bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
+{
+	uint8_t frame[WS_HEADER_BYTES_MAX + EIO_OPEN_PACKET_BYTES_MAX];
+	char text[EIO_OPEN_PACKET_BYTES_MAX];
+
+	s->ws = accept_ws(s->at, x, head, &session_ops, s);
+	if (s->ws == NULL)
+		return false;
+	size_t bytes = eio_open_packet(s, text, sizeof(text));
+	size_t at = ws_frame_header_encode(frame, WS_OP_TEXT, true, bytes);
+	memcpy(frame + at, text, bytes);
+	ws_conn_send_urgent(s->ws, frame, at + bytes);
+	return true;
+}
+
+void eio_ws_ping(struct eio_session *s)
+{
+	ws_conn_send_urgent(s->ws, ping_frame, sizeof(ping_frame));
+}
+
+/* The probe: a WebSocket that is not yet, or will never be, the transport. */
+
+/* No longer the session's; its memory goes when its WebSocket has closed. */
+static void let_go(struct eio_probe *p)
+{
+	if (p->session != NULL) {
+		p->session->probe = NULL;
+		p->session->noop_due = false;
+	}
+	p->session = NULL;
+	net_delay_stop(&p->deadline);
+}
+
+static void take_over(struct eio_probe *p)
+{
+	struct eio_session *s = p->session;
+	struct ws_conn *ws = p->ws;
+
+	let_go(p);
+	free(p);
+	eio_poll_settle(s);
+	eio_poll_release(s, EIO_NOOP);
+	s->ws = ws;
+	s->ping_due = false;
+	ws_conn_set_ops(ws, &session_ops, s);
+	eio_count(&s->at->counts.upgraded);
+	if (s->awaiting_pong)
+		eio_ws_ping(s); /* the poll that was to carry it may never have come */
+	if (s->queue.count > 0)
+		ws_conn_want_send(ws);
+}
+
+static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
+{
+	struct eio_probe *p = ctx;
+	struct str text = str_of((const char *)data, bytes);
+	struct eio_session *s = p->session;
+
+	if (s == NULL)
+		return; /* it is closing */
+	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
+		p->probed = true;
+		ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
+		s->noop_due = true;
+		net_defer(s->at->loop, &s->task);
+	} else if (!binary && p->probed && str_equal(text, STR("5"))) {
+		take_over(p);
+	} else {
+		let_go(p);
+		ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+	}
+}
+
+static void probe_gather(void *ctx, struct net_gather *g)
+{
+	(void)ctx;
+	(void)g;
+}
+
+static bool probe_mid_frame(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static void probe_sent(void *ctx, size_t bytes)
+{
+	(void)ctx;
+	(void)bytes;
+}
+
+static void probe_closed(void *ctx, uint16_t code, bool fault)
+{
+	struct eio_probe *p = ctx;
+
+	(void)code;
+	(void)fault;
+	let_go(p);
+	free(p);
+}
+
+static const struct ws_conn_ops probe_ops = {
+	.message = probe_message,
+	.gather = probe_gather,
+	.mid_frame = probe_mid_frame,
+	.sent = probe_sent,
+	.closed = probe_closed,
+};
+
+void eio_probe_late(struct net_delay *d, void *loop)
+{
+	struct eio_probe *p = list_entry(d, struct eio_probe, deadline);
+
+	(void)loop;
+	let_go(p);
+	ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+}
+
+void eio_probe_cancel(struct eio_session *s)
+{
+	struct eio_probe *p = s->probe;
+
+	if (p == NULL)
+		return;
+	let_go(p);
+	ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+}
+
+/* A probe without a session is one that closes. */
+static struct eio_probe *create_probe(struct eio_loop *at, struct http_exchange *x, const struct http_head *head)
+{
+	struct eio_probe *p = calloc(1, sizeof(*p));
+
+	if (p != NULL)
+		p->ws = accept_ws(at, x, head, &probe_ops, p);
+	if (p == NULL || p->ws == NULL) {
+		free(p);
+		http_answer_text(x, 503, true, STR(""));
+		return NULL;
+	}
+	net_delay_init(&p->deadline);
+	return p;
+}
+
+void eio_ws_probe(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
+{
+	struct eio_loop *at = s->at;
+	struct eio_probe *p = create_probe(at, x, head);
+
+	assert(s->probe == NULL && s->ws == NULL);
+	if (p == NULL)
+		return;
+	p->session = s;
+	s->probe = p;
+	net_delay_start(&p->deadline, &at->upgrades, at->loop);
+}
+
+void eio_ws_turn_away(struct eio_loop *at, struct http_exchange *x, const struct http_head *head)
+{
+	struct eio_probe *p = create_probe(at, x, head);
+
+	if (p != NULL)
+		ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+}

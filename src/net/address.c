@@ -1,0 +1,122 @@
+/*
+ * net/address.c -- how many connections each address has, over all loops.
+ *
+ * Asked when a connection opens and closes, never for a message: the one lock of net/.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/map.h"
+#include "net/net_int.h"
+
+struct entry {
+	struct map_node node;
+	struct net_address_key key;
+	uint32_t conns;
+};
+
+struct net_addresses {
+	uint32_t each_max;
+	bool limit_loopback;
+	pthread_mutex_t lock; /* guards map and the entries' counts */
+	struct map map;
+};
+
+struct net_addresses *net_addresses_create(uint32_t each_max, bool limit_loopback)
+{
+	struct net_addresses *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->each_max = each_max;
+	a->limit_loopback = limit_loopback;
+	pthread_mutex_init(&a->lock, NULL);
+	return a;
+}
+
+void net_addresses_destroy(struct net_addresses *a)
+{
+	struct map_node *n;
+
+	if (a == NULL)
+		return;
+	while ((n = map_any(&a->map)) != NULL) {
+		map_remove(&a->map, n);
+		free(map_entry(n, struct entry, node));
+	}
+	map_finish(&a->map);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}
+
+struct net_address_key net_address_key(const union net_address *address)
+{
+	struct net_address_key key = { .bytes = { [10] = 0xff, [11] = 0xff } };
+
+	if (address->any.sa_family == AF_INET)
+		memcpy(key.bytes + 12, &address->v4.sin_addr, 4);
+	else
+		memcpy(key.bytes, &address->v6.sin6_addr, 16);
+	return key;
+}
+
+static bool is_loopback(const struct net_address_key *key)
+{
+	static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
+	static const uint8_t v6[16] = { [15] = 1 };
+
+	return memcmp(key->bytes, mapped, sizeof(mapped)) == 0 || memcmp(key->bytes, v6, sizeof(v6)) == 0;
+}
+
+static struct str key_text(const struct net_address_key *key)
+{
+	return str_of((const char *)key->bytes, sizeof(key->bytes));
+}
+
+/* Under the lock. */
+static bool enter_locked(struct net_addresses *a, const struct net_address_key *key)
+{
+	struct map_node *n = map_find(&a->map, key_text(key));
+	struct entry *e = n != NULL ? map_entry(n, struct entry, node) : NULL;
+
+	if (e == NULL) {
+		e = calloc(1, sizeof(*e));
+		if (e == NULL)
+			return false;
+		e->key = *key;
+		if (!map_insert(&a->map, &e->node, key_text(&e->key))) {
+			free(e);
+			return false;
+		}
+	}
+	if (e->conns >= a->each_max)
+		return false;
+	e->conns++;
+	return true;
+}
+
+bool net_addresses_enter(struct net_addresses *a, const struct net_address_key *key, bool *ret_counted)
+{
+	*ret_counted = false;
+	if (is_loopback(key) && !a->limit_loopback)
+		return true;
+	pthread_mutex_lock(&a->lock);
+	bool ok = enter_locked(a, key);
+	pthread_mutex_unlock(&a->lock);
+	*ret_counted = ok;
+	return ok;
+}
+
+void net_addresses_leave(struct net_addresses *a, const struct net_address_key *key)
+{
+	pthread_mutex_lock(&a->lock);
+	struct map_node *n = map_find(&a->map, key_text(key));
+	assert(n != NULL);
+	struct entry *e = map_entry(n, struct entry, node);
+	if (--e->conns == 0) {
+		map_remove(&a->map, n);
+		free(e);
+	}
+	pthread_mutex_unlock(&a->lock);
+}

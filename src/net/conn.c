@@ -1,0 +1,294 @@
+/* net/conn.c -- see net/conn.h. Opening, receiving and closing; flush.c sends, move.c hands over. */
+#include "net/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "net/net_int.h"
+
+static struct net_conn *conn_of(struct net_source *source)
+{
+	return list_entry(source, struct net_conn, source);
+}
+
+static void read_turn(struct net_conn *c);
+
+static void read_again(struct net_task *task)
+{
+	struct net_conn *c = list_entry(task, struct net_conn, again);
+
+	if (c->state == NET_CONN_LINGERING && c->peer_ended)
+		net_conn_fail(c, 0);
+	else
+		read_turn(c);
+}
+
+/* The dirty list must take every connection twice: once being flushed, once marked anew meanwhile. */
+bool net_loop_make_room(struct net_loop *loop)
+{
+	if ((loop->conn_count + 1) * 2 <= loop->dirty_cap)
+		return true;
+	uint32_t cap = loop->dirty_cap == 0 ? 64 : loop->dirty_cap * 2;
+	struct net_conn **bigger = realloc(loop->dirty, cap * sizeof(struct net_conn *));
+	if (bigger == NULL)
+		return false;
+	loop->dirty = bigger;
+	loop->dirty_cap = cap;
+	return true;
+}
+
+struct net_conn *net_conn_adopt(struct net_loop *loop, int fd, const union net_address *peer, bool counted)
+{
+	struct net_conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL || !net_loop_make_room(loop)) {
+		free(c);
+		return NULL;
+	}
+	c->source.ready = net_conn_ready;
+	c->loop = loop;
+	c->fd = fd;
+	c->state = NET_CONN_OPEN;
+	c->counted = counted;
+	c->address = net_address_key(peer);
+	net_delay_init(&c->stall);
+	net_task_init(&c->again, read_again);
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = &c->source,
+	};
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+		free(c);
+		return NULL;
+	}
+	list_init(&c->all);
+	list_push_back(&loop->conns, &c->all);
+	loop->conn_count++;
+	return c;
+}
+
+void net_conn_set_ops(struct net_conn *c, const struct net_conn_ops *ops, void *ctx)
+{
+	assert(c->state != NET_CONN_CLOSED);
+	c->ops = ops;
+	c->ctx = ctx;
+}
+
+struct net_loop *net_conn_loop(const struct net_conn *c)
+{
+	return c->loop;
+}
+
+bool net_conn_blocked(const struct net_conn *c)
+{
+	return c->blocked;
+}
+
+void net_conn_address(const struct net_conn *c, char *out)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v4 = memcmp(c->address.bytes, mapped, sizeof(mapped)) == 0;
+
+	if (inet_ntop(v4 ? AF_INET : AF_INET6, c->address.bytes + (v4 ? 12 : 0), out, NET_ADDRESS_BYTES) == NULL)
+		snprintf(out, NET_ADDRESS_BYTES, "unknown");
+}
+
+/* The peer's end, an error or nothing more to read. False: stop reading. */
+static bool take_received(struct net_conn *c, ssize_t n, int error)
+{
+	if (n > 0) {
+		net_count(&c->loop->counts.bytes_in, (uint64_t)n);
+		if (c->state == NET_CONN_OPEN)
+			c->ops->data(c, c->ctx, c->loop->recv, (size_t)n);
+		return true;
+	}
+	c->unread = false;
+	if (n == 0) {
+		c->peer_ended = true;
+		if (c->state == NET_CONN_LINGERING)
+			net_conn_fail(c, 0);
+		else if (c->state == NET_CONN_OPEN)
+			c->ops->ended(c, c->ctx);
+	} else if (error != EAGAIN) {
+		net_conn_fail(c, error);
+	}
+	return false;
+}
+
+static void read_turn(struct net_conn *c)
+{
+	size_t turn = 0;
+
+	while (c->unread && !c->paused && !c->peer_ended && c->state < NET_CONN_MOVING) {
+		if (turn >= NET_RECV_TURN_BYTES_MAX) {
+			net_defer(c->loop, &c->again);
+			return;
+		}
+		ssize_t n = recv(c->fd, c->loop->recv, NET_RECV_BYTES, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* A short read has emptied the socket; what comes later makes an edge of its own. */
+		if (n > 0 && n < NET_RECV_BYTES && !c->hung_up)
+			c->unread = false;
+		if (!take_received(c, n, n < 0 ? errno : 0))
+			return;
+		turn += (size_t)n;
+	}
+}
+
+void net_conn_ready(struct net_source *source, uint32_t events)
+{
+	struct net_conn *c = conn_of(source);
+
+	if (c->state >= NET_CONN_MOVING)
+		return;
+	if ((events & EPOLLOUT) && c->blocked) {
+		c->blocked = false;
+		net_delay_stop(&c->stall);
+		net_conn_want_send(c);
+	}
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		c->hung_up = true;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		c->unread = true;
+	if (c->paused && (events & EPOLLERR)) {
+		int error = ECONNRESET;
+		socklen_t bytes = sizeof(error);
+		(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+		net_conn_fail(c, error == 0 ? ECONNRESET : error);
+		return;
+	}
+	read_turn(c);
+}
+
+void net_conn_pause(struct net_conn *c)
+{
+	c->paused = true;
+}
+
+void net_conn_resume(struct net_conn *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	if (c->unread && c->state < NET_CONN_MOVING)
+		net_defer(c->loop, &c->again);
+}
+
+void net_conn_lend(struct net_conn *c, uint8_t *data, size_t bytes)
+{
+	if (bytes > 0 && c->state == NET_CONN_OPEN)
+		c->ops->data(c, c->ctx, data, bytes);
+}
+
+void net_conn_detach(struct net_conn *c)
+{
+	struct net_loop *loop = c->loop;
+
+	assert(c->state != NET_CONN_CLOSED);
+	c->state = NET_CONN_CLOSED;
+	net_delay_stop(&c->stall);
+	net_task_cancel(&c->again);
+	list_remove(&c->all);
+	list_push_back(&loop->dead, &c->all);
+	if (c->counted)
+		net_addresses_leave(loop->pool->addresses, &c->address);
+	loop->conn_count--;
+	atomic_fetch_sub_explicit(&loop->pool->conns, 1, memory_order_relaxed);
+	net_count(&loop->counts.closed, 1);
+}
+
+void net_conn_close(struct net_conn *c)
+{
+	if (c->state != NET_CONN_CLOSED)
+		net_conn_detach(c);
+}
+
+void net_conn_fail(struct net_conn *c, int error)
+{
+	if (c->state == NET_CONN_CLOSED)
+		return;
+	net_conn_detach(c);
+	if (c->ops != NULL)
+		c->ops->closed(c, c->ctx, error);
+}
+
+void net_conn_finish(struct net_conn *c)
+{
+	if (c->state != NET_CONN_OPEN)
+		return;
+	c->state = NET_CONN_FLUSHING;
+	net_conn_resume(c);
+	net_conn_want_send(c);
+}
+
+void net_conn_end_output(struct net_conn *c)
+{
+	assert(c->state == NET_CONN_FLUSHING);
+	c->state = NET_CONN_LINGERING;
+	if (shutdown(c->fd, SHUT_WR) != 0)
+		c->peer_ended = true; /* it has gone */
+	net_delay_start(&c->stall, &c->loop->lingers, c->loop);
+	if (c->unread || c->peer_ended)
+		net_defer(c->loop, &c->again);
+}
+
+void net_conn_stalled(struct net_delay *d, void *loop)
+{
+	(void)loop;
+	net_conn_fail(list_entry(d, struct net_conn, stall), ETIMEDOUT);
+}
+
+void net_conn_lingered(struct net_delay *d, void *loop)
+{
+	(void)loop;
+	net_conn_fail(list_entry(d, struct net_conn, stall), 0);
+}
+
+void net_conns_cut_all(struct net_loop *loop)
+{
+	while (!list_empty(&loop->conns))
+		net_conn_fail(list_entry(loop->conns.next, struct net_conn, all), ECANCELED);
+}
+
+void net_conns_free_dead(struct net_loop *loop)
+{
+	struct list *n = loop->dead.next;
+
+	while (n != &loop->dead) {
+		struct net_conn *c = list_entry(n, struct net_conn, all);
+
+		n = n->next;
+		if (c->dirty) /* the next flush takes it off the dirty list */
+			continue;
+		list_remove(&c->all);
+		close(c->fd);
+		free(c);
+	}
+}
+
+enum net_fate net_conn_fate(const struct net_conn *c)
+{
+	struct tcp_info info;
+	socklen_t bytes = sizeof(info);
+	int unacked = 0;
+
+	if (c->state == NET_CONN_CLOSED || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+		return NET_FATE_LOST;
+	if (info.tcpi_state == TCP_CLOSE)
+		return NET_FATE_LOST;
+	if (ioctl(c->fd, SIOCOUTQ, &unacked) != 0)
+		unacked = 1;
+	if (info.tcpi_state == TCP_ESTABLISHED)
+		return unacked == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
+	return unacked == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
+}

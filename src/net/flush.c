@@ -1,0 +1,98 @@
+/*
+ * net/flush.c -- once an iteration: every dirty connection is asked for its output, and a batch of them sent together.
+ *
+ *      dirty: [c1 c2 c3 ...]  --gather-->  sends: [c1: iov iov][c2: iov]...  --batch-->  results --sent-->
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "net/net_int.h"
+
+void net_conn_want_send(struct net_conn *c)
+{
+	struct net_loop *loop = c->loop;
+
+	if (c->dirty || c->blocked || c->state >= NET_CONN_LINGERING)
+		return;
+	assert(loop->dirty_count < loop->dirty_cap);
+	c->dirty = true;
+	loop->dirty[loop->dirty_count++] = c;
+}
+
+static void finish_send(struct net_loop *loop, struct net_conn *c, const struct net_send *s, bool more)
+{
+	size_t wanted = 0;
+
+	if (c->state >= NET_CONN_LINGERING)
+		return;
+	for (uint32_t i = 0; i < s->iov_count; i++)
+		wanted += s->iov[i].iov_len;
+	if (s->result < 0 && s->result != -EAGAIN) {
+		net_conn_fail(c, (int)-s->result);
+		return;
+	}
+	size_t sent = s->result < 0 ? 0 : (size_t)s->result;
+	assert(sent <= wanted);
+	net_count(&loop->counts.bytes_out, sent);
+	if (sent < wanted) {
+		c->blocked = true;
+		net_delay_start(&c->stall, &loop->stalls, loop);
+	}
+	if (sent > 0)
+		c->ops->sent(c, c->ctx, sent);
+	/* While flushing, gather is asked until it gives nothing: then our side ends. */
+	if (sent == wanted && (more || c->state == NET_CONN_FLUSHING))
+		net_conn_want_send(c);
+}
+
+static void send_batch(struct net_loop *loop, uint32_t count)
+{
+	if (count == 0)
+		return;
+	loop->sender->ops->batch(loop->sender, loop->sends, count);
+	for (uint32_t i = 0; i < count; i++)
+		finish_send(loop, loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
+}
+
+/* Ask one connection; true if it has something for the batch, at entry `at`. */
+static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, uint32_t iov_used)
+{
+	struct net_gather g = { .iov = loop->iov + iov_used, .max = NET_SEND_IOV_MAX };
+
+	c->dirty = false;
+	if (c->blocked || c->state >= NET_CONN_LINGERING)
+		return false;
+	c->ops->gather(c, c->ctx, &g);
+	if (g.count == 0) {
+		if (c->state == NET_CONN_FLUSHING)
+			net_conn_end_output(c);
+		return false;
+	}
+	loop->sends[at] = (struct net_send){ .fd = c->fd, .iov = g.iov, .iov_count = g.count };
+	loop->sends_conn[at] = c;
+	loop->sends_more[at] = g.more;
+	return true;
+}
+
+void net_flush(struct net_loop *loop)
+{
+	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0;
+
+	if (dirty == 0)
+		return;
+	for (uint32_t i = 0; i < dirty; i++) {
+		if (gather_one(loop, loop->dirty[i], batch, iov_used))
+			iov_used += loop->sends[batch++].iov_count;
+		if (batch == NET_SEND_BATCH_MAX || iov_used + NET_SEND_IOV_MAX > NET_IOV_POOL) {
+			send_batch(loop, batch);
+			batch = iov_used = 0;
+		}
+	}
+	send_batch(loop, batch);
+	net_count(&loop->counts.flushes, 1);
+	/* Those marked meanwhile are for the next iteration. */
+	uint32_t left = loop->dirty_count - dirty;
+	for (uint32_t i = 0; i < left; i++)
+		loop->dirty[i] = loop->dirty[dirty + i];
+	loop->dirty_count = left;
+}

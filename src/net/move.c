@@ -1,0 +1,97 @@
+/*
+ * net/move.c -- handing a connection to another loop.
+ *
+ *      loop A: MOVING --after the flush--> off A's epoll --post--> loop B: on B's epoll, OPEN, `moved` is called
+ *
+ * The object itself travels: A does not touch it after the post. Bytes that come meanwhile wait in the kernel, and adding the
+ * descriptor to B's epoll reports them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "net/net_int.h"
+
+struct move {
+	struct net_message message;
+	struct net_conn *conn;
+};
+
+void net_conn_move(struct net_conn *c, uint32_t loop_index)
+{
+	assert(c->state == NET_CONN_OPEN && !c->blocked);
+	assert(loop_index < c->loop->pool->loop_count && loop_index != c->loop->index);
+	c->state = NET_CONN_MOVING;
+	c->move_to = (uint16_t)loop_index;
+	net_task_cancel(&c->again);
+	list_remove(&c->all);
+	list_push_back(&c->loop->moving, &c->all);
+}
+
+static void arrive(struct net_loop *loop, struct net_message *message)
+{
+	struct net_conn *c = list_entry(message, struct move, message)->conn;
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = &c->source,
+	};
+
+	free(list_entry(message, struct move, message));
+	assert(c->state == NET_CONN_MOVING);
+	c->loop = loop;
+	c->state = NET_CONN_OPEN;
+	list_push_back(&loop->conns, &c->all);
+	bool room = net_loop_make_room(loop);
+	loop->conn_count++;
+	net_count(&loop->counts.moved, 1);
+	if (!room || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) != 0) {
+		net_conn_fail(c, ENOMEM);
+		return;
+	}
+	c->ops->moved(c, c->ctx);
+}
+
+/* The pool is destroyed before it arrived. */
+static void discard(struct net_message *message)
+{
+	struct net_conn *c = list_entry(message, struct move, message)->conn;
+
+	free(list_entry(message, struct move, message));
+	close(c->fd);
+	c->ops->closed(c, c->ctx, ECANCELED);
+	free(c);
+}
+
+static void depart(struct net_conn *c)
+{
+	struct net_loop *loop = c->loop;
+	struct move *m = malloc(sizeof(*m));
+
+	if (m == NULL) {
+		c->state = NET_CONN_OPEN;
+		list_remove(&c->all);
+		list_push_back(&loop->conns, &c->all);
+		net_conn_fail(c, ENOMEM);
+		return;
+	}
+	m->conn = c;
+	m->message = (struct net_message){ .run = arrive, .discard = discard, .bytes = sizeof(*m) };
+	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+	list_remove(&c->all);
+	loop->conn_count--;
+	net_post_reserved(loop->pool->loops[c->move_to], &m->message);
+}
+
+void net_moves_run(struct net_loop *loop)
+{
+	struct list *n = loop->moving.next;
+
+	while (n != &loop->moving) {
+		struct net_conn *c = list_entry(n, struct net_conn, all);
+
+		n = n->next;
+		if (!c->dirty) /* else the next flush takes it off the dirty list first */
+			depart(c);
+	}
+}

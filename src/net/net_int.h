@@ -1,0 +1,201 @@
+/*
+ * net/net_int.h -- the insides of a loop and of a connection, shared by the files of net/.
+ */
+#ifndef NET_NET_INT_H
+#define NET_NET_INT_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "base/list.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "net/sender.h"
+#include "net/timer.h"
+
+enum {
+	NET_EVENTS_MAX = 256, /* taken from epoll at once */
+	NET_IOV_POOL = 4096, /* pieces of a batch in all */
+	NET_LISTENERS_MAX = 8,
+	NET_ACCEPT_TURN_MAX = 256, /* before others have their turn */
+	NET_ACCEPT_RETRY_MS = 100, /* after the kernel had no memory for one */
+	NET_LISTEN_BACKLOG = 4096,
+	NET_STOP_ACCEPT_MS = 50, /* handshakes under way when the listeners stop */
+	NET_TIMERS_MAX = 1 << 22,
+};
+
+/* The first member of whatever epoll points to. */
+struct net_source {
+	void (*ready)(struct net_source *, uint32_t events);
+};
+
+union net_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+enum net_conn_state {
+	NET_CONN_OPEN,
+	NET_CONN_FLUSHING, /* to finish when gather gives nothing more */
+	NET_CONN_LINGERING, /* our side has ended; waiting for the peer's end */
+	NET_CONN_MOVING,
+	NET_CONN_CLOSED,
+};
+
+struct net_conn {
+	struct net_source source;
+	const struct net_conn_ops *ops;
+	void *ctx;
+	struct net_loop *loop;
+	int fd;
+	uint8_t state; /* enum net_conn_state */
+	bool dirty; /* in the loop's dirty list */
+	bool blocked; /* the kernel took less than all: wait for writable */
+	bool paused;
+	bool unread; /* readable, as far as edges told */
+	bool hung_up; /* an edge told of the peer's end or an error: read up to it */
+	bool peer_ended;
+	bool counted; /* in the table of addresses */
+	uint16_t move_to;
+	struct net_delay stall; /* running while blocked, or while lingering */
+	struct net_task again; /* read on, or move, after this iteration's callbacks */
+	struct list all; /* in loop->conns, or loop->dead */
+	struct net_address_key {
+		uint8_t bytes[16];
+	} address; /* v4 is mapped to v6 */
+};
+
+/* A loop's end of one net_listen(). */
+struct net_listener {
+	struct net_source source;
+	struct net_loop *loop;
+	int fd; /* -1: none */
+	net_accepted_fn *accepted;
+	void *ctx;
+	struct net_task again;
+	struct net_timer retry;
+};
+
+/* Written by its loop only, read by anybody. */
+struct net_counts {
+	atomic_uint_fast64_t accepted, closed, refused_limit, refused_address, refused_descriptors;
+	atomic_uint_fast64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls;
+};
+
+static inline void net_count(atomic_uint_fast64_t *figure, uint64_t more)
+{
+	/* One writer: a plain load and store do, no locked add. */
+	atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+struct net_loop {
+	struct net_pool *pool;
+	uint32_t index;
+	int epoll_fd;
+	int reserve_fd; /* given up to refuse a connection when descriptors have run out */
+	bool stopping, listeners_closed;
+
+	uint64_t now_ns, stalled_ns; /* the loop's clock = monotonic - stalled_ns */
+	uint64_t woke_ns; /* monotonic, when the last wait ended */
+
+	struct list delay_lists; /* of struct net_delays */
+	struct net_timer **heap;
+	uint32_t heap_count, heap_cap;
+	struct list tasks;
+
+	struct net_source wake;
+	int wake_fd;
+	_Atomic(struct net_message *) posted; /* a stack, newest first */
+	atomic_size_t posted_bytes;
+	atomic_bool overrun, ended;
+
+	struct net_listener listeners[NET_LISTENERS_MAX];
+	uint32_t listener_count;
+
+	struct list conns, dead, moving;
+	uint32_t conn_count;
+	struct net_conn **dirty; /* room for every connection, so marking cannot fail */
+	uint32_t dirty_count, dirty_cap;
+
+	struct net_sender *sender;
+	struct net_send sends[NET_SEND_BATCH_MAX];
+	struct net_conn *sends_conn[NET_SEND_BATCH_MAX];
+	bool sends_more[NET_SEND_BATCH_MAX];
+	struct iovec iov[NET_IOV_POOL];
+
+	struct net_delays stalls; /* NET_SEND_STALL_MS */
+	struct net_delays lingers; /* NET_LINGER_MS */
+	struct net_timer stop_timer; /* listeners close, then the last connections */
+
+	uint8_t *recv;
+	struct net_counts counts;
+	pthread_t thread;
+};
+
+struct net_pool {
+	struct net_pool_options options;
+	uint32_t loop_count;
+	uint16_t port;
+	enum net_sender_kind sender_kind;
+	const struct net_sender_ops *sender_ops;
+	uint32_t conns_max;
+	atomic_uint conns; /* open in all */
+	atomic_bool stop;
+	struct net_addresses *addresses;
+	struct net_loop *loops[NET_LOOPS_MAX];
+};
+
+/* loop.c */
+uint64_t net_loop_clock_ns(const struct net_loop *);
+void net_loop_run(struct net_loop *);
+int net_loop_create(struct net_pool *, uint32_t index, struct net_loop **ret);
+void net_loop_destroy(struct net_loop *);
+void net_loop_stop(struct net_loop *);
+
+/* post.c */
+void net_posts_init(struct net_loop *);
+void net_posts_run(struct net_loop *);
+void net_posts_discard(struct net_loop *);
+void net_wake(struct net_loop *);
+
+/* timer.c */
+/* Run what is due. */
+void net_timers_run(struct net_loop *);
+/* Nanoseconds from now until the earliest deadline; UINT64_MAX: none. */
+uint64_t net_timers_next_ns(struct net_loop *);
+
+/* conn.c, flush.c, move.c */
+struct net_conn *net_conn_adopt(struct net_loop *, int fd, const union net_address *, bool counted);
+void net_conn_ready(struct net_source *, uint32_t events);
+/* Close for another reason than its owner's wish: `closed` is called. */
+void net_conn_fail(struct net_conn *, int error);
+/* All is sent: end our side. Calls nobody back: it is called while a batch is gathered, whose bytes must stay. */
+void net_conn_end_output(struct net_conn *);
+/* Leave the loop's tables. Descriptor and memory go with net_conns_free_dead(): a batch may still name both. */
+void net_conn_detach(struct net_conn *);
+bool net_loop_make_room(struct net_loop *);
+void net_conn_stalled(struct net_delay *, void *loop);
+void net_conn_lingered(struct net_delay *, void *loop);
+void net_conns_cut_all(struct net_loop *);
+void net_conns_free_dead(struct net_loop *);
+void net_flush(struct net_loop *);
+void net_moves_run(struct net_loop *);
+
+/* listener.c */
+void net_listeners_begin(struct net_loop *);
+void net_listeners_refuse_new(struct net_loop *);
+void net_listeners_drain(struct net_loop *);
+void net_listeners_close(struct net_loop *);
+
+/* address.c: how many connections each address has, over all loops. */
+struct net_addresses *net_addresses_create(uint32_t each_max, bool limit_loopback);
+void net_addresses_destroy(struct net_addresses *);
+/* False: the address has its maximum (or no memory). *ret_counted: give it back with leave. Any thread. */
+bool net_addresses_enter(struct net_addresses *, const struct net_address_key *, bool *ret_counted);
+void net_addresses_leave(struct net_addresses *, const struct net_address_key *);
+struct net_address_key net_address_key(const union net_address *);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * net/post.c -- what crosses threads: a stack that anyone pushes on and the loop takes whole.
+ *
+ *      push: CAS on the top          take: exchange the top with NULL, turn the chain round
+ *
+ * Nobody waits for anybody. The loop is woken only by the push that found the stack empty.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "net/net_int.h"
+
+void net_posts_init(struct net_loop *loop)
+{
+	atomic_init(&loop->posted, NULL);
+	atomic_init(&loop->posted_bytes, 0);
+	atomic_init(&loop->overrun, false);
+	atomic_init(&loop->ended, false);
+}
+
+/* Also from a signal handler. */
+void net_wake(struct net_loop *loop)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* It fails only when the counter is full, and then the loop is awake. */
+	ssize_t wrote = write(loop->wake_fd, &one, sizeof(one));
+	(void)wrote;
+	errno = saved;
+}
+
+static void push(struct net_loop *loop, struct net_message *m)
+{
+	struct net_message *top = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+
+	do
+		m->next = top;
+	while (!atomic_compare_exchange_weak_explicit(
+		&loop->posted, &top, m, memory_order_release, memory_order_relaxed));
+	if (top == NULL)
+		net_wake(loop);
+}
+
+void net_post_reserved(struct net_loop *loop, struct net_message *m)
+{
+	assert(m->bytes >= sizeof(*m) && m->run != NULL && m->discard != NULL);
+	atomic_fetch_add_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
+	push(loop, m);
+}
+
+bool net_post(struct net_loop *loop, struct net_message *m)
+{
+	assert(m->bytes >= sizeof(*m) && m->run != NULL && m->discard != NULL);
+	size_t before = atomic_fetch_add_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
+
+	/* One message always fits, however large. */
+	if (before != 0 && before + m->bytes > NET_POST_BYTES_MAX) {
+		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
+		atomic_fetch_add_explicit(&loop->counts.posts_refused, 1, memory_order_relaxed);
+		if (!atomic_exchange_explicit(&loop->overrun, true, memory_order_acq_rel))
+			net_wake(loop);
+		return false;
+	}
+	push(loop, m);
+	return true;
+}
+
+static struct net_message *take_oldest_first(struct net_loop *loop)
+{
+	struct net_message *m = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire);
+	struct net_message *first = NULL;
+
+	while (m != NULL) {
+		struct net_message *older = m->next;
+		m->next = first;
+		first = m;
+		m = older;
+	}
+	return first;
+}
+
+void net_posts_run(struct net_loop *loop)
+{
+	struct net_message *m = take_oldest_first(loop);
+
+	while (m != NULL) {
+		struct net_message *next = m->next;
+
+		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
+		m->run(loop, m);
+		m = next;
+	}
+	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) && loop->pool->options.overrun)
+		loop->pool->options.overrun(loop, loop->pool->options.ctx);
+}
+
+void net_posts_discard(struct net_loop *loop)
+{
+	struct net_message *m = take_oldest_first(loop);
+
+	while (m != NULL) {
+		struct net_message *next = m->next;
+
+		m->discard(m);
+		m = next;
+	}
+}

@@ -1,0 +1,150 @@
+/*
+ * net/sender_uring.c -- the batch sender by io_uring: an iteration's sends in one system call. See net/sender.h.
+ *
+ *      prepare n entries --> submit once --> what failed or was cut short has a completion; all else went whole
+ *
+ * MSG_DONTWAIT ends every send within the submit. MSG_WAITALL makes a partial send a failure, and with
+ * IOSQE_CQE_SKIP_SUCCESS only failures are reported. Entries live within net_send_batch() alone: none can outlast a
+ * close() and hit a reused descriptor.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "net/sender.h"
+#include "net/sender_uring.h"
+
+struct uring_sender {
+	struct net_sender base;
+	struct io_uring ring;
+	bool broken; /* the kernel refused a submit: plain sends from then on */
+	struct msghdr messages[NET_SEND_BATCH_MAX];
+};
+
+static void uring_destroy(struct net_sender *base)
+{
+	struct uring_sender *s = (struct uring_sender *)(void *)base;
+
+	if (!s->broken)
+		io_uring_queue_exit(&s->ring);
+	free(s);
+}
+
+/* Old kernels lack a flag that we need, and containers forbid the calls: prove it by a send that must fail. */
+static int prove(struct uring_sender *s)
+{
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+		return -errno;
+	struct net_send sends[2] = {
+		{ .fd = pair[0], .iov = &iov, .iov_count = 1 },
+		{ .fd = s->ring.ring_fd, .iov = &iov, .iov_count = 1 }, /* no socket: must come back as an error */
+	};
+	net_sender_uring.batch(&s->base, sends, 2);
+	int64_t got = recv(pair[1], &byte, 1, MSG_DONTWAIT);
+	close(pair[0]);
+	close(pair[1]);
+	return !s->broken && got == 1 && sends[0].result == 1 && sends[1].result < 0 ? 0 : -ENOSYS;
+}
+
+static struct net_sender *uring_create(int *ret_errno)
+{
+	struct uring_sender *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		*ret_errno = ENOMEM;
+		return NULL;
+	}
+	s->base.ops = &net_sender_uring;
+	int rc = io_uring_queue_init(NET_SEND_BATCH_MAX, &s->ring, IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP);
+	if (rc < 0) {
+		*ret_errno = -rc;
+		free(s);
+		return NULL;
+	}
+	rc = prove(s);
+	if (rc < 0) {
+		*ret_errno = -rc;
+		uring_destroy(&s->base);
+		return NULL;
+	}
+	return &s->base;
+}
+
+static void prepare(struct uring_sender *s, struct net_send *n, uint32_t at)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
+	const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
+	size_t bytes = 0;
+
+	assert(sqe != NULL);
+	for (uint32_t i = 0; i < n->iov_count; i++)
+		bytes += n->iov[i].iov_len;
+	if (n->iov_count == 1) {
+		io_uring_prep_send(sqe, n->fd, n->iov->iov_base, n->iov->iov_len, flags);
+	} else {
+		s->messages[at] = (struct msghdr){ .msg_iov = n->iov, .msg_iovlen = n->iov_count };
+		io_uring_prep_sendmsg(sqe, n->fd, &s->messages[at], (unsigned)flags);
+	}
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, at);
+	n->result = (int64_t)bytes; /* unless a completion says otherwise */
+}
+
+/* Take the completions: each is a failure or a partial send. */
+static void reap(struct uring_sender *s, struct net_send *sends, uint32_t count)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, seen = 0;
+
+	io_uring_for_each_cqe (&s->ring, head, cqe) {
+		assert(cqe->user_data < count);
+		sends[cqe->user_data].result = cqe->res == 0 ? -EAGAIN : cqe->res;
+		seen++;
+	}
+	io_uring_cq_advance(&s->ring, seen);
+}
+
+static void uring_batch(struct net_sender *base, struct net_send *sends, uint32_t count)
+{
+	struct uring_sender *s = (struct uring_sender *)(void *)base;
+	uint32_t submitted = 0;
+
+	assert(count <= NET_SEND_BATCH_MAX);
+	if (count <= 1 || s->broken) { /* for one, a plain send is cheaper */
+		net_sender_plain.batch(base, sends, count);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		prepare(s, &sends[i], i);
+	while (submitted < count) {
+		int rc = io_uring_submit(&s->ring);
+
+		if (rc == -EINTR)
+			continue;
+		if (rc <= 0)
+			break;
+		submitted += (uint32_t)rc;
+	}
+	reap(s, sends, count);
+	if (submitted == count)
+		return;
+	/* Leaving the ring is the only way to be sure that nothing of it is sent later. */
+	log_line(LOG_WARN, "io_uring refused a submit: going on with plain sends");
+	io_uring_queue_exit(&s->ring);
+	s->broken = true;
+	net_sender_plain.batch(base, sends + submitted, count - submitted);
+}
+
+const struct net_sender_ops net_sender_uring = {
+	.name = "io_uring",
+	.create = uring_create,
+	.destroy = uring_destroy,
+	.batch = uring_batch,
+};

@@ -1,0 +1,407 @@
+/* ws/conn.c -- see ws/conn.h. */
+#include "ws/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "ws/message.h"
+
+enum ws_conn_state {
+	WS_OPEN,
+	WS_CLOSING, /* the owner's queue, then the close frame */
+	WS_ENDING, /* the owner has been told; what is ready goes, then our end */
+	WS_FINISHED, /* net/ waits for the peer's end */
+};
+
+struct ws_conn {
+	struct net_conn *net;
+	const struct ws_conn_ops *ops;
+	void *ctx;
+	struct ws_reader reader;
+	struct buf urgent; /* the answer to the handshake, pings and pongs, waiting */
+	uint8_t *close; /* the close frame; owned */
+	uint16_t urgent_sent; /* of urgent */
+	uint16_t pong_at; /* where in urgent a pong begins + 1; 0: none */
+	uint16_t close_code; /* ours */
+	uint8_t close_bytes, close_sent;
+	uint16_t pings; /* in the second ping_s */
+	uint32_t ping_s;
+	struct net_task ending; /* end(), out of gather */
+	uint8_t state;
+	bool busy; /* within a callback that goes on using it: freeing waits */
+	bool freed;
+	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
+	uint32_t gathered_rest, gathered_urgent, gathered_owner;
+};
+
+static const struct net_conn_ops net_ops;
+static void end_later(struct net_task *task);
+
+enum ws_verdict ws_upgrade_check(const struct http_head *head)
+{
+	struct ws_handshake h = {
+		.method = head->method_text,
+		.http_minor = head->minor,
+		.upgrade = http_head_get(head, STR("upgrade")),
+		.connection = head->upgrade ? STR("upgrade") : STR(""), /* a list, looked through by http/ */
+		.key = http_head_get(head, STR("sec-websocket-key")),
+		.version = http_head_get(head, STR("sec-websocket-version")),
+	};
+
+	if (http_head_count(head, STR("sec-websocket-key")) > 1)
+		return WS_VERDICT_BAD_KEY;
+	return ws_handshake_check(&h);
+}
+
+static bool put_handshake(struct ws_conn *w, struct str key)
+{
+	char accept[WS_ACCEPT_BYTES];
+
+	ws_handshake_accept(accept, key);
+	return buf_append_str(&w->urgent, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+					      "Connection: Upgrade\r\nSec-WebSocket-Accept: ")) &&
+	       buf_append(&w->urgent, accept, sizeof(accept)) && buf_append_str(&w->urgent, STR("\r\n\r\n"));
+}
+
+struct ws_conn *ws_conn_accept(struct http_exchange *x, const struct http_head *head,
+	uint32_t message_bytes_max, uint32_t fragments_max, const struct ws_conn_ops *ops, void *ctx)
+{
+	struct ws_conn *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	buf_init(&w->urgent, WS_RESERVE_BYTES_MAX);
+	ws_reader_init(&w->reader, message_bytes_max, fragments_max);
+	if (!put_handshake(w, http_head_get(head, STR("sec-websocket-key")))) {
+		buf_finish(&w->urgent);
+		free(w);
+		return NULL;
+	}
+	w->ops = ops;
+	w->ctx = ctx;
+	net_task_init(&w->ending, end_later);
+	w->net = http_exchange_take(x);
+	net_conn_set_ops(w->net, &net_ops, w);
+	net_conn_want_send(w->net);
+	return w;
+}
+
+void ws_conn_set_ops(struct ws_conn *w, const struct ws_conn_ops *ops, void *ctx)
+{
+	assert(w->state <= WS_CLOSING);
+	w->ops = ops;
+	w->ctx = ctx;
+}
+
+struct net_conn *ws_conn_net(const struct ws_conn *w)
+{
+	return w->net;
+}
+
+void ws_conn_want_send(struct ws_conn *w)
+{
+	net_conn_want_send(w->net);
+}
+
+/* Its connection has been let go. Memory that a callback stands on is freed when that returns. */
+static void release(struct ws_conn *w)
+{
+	w->freed = true;
+	net_task_cancel(&w->ending);
+	if (w->busy)
+		return;
+	ws_reader_finish(&w->reader);
+	buf_finish(&w->urgent);
+	free(w->close);
+	free(w);
+}
+
+/* The owner's queue is not to be asked any more: a frame of it that has begun can never be ended, nor another follow it. */
+static void leave_owner(struct ws_conn *w)
+{
+	assert(w->state <= WS_CLOSING);
+	if (w->ops->mid_frame(w->ctx)) {
+		buf_finish(&w->urgent);
+		w->urgent_sent = w->pong_at = 0;
+		w->close_bytes = w->close_sent = 0;
+	}
+	w->state = WS_ENDING;
+	net_conn_want_send(w->net);
+}
+
+static void tell_closed(struct ws_conn *w, uint16_t code, bool fault)
+{
+	leave_owner(w);
+	w->ops->closed(w->ctx, code, fault);
+}
+
+static bool put_control(struct ws_conn *w, enum ws_opcode op, const void *payload, size_t bytes)
+{
+	uint8_t frame[WS_HEADER_BYTES_MAX + WS_CONTROL_BYTES_MAX];
+	size_t at = ws_frame_header_encode(frame, op, true, bytes);
+
+	assert(bytes <= WS_CONTROL_BYTES_MAX);
+	if (bytes > 0)
+		memcpy(frame + at, payload, bytes);
+	if (!buf_append(&w->urgent, frame, at + bytes))
+		return false;
+	net_conn_want_send(w->net);
+	return true;
+}
+
+static void put_close(struct ws_conn *w, uint16_t code, struct str reason)
+{
+	uint8_t payload[WS_CONTROL_BYTES_MAX];
+	size_t bytes = ws_close_encode(payload, code, reason);
+
+	net_conn_want_send(w->net);
+	w->close_code = code;
+	w->close = malloc(WS_HEADER_BYTES_MAX + bytes);
+	if (w->close == NULL)
+		return; /* the end of the connection alone will have to do */
+	size_t at = ws_frame_header_encode(w->close, WS_OP_CLOSE, true, bytes);
+	memcpy(w->close + at, payload, bytes);
+	w->close_bytes = (uint8_t)(at + bytes);
+}
+
+void ws_conn_send_urgent(struct ws_conn *w, const void *frame, size_t bytes)
+{
+	if (w->state != WS_OPEN || !buf_append(&w->urgent, frame, bytes))
+		return;
+	net_conn_want_send(w->net);
+}
+
+void ws_conn_close(struct ws_conn *w, uint16_t code, struct str reason)
+{
+	if (w->state != WS_OPEN)
+		return;
+	w->state = WS_CLOSING;
+	put_close(w, code, reason);
+}
+
+void ws_conn_fail(struct ws_conn *w, uint16_t code)
+{
+	if (w->state > WS_CLOSING)
+		return;
+	if (w->state == WS_OPEN)
+		put_close(w, code, STR(""));
+	leave_owner(w);
+}
+
+void ws_conn_cut(struct ws_conn *w)
+{
+	net_conn_close(w->net);
+	w->state = WS_FINISHED;
+	release(w);
+}
+
+/* Only the last of several pings is answered: a pong that has not begun to go is replaced (RFC 6455, 5.5.3). */
+static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
+{
+	uint32_t now_s = (uint32_t)(net_loop_now_ns(net_conn_loop(w->net)) / CLOCK_NS_PER_S);
+
+	if (now_s != w->ping_s) {
+		w->ping_s = now_s;
+		w->pings = 0;
+	}
+	if (++w->pings > WS_PINGS_PER_S_MAX)
+		return false;
+	if (w->pong_at > 0 && w->urgent_sent < w->pong_at) {
+		size_t at = w->pong_at - 1u;
+		size_t old = 2 + (size_t)w->urgent.data[at + 1];
+
+		memmove(w->urgent.data + at, w->urgent.data + at + old, w->urgent.bytes - at - old);
+		w->urgent.bytes -= old;
+	}
+	size_t at = w->urgent.bytes;
+	if (put_control(w, WS_OP_PONG, e->data, e->data_bytes))
+		w->pong_at = (uint16_t)(at + 1);
+	return true;
+}
+
+static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
+{
+	switch (what) {
+	case WS_READ_TEXT:
+	case WS_READ_BINARY:
+		w->ops->message(w->ctx, what == WS_READ_BINARY, e->data, e->data_bytes);
+		break;
+	case WS_READ_PING:
+		if (!answer_ping(w, e)) {
+			put_close(w, WS_CLOSE_POLICY, STR("too many pings"));
+			tell_closed(w, WS_CLOSE_POLICY, true);
+		}
+		break;
+	case WS_READ_CLOSE:
+	case WS_READ_FAIL:
+		if (w->state == WS_OPEN)
+			put_close(w, e->code, STR(""));
+		tell_closed(w, e->code, what == WS_READ_FAIL);
+		break;
+	case WS_READ_PONG:
+	case WS_READ_MORE:
+		break;
+	}
+}
+
+static void on_data(struct net_conn *net, void *ctx, uint8_t *data, size_t bytes)
+{
+	struct ws_conn *w = ctx;
+	size_t at = 0;
+
+	(void)net;
+	w->busy = true;
+	while (w->state <= WS_CLOSING) {
+		struct ws_event event;
+		size_t used;
+		enum ws_read what = ws_read(&w->reader, data + at, bytes - at, &used, &event);
+
+		at += used;
+		if (what == WS_READ_MORE)
+			break;
+		take_event(w, what, &event);
+	}
+	w->busy = false;
+	if (w->freed)
+		release(w);
+}
+
+static void on_ended(struct net_conn *net, void *ctx)
+{
+	struct ws_conn *w = ctx;
+
+	(void)net;
+	if (w->state <= WS_CLOSING)
+		tell_closed(w, WS_CLOSE_LOST, false);
+	net_conn_close(w->net);
+	release(w);
+}
+
+static void gather_urgent(struct ws_conn *w, struct net_gather *g)
+{
+	size_t left = w->urgent.bytes - w->urgent_sent;
+
+	if (left > 0 && net_gather_add(g, w->urgent.data + w->urgent_sent, left))
+		w->gathered_urgent = (uint32_t)left;
+}
+
+static void gather_owner(struct ws_conn *w, struct net_gather *g)
+{
+	size_t before = g->bytes;
+
+	if (w->gathered_rest > 0) {
+		g->more = true; /* it has given its first already: the others in the next iteration */
+		return;
+	}
+	w->ops->gather(w->ctx, g);
+	w->gathered_owner = (uint32_t)(g->bytes - before);
+}
+
+/* All that we had to say is said. */
+static void end(struct ws_conn *w, struct net_conn *net)
+{
+	if (w->state == WS_CLOSING)
+		tell_closed(w, w->close_code, false);
+	w->state = WS_FINISHED;
+	net_conn_finish(net);
+}
+
+static void end_later(struct net_task *task)
+{
+	struct ws_conn *w = list_entry(task, struct ws_conn, ending);
+
+	end(w, w->net);
+}
+
+/* Our close frame is there, or could not be had. */
+static bool closing_is_due(const struct ws_conn *w, const struct net_gather *g)
+{
+	return w->state == WS_ENDING || (w->state == WS_CLOSING && !g->more);
+}
+
+static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
+{
+	struct ws_conn *w = ctx;
+
+	w->gathered_rest = w->gathered_urgent = w->gathered_owner = 0;
+	if (w->urgent.bytes > 0 && w->urgent_sent == 0 && w->state <= WS_CLOSING && w->ops->mid_frame(w->ctx)) {
+		/* The rest of the frame that has begun, and nothing else, may go before. */
+		struct net_gather first = { .iov = g->iov, .max = 1 };
+		w->ops->gather(w->ctx, &first);
+		g->count = first.count;
+		g->bytes = first.bytes;
+		w->gathered_rest = (uint32_t)first.bytes;
+	}
+	gather_urgent(w, g);
+	if (w->state <= WS_CLOSING)
+		gather_owner(w, g);
+	if (!closing_is_due(w, g))
+		return;
+	if (w->close_sent < w->close_bytes)
+		(void)net_gather_add(g, w->close + w->close_sent, (size_t)(w->close_bytes - w->close_sent));
+	else if (g->count == 0)
+		net_defer(net_conn_loop(net), &w->ending);
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static void urgent_sent(struct ws_conn *w, size_t bytes)
+{
+	w->urgent_sent = (uint16_t)(w->urgent_sent + bytes);
+	if (w->urgent_sent < w->urgent.bytes || w->urgent.bytes == 0)
+		return;
+	buf_finish(&w->urgent);
+	w->urgent_sent = w->pong_at = 0;
+}
+
+static void on_sent(struct net_conn *net, void *ctx, size_t bytes)
+{
+	struct ws_conn *w = ctx;
+	size_t rest = least(bytes, w->gathered_rest);
+	size_t urgent = least(bytes - rest, w->gathered_urgent);
+	size_t owner = least(bytes - rest - urgent, w->gathered_owner);
+
+	w->busy = true;
+	w->close_sent = (uint8_t)(w->close_sent + (bytes - rest - urgent - owner));
+	urgent_sent(w, urgent);
+	if (rest + owner > 0 && w->state <= WS_CLOSING)
+		w->ops->sent(w->ctx, rest + owner);
+	if (w->close_bytes > 0 && w->close_sent == w->close_bytes && w->state < WS_FINISHED)
+		end(w, net);
+	w->busy = false;
+	if (w->freed)
+		release(w);
+}
+
+static void on_closed(struct net_conn *net, void *ctx, int error)
+{
+	struct ws_conn *w = ctx;
+
+	(void)net;
+	(void)error;
+	if (w->state <= WS_CLOSING)
+		tell_closed(w, WS_CLOSE_LOST, false);
+	release(w);
+}
+
+static void on_moved(struct net_conn *net, void *ctx)
+{
+	(void)net;
+	(void)ctx;
+	assert(false && "a WebSocket stays where it is");
+}
+
+static const struct net_conn_ops net_ops = {
+	.data = on_data,
+	.ended = on_ended,
+	.gather = on_gather,
+	.sent = on_sent,
+	.closed = on_closed,
+	.moved = on_moved,
+};
