@@ -10,6 +10,7 @@
 enum {
 	SHORT_BYTES_MAX = 6,
 	DOCUMENTS = 60000,
+	DEEP_DOCUMENTS = 500,
 	DOCUMENT_BYTES_MAX = 4096,
 	ITEMS_MAX = 4,
 	DAMAGES_MAX = 3,
@@ -238,11 +239,41 @@ static void test_random(void **state)
 	}
 }
 
+/* Deep ones, arrays and objects in any order; whole, and with one of the closing brackets exchanged. */
+static void test_deep(void **state)
+{
+	(void)state;
+	static struct document d;
+	struct rng r;
+
+	rng_init(&r);
+	for (int i = 0; i < DEEP_DOCUMENTS; i++) {
+		size_t depth = rng_below(&r, 4) == 0 ? JSON_DEPTH_MAX - 2 + rng_below(&r, 5)
+						     : 1 + rng_below(&r, 200);
+		char closers[JSON_DEPTH_MAX + 3];
+
+		d.bytes = 0;
+		for (size_t k = 0; k < depth; k++) {
+			bool object = rng_below(&r, 2) == 0;
+
+			put(&d, object ? "{\"\":" : "[");
+			closers[k] = object ? '}' : ']';
+		}
+		put(&d, "0");
+		for (size_t k = depth; k-- > 0;)
+			d.text[d.bytes++] = closers[k];
+		check(d.text, d.bytes);
+		d.text[d.bytes - 1 - rng_below(&r, depth)] ^= '}' ^ ']';
+		check(d.text, d.bytes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_short),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_deep),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

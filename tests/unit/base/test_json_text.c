@@ -141,6 +141,9 @@ static const struct {
 				     "A") },
 	{ "\\ud800\\ud800\\udc00", STR_INIT("\xef\xbf\xbd\xf0\x90\x80\x80") },
 	{ "\\udc00\\ud800", STR_INIT("\xef\xbf\xbd\xef\xbf\xbd") },
+	{ "\\ud800\\ue000", STR_INIT("\xef\xbf\xbd\xee\x80\x80") },
+	{ "\\ud800\\ud7ff", STR_INIT("\xef\xbf\xbd\xed\x9f\xbf") },
+	{ "\\udc00\\udc00", STR_INIT("\xef\xbf\xbd\xef\xbf\xbd") },
 	{ "\\ud800\\\\udc00", STR_INIT("\xef\xbf\xbd\\udc00") },
 };
 

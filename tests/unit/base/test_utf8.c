@@ -88,7 +88,7 @@ static int feed(const uint8_t *p, size_t bytes, unsigned splits, bool *ret_compl
 	size_t begin = 0, bad;
 
 	for (size_t at = 1; at <= bytes; at++) {
-		if (at < bytes && !(splits >> (at - 1) & 1))
+		if (at < bytes && (splits == 0 || !(splits >> (at - 1) & 1)))
 			continue;
 		if (!utf8_feed(&u, p + begin, at - begin, &bad))
 			return (int)(begin + bad);
