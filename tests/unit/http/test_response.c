@@ -76,10 +76,14 @@ static void some_have_no_length(void **state)
 	assert_encodes(&r, "HTTP/1.1 204 No Content\r\nX-Content-Type-Options: nosniff\r\n\r\n");
 	r.status = 304;
 	assert_encodes(&r, "HTTP/1.1 304 Not Modified\r\nX-Content-Type-Options: nosniff\r\n\r\n");
-	r.status = 100;
-	assert_encodes(&r, "HTTP/1.1 100 Continue\r\n\r\n");
 	r.status = 599;
 	assert_encodes(&r, "HTTP/1.1 599 \r\nX-Content-Type-Options: nosniff\r\nContent-Length: 5\r\n\r\n");
+}
+
+static void an_interim_response_says_nothing_of_the_connection(void **state)
+{
+	(void)state;
+	assert_encodes(&(struct http_response){ .status = 100 }, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 static void a_connection_is_upgraded(void **state)
@@ -172,6 +176,7 @@ int main(void)
 		cmocka_unit_test(a_poll_is_answered),
 		cmocka_unit_test(the_connection_is_as_the_version_has_it),
 		cmocka_unit_test(some_have_no_length),
+		cmocka_unit_test(an_interim_response_says_nothing_of_the_connection),
 		cmocka_unit_test(a_connection_is_upgraded),
 		cmocka_unit_test(the_fixed_bytes_suffice),
 		cmocka_unit_test(a_header_is_valid_or_not),
