@@ -28,12 +28,13 @@ echo "palaver: npm ci in $folder/"
 if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt ]; then
 	export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 fi
-if command -v npm >/dev/null && npm ci --loglevel=error --fetch-retries=1; then
+if command -v npm >/dev/null && npm ci --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000; then
 	echo "$lock" >"$stamp"
 	# Meson looks for the packages when it configures a build folder: have it look again.
 	if [ "$folder" = web ]; then touch ../src/socketio/client/meson.build; fi
 elif [ -n "$optional" ]; then
-	echo "palaver: the npm packages of $folder/ cannot be had; going on without what is made of them" >&2
+	echo "palaver: the npm packages of $folder/ cannot be had; going on without what is made of them." >&2
+	echo "palaver: without those of web/ the server does not offer /socket.io/socket.io.js" >&2
 else
 	echo "palaver: npm ci failed in $folder/" >&2
 	exit 1
