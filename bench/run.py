@@ -156,12 +156,14 @@ class Run:
         return result
 
     def noisy(self):
-        return any(r.too_noisy() for r in self.results)
+        """Where it is at the number of connections that decides (or at all there are), nothing is judged."""
+        deciding = [r for r in self.results if r.conns == CONNS] or self.results
+        return any(r.too_noisy() for r in deciding)
 
     def _judge(self):
         if self.noisy():
             return
-        for results in self.results:
+        for results in (r for r in self.results if not r.too_noisy()):
             for peer in (s for s in self.specs if not s.ours):
                 for sender in ("uring", "plain"):
                     for workload in results.workloads():
@@ -196,9 +198,10 @@ class Run:
     def verdict(self):
         if self.noisy():
             return "Too noisy: palaver against itself differs by more than 7 %. Nothing is judged."
+        unjudged = "".join(f" Too noisy to judge at {r.conns:,} connections." for r in self.results if r.too_noisy())
         if self.missed:
-            return "Missed: " + "; ".join(self.missed) + "."
-        return "All targets reached."
+            return "Missed: " + "; ".join(self.missed) + "." + unjudged
+        return "All targets reached." + unjudged
 
     def print_summary(self):
         for results in self.results:

@@ -185,6 +185,7 @@ static void conn_take_text(struct load_client *c, struct load_conn *conn, const 
 		conn_joined(c, conn);
 		break;
 	case LOAD_STEP_MESSAGE:
+		c->messages++;
 		if (c->on_message)
 			c->on_message(c->on_message_arg, conn, frame->payload, frame->payload_bytes);
 		else
@@ -274,15 +275,17 @@ static bool conn_receive(struct load_client *c, struct load_conn *conn)
 		return false;
 	}
 	c->now_ns = load_now_ns();
-	c->receives++;
 	if (kept > 0) {
 		memcpy(c->buffer, conn->carry, kept);
 		free(conn->carry);
 		conn->carry = NULL;
 		conn->carry_bytes = 0;
 	}
+	uint64_t messages = c->messages;
 	size_t have = kept + (size_t)n, used = conn_take(c, conn, c->buffer, have);
 
+	if (c->messages != messages)
+		c->receives++;
 	conn_keep(c, conn, c->buffer + used, have - used);
 	return n == LOAD_RECEIVE_BYTES && conn->state != LOAD_CONN_CLOSED;
 }

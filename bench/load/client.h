@@ -76,7 +76,8 @@ struct load_client {
 	load_message_fn on_message; /* NULL: a message is a failure */
 	void *on_message_arg;
 
-	uint64_t receives, heartbeats; /* counters, only ever added to */
+	/* Counters, only ever added to. Receives are those with a message in them. */
+	uint64_t receives, messages, heartbeats;
 	char failure[160]; /* empty: none */
 };
 
