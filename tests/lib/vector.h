@@ -18,7 +18,12 @@
  *
  * Each case is fed whole, split in two at every position, and one byte at a time (past VECTOR_SPLITS_BYTES_MAX of
  * input: whole, byte by byte and at 64 spread positions). Each piece is copied to memory that ends at a guard page, so a
- * read past the input's end faults. The text that the codec writes must equal the `out` block line by line.
+ * read past the input's end faults, and is overwritten once it has been fed: it was only lent. The text that the codec
+ * writes must equal the `out` block line by line, however the input was cut; an empty block is no line.
+ *
+ * A heading without blocks is prose, as are blocks of other kinds. An option that nobody asks for fails its case. Pages
+ * are found in tests/vectors/, or in the folder that the environment's VECTORS_DIR names. tests/vectors/lib/echo.md
+ * shows all of the language.
  */
 #ifndef TESTS_LIB_VECTOR_H
 #define TESTS_LIB_VECTOR_H
@@ -32,13 +37,16 @@ struct vector_case;
 
 /* One line's worth of text by printf; the newline is added. */
 __attribute__((format(printf, 2, 3))) void vector_line(struct vector_out *out, const char *format, ...);
-/* Bytes as a C string literal with escapes, without a line's end: call vector_line() with it. Static buffers, 4 in turn. */
+/*
+ * Bytes as a C string literal: \r \n \t \\ \" and \xNN for all else that is no printable ASCII. Call vector_line() with
+ * it. Static buffers, 4 in turn.
+ */
 const char *vector_quote(const void *data, size_t bytes);
 
 struct vector_codec {
 	/* A fresh codec for one pass over a case; `option(ctx, name)` style look-ups by vector_option(). */
 	void *(*begin)(const struct vector_case *, struct vector_out *);
-	/* The next piece; data is writable and ends at a guard page. */
+	/* The next piece, never empty; data is writable and ends at a guard page. */
 	void (*feed)(void *codec, uint8_t *data, size_t bytes);
 	/* The input has ended; free everything. */
 	void (*end)(void *codec);
