@@ -15,6 +15,7 @@ import os
 import pathlib
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 
@@ -248,6 +249,8 @@ def parse():
 
 def main():
     options = parse()
+    if not (programs.BENCH / "node_modules").exists():  # before the network is gone
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=programs.BENCH, check=True)
     options.own_network = machine.own_network([sys.executable, *sys.argv])
     os.sched_setaffinity(0, {machine.GENERATOR_CORE})
     run = Run(options)
