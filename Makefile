@@ -44,9 +44,8 @@ fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 		'-Dc_args=-fno-sanitize-recover=all -fsanitize=fuzzer-no-link'
 	@tools/fuzz.sh build-fuzz
 
-bench: test-packages client ## the benchmark against its peers
-	@tools/build.sh build-release --buildtype=release
-	@$(PYTHON) bench/run.py --build build-release
+bench: test-packages build ## the benchmark against its peers (ARGS=--quick)
+	@$(PYTHON) bench/run.py --build $(BUILD) $(ARGS)
 
 cover: test-packages client ## which lines of src/ the tests reach, in build-cover/
 	@tools/build.sh build-cover -Dtests=enabled -Db_coverage=true

@@ -76,9 +76,9 @@ def load(path):
 
 
 def unregistered(tests, root):
-    """Files tests/**/test_* that no entry runs."""
+    """Files tests/**/test_* and programs of tests/system/ that no entry runs."""
     words = {word for test in tests for word in test.command}
-    for path in sorted(root.glob("tests/**/test_*")):
+    for path in sorted({*root.glob("tests/**/test_*"), *root.glob("tests/system/*.*")}):
         relative = path.relative_to(root)
         if "node_modules" in relative.parts or path.suffix not in (".c", ".py", ".mjs", ".js", ".sh"):
             continue

@@ -21,6 +21,7 @@ def run(programs, *options, fields="", files=()):
         tests.mkdir()
         shutil.copy(RUN, tests / "run.py")
         for file in files:
+            (tests / file).parent.mkdir(exist_ok=True)
             (tests / file).write_text("")
         entries = [f"[[test]]\nname = '{name}'\ntiers = ['test']\ncommand = ['sh', '-c', '''{text}''']\n{fields}\n"
             for name, text in programs.items()]
@@ -147,7 +148,9 @@ def test_only_what_was_asked_for():
 
 
 def test_a_test_that_is_not_registered_is_a_failure():
-    expect({"a": "echo 1..1; echo ok 1"}, 1, 1, "test_forgotten.py is not registered", files=["test_forgotten.py"])
+    for file in ("unit/test_forgotten.c", "system/test_forgotten.sh", "system/forgotten.mjs", "system/forgotten.py"):
+        expect({"a": "echo 1..1; echo ok 1"}, 1, 1, f"tests/{file} is not registered", files=[file])
+    expect({"a": "echo 1..1; echo ok 1"}, 1, 0, files=["system/package.json"])
 
 
 tap.run(tap.of(sys.modules["__main__"]))
