@@ -37,6 +37,8 @@ def say(value):
 
 
 def main():
+    # Header and attachments of a binary packet go to threads of their own: let each run until it waits.
+    sys.setswitchinterval(1)
     url, name = sys.argv[1:3]
     transports = ["polling", "websocket"] if name == "upgrade" else [name]
     client = socketio.Client(reconnection=False)
