@@ -83,7 +83,7 @@ static void handshake(struct eio_loop *at, struct http_exchange *x, const struct
 		http_answer_text(x, 503, true, STR(""));
 		return;
 	}
-	bool opened = eio_session_open(s, head);
+	bool opened = eio_session_open(s, head, websocket ? ws_conn_net(s->ws) : http_exchange_conn(x));
 	if (websocket) {
 		if (!opened)
 			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER, STR(""));

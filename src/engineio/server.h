@@ -38,8 +38,8 @@ enum eio_reason {
 
 /* What the layer above does. Const; there is no optional slot. */
 struct eio_events {
-	/* A client has come. Returns the session's ctx; NULL: no memory, it is turned away. The head is lent. */
-	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *);
+	/* A client has come. Returns the session's ctx; NULL: no memory, it is turned away. Head and peer are lent. */
+	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *, const struct net_conn *peer);
 	/* A message; lent and writable. Text is valid UTF-8. */
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
 	/* The last call. Not made after eio_close(). */

@@ -58,13 +58,13 @@ struct eio_session *eio_session_create(struct eio_loop *at)
 	return s;
 }
 
-bool eio_session_open(struct eio_session *s, const struct http_head *head)
+bool eio_session_open(struct eio_session *s, const struct http_head *head, const struct net_conn *peer)
 {
 	struct eio_loop *at = s->at;
 
 	s->last_seen_ns = net_loop_now_ns(at->loop);
 	net_delay_start(&s->beat, &at->pings, at->loop);
-	s->ctx = at->server->events->opened(at->server->ctx, s, head);
+	s->ctx = at->server->events->opened(at->server->ctx, s, head, peer);
 	if (s->ctx == NULL) {
 		net_delay_stop(&s->beat);
 		s->state = EIO_STATE_CLOSING;

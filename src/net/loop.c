@@ -122,14 +122,19 @@ fail:
 
 static void run_tasks(struct net_loop *loop);
 
-void net_loop_destroy(struct net_loop *loop)
+void net_loop_close(struct net_loop *loop)
 {
-	if (loop == NULL)
-		return;
 	net_conns_cut_all(loop);
 	net_posts_discard(loop);
 	while (!list_empty(&loop->tasks))
 		run_tasks(loop);
+}
+
+void net_loop_destroy(struct net_loop *loop)
+{
+	if (loop == NULL)
+		return;
+	net_loop_close(loop);
 	net_listeners_close(loop);
 	for (uint32_t i = 0; i < loop->dirty_count; i++)
 		loop->dirty[i]->dirty = false;

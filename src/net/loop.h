@@ -56,7 +56,12 @@ __attribute__((warn_unused_result)) struct net_pool *net_pool_create(
 __attribute__((warn_unused_result)) int net_pool_run(struct net_pool *);
 /* Ask all loops to drain and end. Any thread, also a signal handler. Repeated: no effect. */
 void net_pool_stop(struct net_pool *);
-/* After net_pool_run() has returned, or instead of it. NULL is fine. */
+/*
+ * After net_pool_run() has returned, or instead of it: cut what connections there still are, discard posts and run what
+ * was deferred, so that the layers above can be freed. NULL is fine.
+ */
+void net_pool_close(struct net_pool *);
+/* Closes, and frees. NULL is fine. */
 void net_pool_destroy(struct net_pool *);
 
 uint32_t net_pool_loops(const struct net_pool *);

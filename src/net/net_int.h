@@ -152,6 +152,7 @@ struct net_pool {
 uint64_t net_loop_clock_ns(const struct net_loop *);
 void net_loop_run(struct net_loop *);
 int net_loop_create(struct net_pool *, uint32_t index, struct net_loop **ret);
+void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);
 void net_loop_stop(struct net_loop *);
 

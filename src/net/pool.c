@@ -137,6 +137,14 @@ void net_pool_stop(struct net_pool *pool)
 		net_wake(pool->loops[i]);
 }
 
+void net_pool_close(struct net_pool *pool)
+{
+	for (uint32_t i = 0; pool != NULL && i < pool->loop_count; i++) {
+		if (pool->loops[i] != NULL)
+			net_loop_close(pool->loops[i]);
+	}
+}
+
 void net_pool_destroy(struct net_pool *pool)
 {
 	if (pool == NULL)

@@ -1,0 +1,272 @@
+/*
+ * sio/sio.h -- a Socket.IO 5 server for C. The only header an application includes.
+ *
+ *	static void on_message(const struct sio_event *e)
+ *	{
+ *		sio_emit(sio_all(sio_space_of(e->socket)), "message", e->args);
+ *	}
+ *	...
+ *	struct sio_server *io = sio_create(&(struct sio_options){ .listen = "127.0.0.1:3000" }, err, sizeof(err));
+ *	sio_on(sio_of(io, "/"), "message", on_message, NULL);
+ *	sio_run(io);
+ *
+ * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
+ * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_disconnect() by
+ * id, and sio_stop() may be called from any thread; what takes a struct sio_socket belongs into a handler of that socket.
+ * Everything handed to a handler is lent for the call. A handler never runs before the call that caused it has returned.
+ *
+ * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
+ */
+#ifndef SIO_SIO_H
+#define SIO_SIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SIO_API __attribute__((visibility("default")))
+#define SIO_CHECK __attribute__((warn_unused_result))
+
+enum {
+	SIO_SID_BYTES = 21, /* text of a socket's public id, with its NUL */
+	SIO_ADDRESS_BYTES = 64, /* text of a peer's address, with its NUL */
+	SIO_ATTACHMENTS_MAX = 10, /* binaries in one event, as the JavaScript parser has it */
+	SIO_SPACES_MAX = 64, /* namespaces of a server */
+	SIO_SPACE_BYTES_MAX = 255, /* of a namespace's name */
+	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
+	SIO_ROOMS_PER_SOCKET_MAX = 65536,
+	SIO_ACKS_WAITING_MAX = 1024, /* per socket: events that wait for our answer, and questions that wait for theirs */
+};
+
+struct sio_server; /* opaque */
+struct sio_space; /* opaque: a namespace, lives with its server */
+struct sio_socket; /* opaque: valid inside a handler only */
+
+/* Lent text, not NUL-terminated. */
+struct sio_str {
+	const char *s;
+	size_t bytes;
+};
+
+struct sio_bytes {
+	const void *data;
+	size_t bytes;
+};
+
+/*
+ * The arguments of an event or an answer: a JSON array, in which {"_placeholder":true,"num":i} stands for attachments[i].
+ * What a handler receives can be passed on as it is.
+ */
+struct sio_args {
+	struct sio_str json;
+	const struct sio_bytes *attachments;
+	uint32_t attachment_count;
+};
+
+/* Arguments from a C string: sio_json("[\"hello\",42]"). */
+static inline struct sio_args sio_json(const char *json_array)
+{
+	struct sio_args args = { { json_array, strlen(json_array) }, NULL, 0 };
+	return args;
+}
+
+/* A socket's name. Safe to store, to hand to a thread, and to use late: one that has gone is never somebody else. */
+struct sio_id {
+	uint32_t loop, slot, generation; /* generation 0: nobody */
+};
+
+/* The right to answer one event, once, now or later, from any thread. */
+struct sio_ack {
+	struct sio_id socket;
+	struct sio_space *space;
+	uint64_t id; /* the client's: its first is 0 */
+	bool wanted; /* the client waits for an answer */
+};
+
+/* One received event. All of it is lent for the call. */
+struct sio_event {
+	struct sio_socket *socket;
+	struct sio_str name;
+	struct sio_args args; /* without the name */
+	struct sio_ack ack; /* a copy may be kept */
+	struct sio_str auth; /* "connection": the client's auth, a JSON object. Otherwise empty */
+	struct sio_str reason; /* "disconnect": Node's text for it. Otherwise empty */
+	void *ctx; /* as given to sio_on() */
+};
+
+typedef void sio_handler_fn(const struct sio_event *);
+
+enum sio_sender {
+	SIO_SENDER_AUTO, /* io_uring where the kernel allows it, else plain */
+	SIO_SENDER_PLAIN,
+	SIO_SENDER_URING,
+};
+
+enum sio_log_level {
+	SIO_LOG_DEFAULT, /* as SIO_LOG_INFO */
+	SIO_LOG_DEBUG,
+	SIO_LOG_INFO,
+	SIO_LOG_WARN,
+	SIO_LOG_ERROR,
+	SIO_LOG_OFF,
+};
+
+/* Zero is a default everywhere. */
+struct sio_options {
+	const char *listen; /* "127.0.0.1:3000" (the default), "[::]:3000", "127.0.0.1:0" for any free port */
+	uint32_t threads; /* loops. 0: one */
+	enum sio_sender sender;
+	const char *path; /* "/socket.io/": starts and ends with a slash */
+	uint32_t ping_interval_ms; /* 25000 */
+	uint32_t ping_timeout_ms; /* 20000 */
+	uint32_t upgrade_timeout_ms; /* 10000 */
+	uint32_t connect_timeout_ms; /* 45000: a client that has joined no namespace by then is closed */
+	uint32_t message_bytes_max; /* 1000000: of one message from a client; at most 64 MiB */
+	uint32_t queue_bytes_soft; /* 262144: waiting for one client; past it "lagging" */
+	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): past it the client is closed */
+	uint32_t connections_max; /* what the descriptor limit allows */
+	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
+	enum sio_log_level log_least; /* SIO_LOG_INFO */
+	void (*log)(void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
+	void *log_ctx;
+};
+
+/*
+ * Make a server and its listeners, so that clients may connect from now on (they are served by sio_run()). Threads and sender
+ * that are 0 can be set by the environment, SIO_THREADS and SIO_SENDER ("plain", "uring"). The log is one for
+ * the process. NULL on failure, with a text for people in err (which may be NULL if err_bytes is 0).
+ */
+SIO_API SIO_CHECK struct sio_server *sio_create(const struct sio_options *, char *err, size_t err_bytes);
+/* Serve until sio_stop(), SIGTERM or SIGINT, on this thread and those it starts. 0 or -errno. Once per server. */
+SIO_API SIO_CHECK int sio_run(struct sio_server *);
+/* Close all clients in order and end sio_run(), within 5 s. Any thread, also a signal handler. */
+SIO_API void sio_stop(struct sio_server *);
+/* Free it, after sio_run() has returned or instead of it. NULL is fine. */
+SIO_API void sio_destroy(struct sio_server *);
+/* The port it listens on. */
+SIO_API uint16_t sio_port(const struct sio_server *);
+
+/*
+ * The namespace of that name, made if it is new: "/" or "/custom". Before sio_run() for new ones. NULL: a bad name,
+ * SIO_SPACES_MAX, or no memory. Lives as long as the server.
+ */
+SIO_API struct sio_space *sio_of(struct sio_server *, const char *name);
+SIO_API const char *sio_space_name(const struct sio_space *);
+
+/*
+ * Call the handler for each event of that name. "connection", "disconnect", "lagging" (past queue_bytes_soft although we
+ * tried to send) and "drained" (empty again) are the server's own. The last one set for a name stands. Before
+ * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
+ */
+SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
+
+/*
+ * Serve a file at a path, as it is now: "/chat", "broadcast.html". A relative file is looked for beside the program, then in
+ * the current folder. The type is told by its ending. At most 16 MiB. Before sio_run(). 0 or -errno.
+ */
+SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, const char *file);
+
+/* Whom to send to. A plain value: build, narrow, pass on; nothing to free. */
+struct sio_target {
+	struct sio_space *space;
+	const char *room; /* NULL: everyone in the namespace */
+	struct sio_id only; /* generation != 0: this one socket */
+	struct sio_id except; /* generation != 0: all but this one */
+	bool is_volatile; /* skip those who cannot take it now */
+};
+/* Everyone in the namespace. */
+SIO_API struct sio_target sio_all(struct sio_space *);
+/* Everyone in the room, of the socket's namespace, but the socket itself. Room NULL: all others in the namespace. */
+SIO_API struct sio_target sio_to(const struct sio_socket *, const char *room);
+/* This socket alone. */
+SIO_API struct sio_target sio_self(const struct sio_socket *);
+
+/*
+ * Queue an event to each target, encoded once and shared; it goes out when this loop's iteration ends. Each receiver gets
+ * what is emitted from one loop in the order in which it was emitted. Cost: O(targets), no copy per target. Any thread.
+ * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name; -ENOMEM. Nothing is then
+ * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
+ */
+SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
+
+/*
+ * Answer an event, once. On the socket's own loop: 0, or -ENOENT if no answer was wanted, it was given already, or
+ * the socket has gone. From elsewhere it is handed over, and 0 means no more than that. -EINVAL, -ENOMEM as sio_emit().
+ */
+SIO_API int sio_answer(struct sio_ack, struct sio_args args);
+
+/* What became of a question. */
+struct sio_reply {
+	struct sio_socket *socket; /* NULL if it has gone */
+	int status; /* 0; -ETIMEDOUT: no answer came in time; -ECONNRESET: the socket has gone */
+	struct sio_args args; /* the client's, if status is 0 */
+	void *ctx;
+};
+typedef void sio_reply_fn(const struct sio_reply *);
+
+/*
+ * Emit an event to one socket and have its answer. The handler runs exactly once, on the socket's loop, unless an error is
+ * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX). timeout_ms 0: wait as long as the
+ * socket lives. Any thread; from another than the socket's loop it is handed over, and gone is told by the handler.
+ */
+SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args, uint32_t timeout_ms,
+	sio_reply_fn *, void *ctx);
+
+/* 0; -EINVAL: a name that is empty or too long; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
+SIO_API int sio_join(struct sio_socket *, const char *room);
+/* Harmless if it is not in it. */
+SIO_API void sio_leave(struct sio_socket *, const char *room);
+
+/* Send it away from the namespace; `close`: and close its connection, with all its namespaces. "disconnect" is called. */
+SIO_API void sio_disconnect(struct sio_socket *, bool close);
+/* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
+SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
+
+SIO_API struct sio_id sio_id(const struct sio_socket *);
+SIO_API struct sio_space *sio_space_of(const struct sio_socket *);
+/* The public id that the client knows: `out` has SIO_SID_BYTES. */
+SIO_API void sio_sid(const struct sio_socket *, char *out);
+/* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
+SIO_API void sio_address(const struct sio_socket *, char *out);
+/* What the application keeps with the socket. `destroy` is called when it is replaced or the socket goes; may be NULL. */
+SIO_API void *sio_data(const struct sio_socket *);
+SIO_API void sio_set_data(struct sio_socket *, void *data, void (*destroy)(void *data));
+
+/*
+ * The i-th argument as JSON text (a slice of args.json); false if there are fewer. O(args).
+ */
+SIO_API SIO_CHECK bool sio_arg(const struct sio_event *, size_t i, struct sio_str *ret_json);
+/*
+ * The i-th argument if it is a string, decoded to UTF-8 with a NUL behind it. False if it is none, contains a NUL, or does
+ * not fit into out_bytes with its NUL.
+ */
+SIO_API SIO_CHECK bool sio_arg_string(const struct sio_event *, size_t i, char *out, size_t out_bytes);
+
+/* Figures since the start. Each is exact, their set is not one instant. */
+struct sio_stats {
+	uint64_t connections_accepted, connections_closed, connections_moved;
+	uint64_t connections_refused; /* by a limit, or for want of descriptors */
+	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
+	uint64_t sessions_opened, sessions_closed, sessions_upgraded, sessions_refused; /* of Engine.IO */
+	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
+	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
+	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
+	uint64_t events_out; /* emits; not multiplied by their receivers */
+	uint64_t deliveries; /* to one socket each */
+	uint64_t skipped_volatile, answers_late; /* answers_late: to a socket that has gone, or given already */
+	uint64_t broadcasts_refused; /* by a loop that is too far behind */
+	uint64_t bytes_in, bytes_out;
+};
+/* Any thread. */
+SIO_API void sio_stats(const struct sio_server *, struct sio_stats *ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

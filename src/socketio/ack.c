@@ -1,0 +1,308 @@
+/*
+ * socketio/ack.c -- answers, both ways.
+ *
+ *      client's event with an id --> socket.acks: the ids that wait --sio_answer()--> ACK
+ *      sio_ask() --> event with our id, and a waiting question --ACK, deadline or the end--> its handler
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "socketio/server_int.h"
+
+bool sio_ack_expect(struct sio_socket *s, uint64_t id)
+{
+	if (s->ack_count == SIO_ACKS_WAITING_MAX)
+		return false;
+	if (s->ack_count == s->ack_cap) {
+		uint16_t cap = s->ack_cap == 0 ? 4 : (uint16_t)(s->ack_cap * 2);
+		uint64_t *bigger = realloc(s->acks, cap * sizeof(*bigger));
+		if (bigger == NULL)
+			return false;
+		s->acks = bigger;
+		s->ack_cap = cap;
+	}
+	s->acks[s->ack_count++] = id;
+	return true;
+}
+
+/* Take an id out; false if it does not wait. Those that came first are mostly answered first. */
+static bool take_ack(struct sio_socket *s, uint64_t id)
+{
+	for (uint16_t i = 0; i < s->ack_count; i++) {
+		if (s->acks[i] != id)
+			continue;
+		s->ack_count--;
+		memmove(&s->acks[i], &s->acks[i + 1], (size_t)(s->ack_count - i) * sizeof(s->acks[0]));
+		return true;
+	}
+	return false;
+}
+
+/* On the socket's loop. */
+static int deliver_answer(struct sio_loop *here, const struct sio_ack *ack, struct blob_share *unit)
+{
+	struct sio_socket *s = sio_socket_find(here, ack->socket);
+
+	if (s == NULL || s->space != ack->space || !take_ack(s, ack->id)) {
+		atomic_fetch_add_explicit(&here->server->answers_late, 1, memory_order_relaxed);
+		return -ENOENT;
+	}
+	sio_deliver(s, unit, false);
+	return 0;
+}
+
+struct posted_answer {
+	struct net_message message;
+	struct sio_ack ack;
+	struct blob *unit;
+};
+
+static void answer_run(struct net_loop *loop, struct net_message *message)
+{
+	struct posted_answer *p = list_entry(message, struct posted_answer, message);
+	struct sio_server *server = p->ack.space->server;
+	struct blob_share *unit = blob_import(p->unit);
+
+	if (unit != NULL) {
+		(void)deliver_answer(&server->loops[net_loop_index(loop)], &p->ack, unit);
+		blob_unref(unit);
+	}
+	free(p);
+}
+
+static void answer_discard(struct net_message *message)
+{
+	struct posted_answer *p = list_entry(message, struct posted_answer, message);
+
+	blob_drop(p->unit);
+	free(p);
+}
+
+static int post_answer(struct sio_server *server, const struct sio_ack *ack, struct blob_share *unit)
+{
+	struct posted_answer *p = malloc(sizeof(*p));
+
+	if (p == NULL)
+		return -ENOMEM;
+	*p = (struct posted_answer){
+		.message = { .run = answer_run, .discard = answer_discard, .bytes = sizeof(*p) + unit->bytes },
+		.ack = *ack,
+		.unit = blob_export(unit),
+	};
+	/* Its place was reserved with the question: SIO_ACKS_WAITING_MAX bounds it. */
+	net_post_reserved(net_pool_loop(server->pool, ack->socket.loop), &p->message);
+	return 0;
+}
+
+int sio_answer(struct sio_ack ack, struct sio_args args)
+{
+	struct blob_share *unit;
+
+	if (!ack.wanted || ack.socket.generation == 0)
+		return -ENOENT;
+	struct sio_server *server = ack.space->server;
+	struct sio_loop *here = sio_loop_here(server);
+	struct sio_message m = { .space = ack.space, .has_id = true, .id = ack.id, .args = args };
+	int rc = sio_encode(&m, &unit);
+	if (rc < 0)
+		return rc;
+	if (here != NULL && net_loop_index(here->loop) == ack.socket.loop)
+		rc = deliver_answer(here, &ack, unit);
+	else
+		rc = post_answer(server, &ack, unit);
+	blob_unref(unit);
+	return rc;
+}
+
+/* A question that waits for its answer. */
+struct sio_ask_waiting {
+	struct list node; /* in the socket's asks */
+	struct net_timer deadline;
+	struct sio_socket *socket;
+	uint64_t id;
+	sio_reply_fn *fn;
+	void *ctx;
+};
+
+/* Out of the tables; then its handler. */
+static void finish_ask(struct sio_ask_waiting *w, int status, const struct sio_args *args)
+{
+	struct sio_socket *s = w->socket;
+	struct sio_reply reply = {
+		.socket = s->session == NULL ? NULL : s,
+		.status = status,
+		.args = args == NULL ? sio_json("[]") : *args,
+		.ctx = w->ctx,
+	};
+	sio_reply_fn *fn = w->fn;
+
+	list_remove(&w->node);
+	s->ask_count--;
+	net_timer_stop(&w->deadline, s->at->loop);
+	free(w);
+	fn(&reply);
+}
+
+static void ask_late(struct net_timer *t)
+{
+	finish_ask(list_entry(t, struct sio_ask_waiting, deadline), -ETIMEDOUT, NULL);
+}
+
+void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *args)
+{
+	for (struct list *n = s->asks.next; n != &s->asks; n = n->next) {
+		struct sio_ask_waiting *w = list_entry(n, struct sio_ask_waiting, node);
+
+		if (w->id != id)
+			continue;
+		s->at->lent = *args;
+		finish_ask(w, 0, args);
+		s->at->lent = (struct sio_args){ 0 };
+		return;
+	}
+	/* Not asked, or too late: Node's server ignores it too. */
+}
+
+void sio_asks_end(struct sio_socket *s)
+{
+	assert(s->session == NULL);
+	while (!list_empty(&s->asks))
+		finish_ask(list_entry(s->asks.next, struct sio_ask_waiting, node), -ECONNRESET, NULL);
+}
+
+/* On the socket's loop. */
+static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms, sio_reply_fn *fn,
+	void *ctx)
+{
+	struct sio_message m = { .space = s->space, .name = event, .has_id = true, .id = s->next_ask, .args = args };
+	struct blob_share *unit;
+
+	if (s->ask_count == SIO_ACKS_WAITING_MAX)
+		return -EAGAIN;
+	struct sio_ask_waiting *w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return -ENOMEM;
+	net_timer_init(&w->deadline, ask_late);
+	int rc = sio_encode(&m, &unit);
+	if (rc == 0 && timeout_ms > 0 && !net_timer_start(&w->deadline, s->at->loop, timeout_ms)) {
+		blob_unref(unit);
+		rc = -ENOMEM;
+	}
+	if (rc < 0) {
+		free(w);
+		return rc;
+	}
+	w->socket = s;
+	w->id = s->next_ask++;
+	w->fn = fn;
+	w->ctx = ctx;
+	list_push_back(&s->asks, &w->node);
+	s->ask_count++;
+	sio_deliver(s, unit, false);
+	blob_unref(unit);
+	return 0;
+}
+
+struct posted_ask {
+	struct net_message message;
+	struct sio_space *space;
+	struct sio_id id;
+	struct sio_args args; /* all of it lies in `bytes` */
+	struct sio_bytes attachments[SIO_ATTACHMENTS_MAX];
+	struct str event;
+	uint32_t timeout_ms;
+	sio_reply_fn *fn;
+	void *ctx;
+	char bytes[];
+};
+
+static void tell_gone(struct posted_ask *p, int status)
+{
+	struct sio_reply reply = { .status = status, .args = sio_json("[]"), .ctx = p->ctx };
+
+	p->fn(&reply);
+}
+
+static void ask_run(struct net_loop *loop, struct net_message *message)
+{
+	struct posted_ask *p = list_entry(message, struct posted_ask, message);
+	struct sio_loop *here = &p->space->server->loops[net_loop_index(loop)];
+	struct sio_socket *s = sio_socket_find(here, p->id);
+	int rc = -ENOENT;
+
+	if (s != NULL && s->space == p->space)
+		rc = ask(s, p->event, p->args, p->timeout_ms, p->fn, p->ctx);
+	if (rc < 0)
+		tell_gone(p, -ECONNRESET);
+	free(p);
+}
+
+static void ask_discard(struct net_message *message)
+{
+	struct posted_ask *p = list_entry(message, struct posted_ask, message);
+
+	tell_gone(p, -ECONNRESET);
+	free(p);
+}
+
+static char *pack(char *at, const void *data, size_t bytes)
+{
+	if (bytes > 0)
+		memcpy(at, data, bytes);
+	return at + bytes;
+}
+
+static int post_ask(struct sio_space *space, struct sio_id id, struct str event, struct sio_args args,
+	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
+{
+	size_t bytes = sizeof(struct posted_ask) + event.bytes + args.json.bytes;
+
+	for (uint32_t i = 0; i < args.attachment_count; i++)
+		bytes += args.attachments[i].bytes;
+	struct posted_ask *p = calloc(1, bytes);
+	if (p == NULL)
+		return -ENOMEM;
+	p->message = (struct net_message){ .run = ask_run, .discard = ask_discard, .bytes = bytes };
+	p->space = space;
+	p->id = id;
+	p->timeout_ms = timeout_ms;
+	p->fn = fn;
+	p->ctx = ctx;
+	p->event = str_of(p->bytes, event.bytes);
+	char *at = pack(p->bytes, event.s, event.bytes);
+	p->args.json = (struct sio_str){ at, args.json.bytes };
+	at = pack(at, args.json.s, args.json.bytes);
+	p->args.attachments = p->attachments;
+	p->args.attachment_count = args.attachment_count;
+	for (uint32_t i = 0; i < args.attachment_count; i++) {
+		p->attachments[i] = (struct sio_bytes){ at, args.attachments[i].bytes };
+		at = pack(at, args.attachments[i].data, args.attachments[i].bytes);
+	}
+	if (net_post(net_pool_loop(space->server->pool, id.loop), &p->message))
+		return 0;
+	free(p);
+	return -ENOBUFS;
+}
+
+int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct sio_args args, uint32_t timeout_ms,
+	sio_reply_fn *fn, void *ctx)
+{
+	struct sio_server *server = space->server;
+	struct sio_loop *here = sio_loop_here(server);
+	struct str name = str_c(event);
+
+	if (name.bytes == 0 || name.bytes > SIO_EVENT_NAME_BYTES_MAX || sio_event_reserved(name))
+		return -EINVAL;
+	if (id.generation == 0 || id.loop >= server->loop_count)
+		return -ENOENT;
+	if (here == NULL || net_loop_index(here->loop) != id.loop) {
+		if (!sio_args_valid(space, &args))
+			return -EINVAL;
+		return post_ask(space, id, name, args, timeout_ms, fn, ctx);
+	}
+	struct sio_socket *s = sio_socket_find(here, id);
+	if (s == NULL || s->space != space)
+		return -ENOENT;
+	return ask(s, name, args, timeout_ms, fn, ctx);
+}

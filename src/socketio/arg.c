@@ -1,0 +1,38 @@
+/* socketio/arg.c -- reading an event's arguments: see sio/sio.h. */
+#include "base/json.h"
+#include "socketio/server_int.h"
+
+static bool item_at(const struct sio_event *e, size_t i, struct json_value *ret)
+{
+	struct json_value array = { .type = JSON_ARRAY, .text = { e->args.json.s, e->args.json.bytes } };
+	struct json_walk walk = json_walk_begin(array);
+
+	do {
+		if (!json_walk_next(&walk, NULL, ret))
+			return false;
+	} while (i-- > 0);
+	return true;
+}
+
+bool sio_arg(const struct sio_event *e, size_t i, struct sio_str *ret_json)
+{
+	struct json_value item;
+
+	if (!item_at(e, i, &item))
+		return false;
+	*ret_json = (struct sio_str){ item.text.s, item.text.bytes };
+	return true;
+}
+
+bool sio_arg_string(const struct sio_event *e, size_t i, char *out, size_t out_bytes)
+{
+	struct json_value item;
+
+	if (!item_at(e, i, &item) || item.type != JSON_STRING || item.text.bytes > out_bytes)
+		return false; /* decoded it is at least two shorter: the quotes */
+	size_t bytes = json_decode_string(out, item);
+	if (bytes >= out_bytes || memchr(out, '\0', bytes) != NULL)
+		return false;
+	out[bytes] = '\0';
+	return true;
+}

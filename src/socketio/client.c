@@ -1,0 +1,308 @@
+/*
+ * socketio/client.c -- one Engine.IO session: its messages are packets, which go to its sockets.
+ *
+ *      text --> packet --> CONNECT     a socket more
+ *                      --> EVENT, ACK  the socket of that namespace
+ *                      --> binary ...  wait for the attachments, then the same
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "socketio/server_int.h"
+
+static void drop_pending(struct sio_client *c)
+{
+	struct sio_pending *p = c->pending;
+
+	if (p == NULL)
+		return;
+	for (uint32_t i = 0; i < p->have; i++)
+		free((void *)(uintptr_t)p->attachments[i].data);
+	free(p);
+	c->pending = NULL;
+}
+
+/* Its session has ended, or is to. Sockets go, in the order in which they came. */
+static void end_client(struct sio_client *c, const char *reason)
+{
+	c->session = NULL;
+	net_delay_stop(&c->connecting);
+	drop_pending(c);
+	while (!list_empty(&c->sockets))
+		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
+	list_push_back(&c->at->dead_clients, &c->dead);
+	net_defer(c->at->loop, &c->at->bury);
+}
+
+void sio_client_close(struct sio_client *c, const char *reason)
+{
+	if (c->session == NULL)
+		return;
+	eio_close(c->session);
+	end_client(c, reason);
+}
+
+/* What it sent is no packet, or has no business here. */
+static void reject(struct sio_client *c, const char *reason, const char *why)
+{
+	sio_count(&c->at->counts.packets_bad, 1);
+	log_line(LOG_DEBUG, "%s: %s", c->address, why);
+	sio_client_close(c, reason);
+}
+
+void sio_connecting_over(struct net_delay *d, void *loop)
+{
+	(void)loop;
+	sio_client_close(list_entry(d, struct sio_client, connecting), "forced server close");
+}
+
+void sio_client_send_text(struct sio_client *c, const struct str *parts, size_t count)
+{
+	size_t bytes = 0;
+	uint8_t *text;
+
+	if (c->session == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		bytes += parts[i].bytes;
+	struct blob_share *unit = eio_unit_create(bytes, NULL, 0, &text, NULL);
+	if (unit == NULL) {
+		eio_close(c->session); /* it must not miss one without a word */
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].bytes > 0)
+			memcpy(text, parts[i].s, parts[i].bytes);
+		text += parts[i].bytes;
+	}
+	(void)eio_send(c->session, unit, false);
+	blob_unref(unit);
+}
+
+static struct sio_socket *socket_in(const struct sio_client *c, struct str space)
+{
+	for (struct list *n = c->sockets.next; n != &c->sockets; n = n->next) {
+		struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
+
+		if (str_equal(space, str_of(s->space->name, s->space->name_bytes)))
+			return s;
+	}
+	return NULL;
+}
+
+static struct sio_space *space_named(const struct sio_server *server, struct str name)
+{
+	for (uint32_t i = 0; i < server->space_count; i++) {
+		struct sio_space *space = server->spaces[i];
+
+		if (str_equal(name, str_of(space->name, space->name_bytes)))
+			return space;
+	}
+	return NULL;
+}
+
+static void take_connect(struct sio_client *c, const struct sio_packet *p)
+{
+	struct sio_space *space = space_named(c->server, p->space);
+
+	if (space == NULL) {
+		bool named = p->space.bytes > 1;
+		struct str parts[] = {
+			STR("4"),
+			named ? p->space : STR(""),
+			named ? STR(",{\"message\":\"Invalid namespace\"}") : STR("{\"message\":\"Invalid namespace\"}"),
+		};
+		sio_count(&c->at->counts.refused, 1);
+		sio_client_send_text(c, parts, 3);
+		return;
+	}
+	net_delay_stop(&c->connecting);
+	if (!sio_socket_connect(c, space, p->json.bytes == 0 ? STR("{}") : p->json))
+		sio_client_close(c, "forced server close"); /* no memory */
+}
+
+static void take_event(struct sio_socket *s, const struct sio_packet *p, const struct sio_args *args)
+{
+	struct sio_loop *at = s->at;
+	struct map_node *n = map_find(&s->space->handlers, p->name);
+
+	if (p->has_id && !sio_ack_expect(s, p->id)) {
+		reject(s->client, "forced server close", "too many events wait for their answers");
+		return;
+	}
+	if (n == NULL)
+		return;
+	const struct sio_handler *h = map_entry(n, struct sio_handler, node);
+	struct sio_event e = {
+		.socket = s,
+		.name = { p->name.s, p->name.bytes },
+		.args = *args,
+		.ack = { .socket = sio_id(s), .space = s->space, .id = p->id, .wanted = p->has_id },
+		.ctx = h->ctx,
+	};
+	at->lent = *args;
+	h->fn(&e);
+	at->lent = (struct sio_args){ 0 };
+}
+
+/* A whole packet, attachments and all. */
+static void take_packet(struct sio_client *c, const struct sio_packet *p, const struct sio_bytes *attachments)
+{
+	struct sio_socket *s = socket_in(c, p->space);
+	struct sio_args args = {
+		.json = { p->json.s, p->json.bytes },
+		.attachments = attachments,
+		.attachment_count = p->attachments,
+	};
+
+	if ((s == NULL) != (p->type == SIO_CONNECT)) {
+		reject(c, "forced server close",
+			s == NULL ? "a packet for a namespace that was not joined" : "a second CONNECT");
+		return;
+	}
+	switch (p->type) {
+	case SIO_CONNECT:
+		take_connect(c, p);
+		break;
+	case SIO_DISCONNECT:
+		sio_socket_close(s, "client namespace disconnect");
+		break;
+	case SIO_EVENT:
+	case SIO_BINARY_EVENT:
+		take_event(s, p, &args);
+		break;
+	case SIO_ACK:
+	case SIO_BINARY_ACK:
+		if (p->has_id)
+			sio_ask_answered(s, p->id, &args);
+		break;
+	case SIO_CONNECT_ERROR:
+		assert(false); /* the decoder refuses it */
+	}
+}
+
+static void take_text(struct sio_client *c, char *text, size_t bytes)
+{
+	struct sio_packet p;
+	bool binary = bytes > 0 && (text[0] == '5' || text[0] == '6');
+
+	if (c->pending != NULL) {
+		reject(c, "forced close", "text while attachments are awaited");
+		return;
+	}
+	if (binary) {
+		/* Decoding changes the text, and it is decoded again when all has come: so, a copy. */
+		struct sio_pending *pending = malloc(sizeof(*pending) + bytes);
+		if (pending == NULL) {
+			sio_client_close(c, "forced server close");
+			return;
+		}
+		pending->have = 0;
+		pending->text_bytes = bytes;
+		memcpy(pending->text, text, bytes);
+		c->pending = pending;
+	}
+	const char *wrong = sio_packet_decode(text, bytes, &p);
+	if (wrong != NULL) {
+		reject(c, "forced close", wrong);
+		return;
+	}
+	if (binary)
+		c->pending->need = p.attachments;
+	else
+		take_packet(c, &p, NULL);
+}
+
+static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
+{
+	struct sio_pending *pending = c->pending;
+	struct sio_packet p;
+
+	if (pending == NULL) {
+		reject(c, "forced close", "binary that was not announced");
+		return;
+	}
+	if (pending->have + 1 < pending->need) {
+		void *copy = malloc(bytes == 0 ? 1 : bytes);
+		if (copy == NULL) {
+			sio_client_close(c, "forced server close");
+			return;
+		}
+		memcpy(copy, data, bytes);
+		pending->attachments[pending->have++] = (struct sio_bytes){ .data = copy, .bytes = bytes };
+		return;
+	}
+	/* The last one need not be kept. The packet is ours alone from here: a handler may end the client. */
+	c->pending = NULL;
+	pending->attachments[pending->have] = (struct sio_bytes){ .data = data, .bytes = bytes };
+	const char *wrong = sio_packet_decode(pending->text, pending->text_bytes, &p);
+	assert(wrong == NULL);
+	take_packet(c, &p, pending->attachments);
+	for (uint32_t i = 0; i < pending->have; i++)
+		free((void *)(uintptr_t)pending->attachments[i].data);
+	free(pending);
+}
+
+static void *on_opened(
+	void *server_ctx, struct eio_session *session, const struct http_head *head, const struct net_conn *peer)
+{
+	struct sio_server *server = server_ctx;
+	struct sio_loop *at = &server->loops[net_loop_index(eio_session_loop(session))];
+	struct sio_client *c = calloc(1, sizeof(*c));
+	char address[NET_ADDRESS_BYTES];
+
+	(void)head;
+	if (c == NULL)
+		return NULL;
+	c->session = session;
+	c->server = server;
+	c->at = at;
+	list_init(&c->sockets);
+	list_init(&c->dead);
+	net_conn_address(peer, address);
+	memcpy(c->address, address, sizeof(c->address) - 1);
+	net_delay_init(&c->connecting);
+	net_delay_start(&c->connecting, &at->connectings, at->loop);
+	return c;
+}
+
+static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
+{
+	struct sio_client *c = ctx;
+
+	sio_count(&c->at->counts.packets_in, 1);
+	if (binary)
+		take_binary(c, data, bytes);
+	else
+		take_text(c, (char *)data, bytes);
+}
+
+static void on_closed(void *ctx, enum eio_reason reason)
+{
+	end_client(ctx, eio_reason_text(reason));
+}
+
+static void on_lagging(void *ctx, bool lagging)
+{
+	struct sio_client *c = ctx;
+	struct list *n = c->sockets.next;
+
+	/* A handler may disconnect its own socket, and with it all: look again after each. */
+	while (n != &c->sockets) {
+		struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
+
+		n = n->next;
+		sio_call_own(s, lagging ? SIO_ON_LAGGING : SIO_ON_DRAINED, STR(""), STR(""));
+		if (c->session == NULL)
+			return;
+	}
+}
+
+const struct eio_events sio_client_events = {
+	.opened = on_opened,
+	.message = on_message,
+	.closed = on_closed,
+	.lagging = on_lagging,
+};

@@ -1,0 +1,283 @@
+/*
+ * socketio/emit.c -- from an event to queues: encoded once, one share a loop, a reference a receiver.
+ *
+ *      sio_emit --encode--> unit --+--> this loop: room's members, eio_send() each
+ *                                  `--> post to each other loop: import a share, its members likewise
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/json.h"
+#include "socketio/server_int.h"
+
+enum { HEAD_BYTES_MAX = 64 }; /* type, attachments, ack id and brackets: all but names and arguments */
+
+static bool is_space_char(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Of a valid JSON array: what stands between its brackets, without white space around it. */
+static struct str array_inside(struct sio_str json)
+{
+	const char *from = json.s, *to = json.s + json.bytes;
+
+	while (*from != '[')
+		from++;
+	while (to[-1] != ']')
+		to--;
+	from++;
+	to--;
+	while (from < to && is_space_char(*from))
+		from++;
+	while (from < to && is_space_char(to[-1]))
+		to--;
+	return str_of(from, (size_t)(to - from));
+}
+
+/* What a handler was lent a moment ago was validated when it came. */
+static bool is_lent(const struct sio_space *space, const struct sio_args *args)
+{
+	const struct sio_loop *here = sio_loop_here(space->server);
+
+	return here != NULL && here->lent.json.s == args->json.s && here->lent.json.bytes == args->json.bytes &&
+	       here->lent.attachments == args->attachments &&
+	       here->lent.attachment_count == args->attachment_count;
+}
+
+bool sio_args_valid(const struct sio_space *space, const struct sio_args *args)
+{
+	struct str json = { .s = args->json.s, .bytes = args->json.bytes };
+	size_t count;
+
+	if (args->attachment_count > SIO_ATTACHMENTS_MAX)
+		return false;
+	if (is_lent(space, args))
+		return true;
+	return json_scan_array(json, NULL, 0, &count) &&
+	       (args->attachment_count == 0 || sio_placeholders_valid(json, args->attachment_count));
+}
+
+static size_t put_number(char *out, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits), n;
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	n = sizeof(digits) - at;
+	memcpy(out, digits + at, n);
+	return n;
+}
+
+/* Type to ack id. Returns the bytes written, at most HEAD_BYTES_MAX and the namespace's name. */
+static size_t put_head(char *out, const struct sio_message *m)
+{
+	const struct sio_space *space = m->space;
+	bool event = m->name.s != NULL, binary = m->args.attachment_count > 0;
+	size_t at = 0;
+
+	out[at++] = (char)('0' + (event ? binary ? SIO_BINARY_EVENT : SIO_EVENT : binary ? SIO_BINARY_ACK : SIO_ACK));
+	if (binary) {
+		at += put_number(out + at, m->args.attachment_count);
+		out[at++] = '-';
+	}
+	if (space->name_bytes > 1) {
+		memcpy(out + at, space->name, space->name_bytes);
+		at += space->name_bytes;
+		out[at++] = ',';
+	}
+	if (m->has_id)
+		at += put_number(out + at, m->id);
+	out[at++] = '[';
+	return at;
+}
+
+int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
+{
+	char head[HEAD_BYTES_MAX + SIO_SPACE_BYTES_MAX];
+	uint8_t *text, *binaries[SIO_ATTACHMENTS_MAX];
+	size_t sizes[SIO_ATTACHMENTS_MAX];
+
+	if (!sio_args_valid(m->space, &m->args))
+		return -EINVAL;
+	size_t head_bytes = put_head(head, m);
+	struct str inside = array_inside(m->args.json);
+	size_t name_bytes = m->name.s != NULL ? json_quoted_bytes(m->name) : 0;
+	bool comma = name_bytes > 0 && inside.bytes > 0;
+	for (uint32_t i = 0; i < m->args.attachment_count; i++)
+		sizes[i] = m->args.attachments[i].bytes;
+	struct blob_share *unit = eio_unit_create(head_bytes + name_bytes + comma + inside.bytes + 1, sizes,
+		m->args.attachment_count, &text, binaries);
+	if (unit == NULL)
+		return -ENOMEM;
+	memcpy(text, head, head_bytes);
+	text += head_bytes;
+	if (name_bytes > 0)
+		text += json_quote((char *)text, m->name);
+	if (comma)
+		*text++ = ',';
+	memcpy(text, inside.s, inside.bytes);
+	text[inside.bytes] = ']';
+	for (uint32_t i = 0; i < m->args.attachment_count; i++) {
+		if (sizes[i] > 0)
+			memcpy(binaries[i], m->args.attachments[i].data, sizes[i]);
+	}
+	*ret_unit = unit;
+	return 0;
+}
+
+void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile)
+{
+	if (s->session == NULL)
+		return;
+	if (eio_send(s->session, unit, is_volatile) == EIO_SEND_SKIPPED)
+		sio_count(&s->at->counts.skipped_volatile, 1);
+	else
+		sio_count(&s->at->counts.deliveries, 1);
+}
+
+/* A broadcast's walk: the cost of a delivery is here and in eio_send(). */
+static void deliver_room(struct sio_loop *here, const struct sio_room *room, const struct sio_socket *except,
+	struct blob_share *unit, bool is_volatile)
+{
+	uint64_t delivered = 0, skipped = 0;
+
+	for (uint32_t i = 0; i < room->count; i++) {
+		const struct sio_socket *s = room->members[i].socket;
+
+		if (s == except || s->session == NULL)
+			continue;
+		if (eio_send(s->session, unit, is_volatile) == EIO_SEND_SKIPPED)
+			skipped++;
+		else
+			delivered++;
+	}
+	sio_count(&here->counts.deliveries, delivered);
+	if (skipped > 0)
+		sio_count(&here->counts.skipped_volatile, skipped);
+}
+
+/* To all targets on this loop. */
+static void deliver(struct sio_loop *here, const struct sio_target *t, struct blob_share *unit)
+{
+	const struct sio_space_loop *rooms = &t->space->loops[net_loop_index(here->loop)];
+	uint32_t index = net_loop_index(here->loop);
+	const struct sio_socket *except = NULL;
+
+	if (t->only.generation != 0) {
+		struct sio_socket *only = sio_socket_find(here, t->only);
+		if (only != NULL && only->space == t->space)
+			sio_deliver(only, unit, t->is_volatile);
+		return;
+	}
+	if (t->except.generation != 0 && t->except.loop == index)
+		except = sio_socket_find(here, t->except);
+	const struct sio_room *room = t->room == NULL ? rooms->all : sio_room_find(rooms, t->room);
+	if (room != NULL)
+		deliver_room(here, room, except, unit, t->is_volatile);
+}
+
+struct posted {
+	struct net_message message;
+	struct blob *unit;
+	struct sio_target target; /* room: NULL or this one's name */
+	char name[];
+};
+
+static void posted_run(struct net_loop *loop, struct net_message *message)
+{
+	struct posted *p = list_entry(message, struct posted, message);
+	struct sio_server *server = p->target.space->server;
+	struct blob_share *unit = blob_import(p->unit);
+
+	if (unit == NULL) {
+		/* Its receivers would miss it without a word: they are better closed. */
+		eio_server_overrun(server->eio, loop);
+	} else {
+		deliver(&server->loops[net_loop_index(loop)], &p->target, unit);
+		blob_unref(unit);
+	}
+	free(p);
+}
+
+static void posted_discard(struct net_message *message)
+{
+	struct posted *p = list_entry(message, struct posted, message);
+
+	blob_drop(p->unit);
+	free(p);
+}
+
+/* 0, -ENOMEM or -ENOBUFS. */
+static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct blob_share *unit)
+{
+	size_t name_bytes = t->room == NULL ? 0 : strlen(t->room) + 1;
+	struct posted *p = malloc(sizeof(*p) + name_bytes);
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->message = (struct net_message){
+		.run = posted_run,
+		.discard = posted_discard,
+		.bytes = sizeof(*p) + name_bytes + unit->bytes,
+	};
+	p->unit = blob_export(unit);
+	p->target = *t;
+	if (name_bytes > 0) {
+		memcpy(p->name, t->room, name_bytes);
+		p->target.room = p->name;
+	}
+	if (net_post(net_pool_loop(server->pool, loop), &p->message))
+		return 0;
+	atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
+	posted_discard(&p->message);
+	return -ENOBUFS;
+}
+
+int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+{
+	struct sio_server *server = target.space->server;
+	struct sio_loop *here = sio_loop_here(server);
+	struct sio_message m = { .space = target.space, .name = str_c(event), .args = args };
+	struct blob_share *unit;
+	int rc = 0;
+
+	if (m.name.bytes == 0 || m.name.bytes > SIO_EVENT_NAME_BYTES_MAX || sio_event_reserved(m.name))
+		return -EINVAL;
+	int encoded = sio_encode(&m, &unit);
+	if (encoded < 0)
+		return encoded;
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		if (target.only.generation != 0 && target.only.loop != i)
+			continue;
+		if (here != NULL && net_loop_index(here->loop) == i) {
+			deliver(here, &target, unit);
+			continue;
+		}
+		int posted = post(server, i, &target, unit);
+		rc = posted < 0 ? posted : rc;
+	}
+	if (here != NULL)
+		sio_count(&here->counts.events_out, 1);
+	blob_unref(unit);
+	return rc;
+}
+
+struct sio_target sio_all(struct sio_space *space)
+{
+	return (struct sio_target){ .space = space };
+}
+
+struct sio_target sio_to(const struct sio_socket *s, const char *room)
+{
+	return (struct sio_target){ .space = s->space, .room = room, .except = sio_id(s) };
+}
+
+struct sio_target sio_self(const struct sio_socket *s)
+{
+	return (struct sio_target){ .space = s->space, .only = sio_id(s) };
+}

@@ -1,0 +1,185 @@
+/*
+ * socketio/room.c -- who is in which room, on one loop.
+ *
+ *      room.members:         [ {socket A, 1} | {socket B, 3} | ... ]      the numbers are places in each other:
+ *      A.memberships: [ all | {room, 0} | ... ]                           joining and leaving are O(1)
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "socketio/server_int.h"
+
+static struct sio_space_loop *rooms_of(const struct sio_socket *s)
+{
+	return &s->space->loops[net_loop_index(s->at->loop)];
+}
+
+struct sio_room *sio_room_find(const struct sio_space_loop *rooms, const char *name)
+{
+	struct map_node *n = map_find(&rooms->rooms, str_c(name));
+
+	return n == NULL ? NULL : map_entry(n, struct sio_room, node);
+}
+
+static struct sio_room *create_room(struct str name)
+{
+	struct sio_room *r = calloc(1, sizeof(*r) + name.bytes + 1);
+
+	if (r != NULL && name.bytes > 0)
+		memcpy(r->name, name.s, name.bytes);
+	return r;
+}
+
+static void destroy_room(struct sio_room *r)
+{
+	assert(r->count == 0);
+	free(r->members);
+	free(r);
+}
+
+/* Make both tables one longer, or neither. */
+static bool reserve(struct sio_socket *s, struct sio_room *r)
+{
+	if (s->membership_count == s->membership_cap) {
+		uint32_t cap = s->membership_cap == 0 ? 2 : s->membership_cap * 2;
+		struct sio_membership *bigger = realloc(s->memberships, cap * sizeof(*bigger));
+		if (bigger == NULL)
+			return false;
+		s->memberships = bigger;
+		s->membership_cap = cap;
+	}
+	if (r->count == r->cap) {
+		uint32_t cap = r->cap == 0 ? 2 : r->cap * 2;
+		struct sio_member *bigger = realloc(r->members, cap * sizeof(*bigger));
+		if (bigger == NULL)
+			return false;
+		r->members = bigger;
+		r->cap = cap;
+	}
+	return true;
+}
+
+static bool enter(struct sio_socket *s, struct sio_room *r)
+{
+	if (!reserve(s, r))
+		return false;
+	s->memberships[s->membership_count] = (struct sio_membership){ .room = r, .member = r->count };
+	r->members[r->count] = (struct sio_member){ .socket = s, .membership = s->membership_count };
+	s->membership_count++;
+	r->count++;
+	return true;
+}
+
+bool sio_room_enter_all(struct sio_socket *s)
+{
+	struct sio_space_loop *rooms = rooms_of(s);
+
+	assert(s->membership_count == 0);
+	if (rooms->all == NULL)
+		rooms->all = create_room(STR(""));
+	return rooms->all != NULL && enter(s, rooms->all);
+}
+
+static bool is_member(const struct sio_socket *s, const struct sio_room *r)
+{
+	/* The shorter of the two lists. */
+	if (r->count < s->membership_count) {
+		for (uint32_t i = 0; i < r->count; i++) {
+			if (r->members[i].socket == s)
+				return true;
+		}
+		return false;
+	}
+	for (uint32_t i = 0; i < s->membership_count; i++) {
+		if (s->memberships[i].room == r)
+			return true;
+	}
+	return false;
+}
+
+int sio_room_enter(struct sio_socket *s, struct str name)
+{
+	struct sio_space_loop *rooms = rooms_of(s);
+	struct map_node *n = map_find(&rooms->rooms, name);
+	struct sio_room *r = n == NULL ? NULL : map_entry(n, struct sio_room, node);
+
+	if (r != NULL && is_member(s, r))
+		return 0;
+	if (s->membership_count > SIO_ROOMS_PER_SOCKET_MAX)
+		return -ENOSPC;
+	if (r == NULL) {
+		r = create_room(name);
+		if (r == NULL)
+			return -ENOMEM;
+		if (!map_insert(&rooms->rooms, &r->node, str_of(r->name, name.bytes))) {
+			destroy_room(r);
+			return -ENOMEM;
+		}
+	}
+	if (enter(s, r))
+		return 0;
+	if (r->count == 0) {
+		map_remove(&rooms->rooms, &r->node);
+		destroy_room(r);
+	}
+	return -ENOMEM;
+}
+
+/* Take the socket out of its i-th room; the last membership and the last member fill the gaps. */
+static void leave_at(struct sio_socket *s, uint32_t i)
+{
+	struct sio_membership gone = s->memberships[i];
+	struct sio_room *r = gone.room;
+	struct sio_member last_member = r->members[r->count - 1];
+	struct sio_membership last_membership = s->memberships[s->membership_count - 1];
+
+	assert(r->members[gone.member].socket == s && r->members[gone.member].membership == i);
+	r->members[gone.member] = last_member;
+	last_member.socket->memberships[last_member.membership].member = gone.member;
+	r->count--;
+	s->membership_count--;
+	if (i != s->membership_count) {
+		s->memberships[i] = last_membership;
+		last_membership.room->members[last_membership.member].membership = i;
+	}
+	if (r->count > 0)
+		return;
+	if (r == rooms_of(s)->all)
+		rooms_of(s)->all = NULL;
+	else
+		map_remove(&rooms_of(s)->rooms, &r->node);
+	destroy_room(r);
+}
+
+void sio_rooms_leave_all(struct sio_socket *s)
+{
+	while (s->membership_count > 0)
+		leave_at(s, s->membership_count - 1);
+	free(s->memberships);
+	s->memberships = NULL;
+	s->membership_cap = 0;
+}
+
+int sio_join(struct sio_socket *s, const char *room)
+{
+	struct str name = str_c(room);
+
+	if (name.bytes == 0 || name.bytes > SIO_ROOM_BYTES_MAX)
+		return -EINVAL;
+	if (s->session == NULL)
+		return 0; /* it has gone, and would leave at once */
+	return sio_room_enter(s, name);
+}
+
+void sio_leave(struct sio_socket *s, const char *room)
+{
+	const struct sio_room *r = sio_room_find(rooms_of(s), room);
+
+	for (uint32_t i = 1; r != NULL && i < s->membership_count; i++) {
+		if (s->memberships[i].room == r) {
+			leave_at(s, i);
+			return;
+		}
+	}
+}

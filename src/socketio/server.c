@@ -1,0 +1,266 @@
+/* socketio/server.c -- a server's making, running and end: see sio/sio.h. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "socketio/server_int.h"
+
+static const char default_listen[] = "127.0.0.1:3000";
+static const char default_path[] = "/socket.io/";
+
+enum {
+	MESSAGE_BYTES_MAX = 64 << 20,
+	THREADS_MAX = NET_LOOPS_MAX,
+};
+
+struct sio_loop *sio_loop_here(const struct sio_server *server)
+{
+	struct net_loop *loop = net_loop_current();
+
+	if (loop == NULL || net_loop_pool(loop) != server->pool)
+		return NULL;
+	return &server->loops[net_loop_index(loop)];
+}
+
+/* On each loop, when the pool stops: sockets first, then whatever HTTP is idle. */
+static void on_stopping(struct net_loop *loop, void *ctx)
+{
+	struct sio_server *server = ctx;
+
+	eio_server_stopping(server->eio, loop);
+	http_server_stopping(server->http, loop);
+}
+
+static void on_overrun(struct net_loop *loop, void *ctx)
+{
+	struct sio_server *server = ctx;
+
+	log_line(LOG_ERROR, "loop %u is too far behind: its clients are closed, for they have missed broadcasts",
+		net_loop_index(loop));
+	eio_server_overrun(server->eio, loop);
+}
+
+struct log_hook {
+	void (*log)(void *ctx, enum sio_log_level, const char *text);
+	void *ctx;
+};
+static struct log_hook hook; /* one for the process, set before threads start */
+
+static void log_to_hook(void *ctx, enum log_level level, const char *text)
+{
+	(void)ctx;
+	hook.log(hook.ctx, (enum sio_log_level)((int)level + SIO_LOG_DEBUG), text);
+}
+
+static void set_log(const struct sio_options *o)
+{
+	enum sio_log_level least = o->log_least == SIO_LOG_DEFAULT ? SIO_LOG_INFO : o->log_least;
+
+	hook = (struct log_hook){ .log = o->log, .ctx = o->log_ctx };
+	log_set((enum log_level)((int)least - SIO_LOG_DEBUG), o->log == NULL ? NULL : log_to_hook, NULL);
+}
+
+/* What was left to the environment. */
+static bool pool_options(const struct sio_options *o, struct net_pool_options *ret, char *err, size_t err_bytes)
+{
+	const char *threads = getenv("SIO_THREADS"), *sender = getenv("SIO_SENDER");
+	uint64_t count = o->threads;
+
+	if (count == 0 && threads != NULL && !str_parse_u64(str_c(threads), THREADS_MAX, &count)) {
+		snprintf(err, err_bytes, "SIO_THREADS is not a number up to %d", THREADS_MAX);
+		return false;
+	}
+	ret->loops = count == 0 ? 1 : (uint32_t)count;
+	ret->sender = o->sender == SIO_SENDER_PLAIN ? NET_SENDER_PLAIN :
+		o->sender == SIO_SENDER_URING       ? NET_SENDER_URING :
+						      NET_SENDER_AUTO;
+	if (o->sender == SIO_SENDER_AUTO && sender != NULL) {
+		if (strcmp(sender, "plain") == 0) {
+			ret->sender = NET_SENDER_PLAIN;
+		} else if (strcmp(sender, "uring") == 0) {
+			ret->sender = NET_SENDER_URING;
+		} else {
+			snprintf(err, err_bytes, "SIO_SENDER is neither plain nor uring");
+			return false;
+		}
+	}
+	ret->conns_max = o->connections_max;
+	ret->conns_per_address_max = o->connections_per_address_max;
+	return true;
+}
+
+static uint32_t otherwise(uint32_t given, uint32_t otherwise)
+{
+	return given == 0 ? otherwise : given;
+}
+
+static bool path_valid(const char *path)
+{
+	size_t bytes = strlen(path);
+
+	return bytes >= 1 && bytes <= 255 && path[0] == '/' && path[bytes - 1] == '/';
+}
+
+static bool create_engine(struct sio_server *server, const struct sio_options *o)
+{
+	struct eio_options e = {
+		.path = server->path,
+		.ping_interval_ms = otherwise(o->ping_interval_ms, 25000),
+		.ping_timeout_ms = otherwise(o->ping_timeout_ms, 20000),
+		.upgrade_timeout_ms = otherwise(o->upgrade_timeout_ms, 10000),
+		.message_bytes_max = otherwise(o->message_bytes_max, 1000000),
+		.queue_bytes_soft = otherwise(o->queue_bytes_soft, EIO_QUEUE_SOFT_BYTES),
+		.queue_bytes_max = o->queue_bytes_max,
+		.upgrades = true,
+	};
+
+	if (e.queue_bytes_max == 0) {
+		size_t twice = (size_t)e.message_bytes_max * 2;
+		e.queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
+	}
+	if (sio_serve_client(server) != 0)
+		return false;
+	server->eio = eio_server_create(server->http, server->pool, &e, &sio_client_events, server);
+	return server->eio != NULL;
+}
+
+static bool create_loops(struct sio_server *server, const struct sio_options *o)
+{
+	server->loop_count = net_pool_loops(server->pool);
+	server->loops = calloc(server->loop_count, sizeof(*server->loops));
+	if (server->loops == NULL)
+		return false;
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		struct sio_loop *at = &server->loops[i];
+
+		at->server = server;
+		at->loop = net_pool_loop(server->pool, i);
+		list_init(&at->dead_sockets);
+		list_init(&at->dead_clients);
+		net_task_init(&at->bury, sio_bury);
+		net_delays_init(&at->connectings, at->loop, otherwise(o->connect_timeout_ms, 45000),
+			sio_connecting_over, at);
+	}
+	return true;
+}
+
+static struct sio_server *create(const struct sio_options *o, char *err, size_t err_bytes)
+{
+	struct net_pool_options p = { .stopping = on_stopping, .overrun = on_overrun };
+	const char *path = o->path == NULL ? default_path : o->path;
+
+	if (!path_valid(path) || o->message_bytes_max > MESSAGE_BYTES_MAX) {
+		snprintf(err, err_bytes, "the path or message_bytes_max is not as it must be");
+		return NULL;
+	}
+	struct sio_server *server = calloc(1, sizeof(*server));
+	snprintf(err, err_bytes, "no memory");
+	if (server == NULL)
+		return NULL;
+	p.ctx = server;
+	server->path = strdup(path);
+	if (server->path == NULL || !pool_options(o, &p, err, err_bytes))
+		goto fail;
+	server->pool = net_pool_create(&p, err, err_bytes);
+	if (server->pool == NULL)
+		goto fail;
+	snprintf(err, err_bytes, "no memory");
+	server->http = http_server_create(server->pool);
+	if (server->http == NULL || !create_loops(server, o) || !create_engine(server, o))
+		goto fail;
+	if (net_listen(server->pool, o->listen == NULL ? default_listen : o->listen, http_server_accepted,
+		    server->http, err, err_bytes) < 0)
+		goto fail;
+	return server;
+fail:
+	sio_destroy(server);
+	return NULL;
+}
+
+struct sio_server *sio_create(const struct sio_options *o, char *err, size_t err_bytes)
+{
+	char text[256];
+
+	set_log(o);
+	struct sio_server *server = create(o, text, sizeof(text));
+	if (server == NULL && err_bytes > 0)
+		snprintf(err, err_bytes, "%s", text);
+	return server;
+}
+
+/* The server that a signal stops: the first that runs. */
+static _Atomic(struct sio_server *) signalled;
+
+static void on_signal(int number)
+{
+	struct sio_server *server = atomic_load(&signalled);
+
+	(void)number;
+	if (server != NULL)
+		sio_stop(server);
+}
+
+/* Take a signal if nobody else has. */
+static bool take_signal(int number, struct sigaction *old)
+{
+	struct sigaction ours = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	sigemptyset(&ours.sa_mask);
+	return sigaction(number, NULL, old) == 0 && !(old->sa_flags & SA_SIGINFO) && old->sa_handler == SIG_DFL &&
+	       sigaction(number, &ours, NULL) == 0;
+}
+
+int sio_run(struct sio_server *server)
+{
+	struct sio_server *nobody = NULL;
+	struct sigaction old_term, old_int;
+	bool term = false, interrupt = false;
+
+	if (atomic_exchange(&server->running, true))
+		return -EALREADY;
+	if (atomic_compare_exchange_strong(&signalled, &nobody, server)) {
+		term = take_signal(SIGTERM, &old_term);
+		interrupt = take_signal(SIGINT, &old_int);
+	}
+	int rc = net_pool_run(server->pool);
+	if (term)
+		(void)sigaction(SIGTERM, &old_term, NULL);
+	if (interrupt)
+		(void)sigaction(SIGINT, &old_int, NULL);
+	struct sio_server *us = server;
+	(void)atomic_compare_exchange_strong(&signalled, &us, NULL);
+	return rc;
+}
+
+void sio_stop(struct sio_server *server)
+{
+	net_pool_stop(server->pool);
+}
+
+uint16_t sio_port(const struct sio_server *server)
+{
+	return net_pool_port(server->pool);
+}
+
+void sio_destroy(struct sio_server *server)
+{
+	if (server == NULL)
+		return;
+	/* From the top down; memory that waits for an iteration's end goes with the loops. */
+	eio_server_destroy(server->eio);
+	for (uint32_t i = 0; server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
+		slots_finish(&server->loops[i].sockets);
+	net_pool_close(server->pool);
+	http_server_destroy(server->http);
+	net_pool_destroy(server->pool);
+	for (uint32_t i = 0; i < server->space_count; i++)
+		sio_space_destroy(server->spaces[i]);
+	sio_files_finish(server);
+	free(server->loops);
+	free(server->path);
+	free(server->client_path);
+	free(server);
+}

@@ -1,0 +1,219 @@
+/*
+ * socketio/server_int.h -- the insides of a server, shared by the files of socketio/.
+ *
+ *      sio_server --+-- sio_loop (one per loop): slots of sockets, clients, what is to be freed
+ *                   `-- sio_space (a namespace) -- sio_space_loop (one per loop): rooms, and the room of all
+ *
+ *      eio_session <-> sio_client --> sio_socket (one per namespace it joined) --> memberships --> sio_room
+ */
+#ifndef SOCKETIO_SERVER_INT_H
+#define SOCKETIO_SERVER_INT_H
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/slots.h"
+#include "engineio/server.h"
+#include "engineio/unit.h"
+#include "http/server.h"
+#include "net/timer.h"
+#include "sio/sio.h"
+#include "socketio/packet.h"
+
+enum {
+	SIO_FILES_MAX = 16,
+	SIO_FILE_BYTES_MAX = 16 << 20,
+	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
+	SIO_SOCKET_RANDOM_BYTES = 11,
+	SIO_CLIENT_ADDRESS_BYTES = 46, /* INET6_ADDRSTRLEN */
+};
+
+/* A room, on one loop. Exists while it has members there. */
+struct sio_room {
+	struct map_node node; /* in its namespace's map; the room of all is in none */
+	struct sio_member *members;
+	uint32_t count, cap;
+	char name[]; /* NUL-terminated */
+};
+
+struct sio_member {
+	struct sio_socket *socket;
+	uint32_t membership; /* its place in the socket's memberships */
+};
+
+struct sio_membership {
+	struct sio_room *room;
+	uint32_t member; /* its place in the room's members */
+};
+
+struct sio_socket {
+	struct eio_session *session; /* a broadcast needs no more than this; NULL once disconnected */
+	struct sio_client *client;
+	struct sio_space *space;
+	struct sio_loop *at;
+	struct list in_client;
+	struct sio_membership *memberships; /* [0] is the room of all */
+	uint32_t membership_count, membership_cap;
+	uint32_t slot, generation;
+	uint64_t *acks; /* ids of the client's events that wait for our answer */
+	uint16_t ack_count, ack_cap;
+	uint16_t ask_count;
+	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
+	uint64_t next_ask;
+	struct list asks; /* struct sio_ask_waiting */
+	void *data;
+	void (*destroy_data)(void *);
+	struct list dead; /* in at->dead_sockets */
+};
+
+/* A binary packet whose attachments are coming. */
+struct sio_pending {
+	uint32_t need, have;
+	struct sio_bytes attachments[SIO_ATTACHMENTS_MAX]; /* owned, all but a last one that is lent */
+	size_t text_bytes;
+	char text[]; /* the packet's */
+};
+
+/* One Engine.IO session. */
+struct sio_client {
+	struct eio_session *session; /* NULL once it has closed */
+	struct sio_server *server;
+	struct sio_loop *at;
+	struct list sockets;
+	struct sio_pending *pending;
+	struct net_delay connecting; /* until it has joined its first namespace */
+	struct list dead; /* in at->dead_clients */
+	char address[SIO_CLIENT_ADDRESS_BYTES]; /* where it shook hands from */
+};
+
+struct sio_handler {
+	struct map_node node;
+	sio_handler_fn *fn;
+	void *ctx;
+	char name[];
+};
+
+/* The server's own events. */
+enum sio_own {
+	SIO_ON_CONNECTION,
+	SIO_ON_DISCONNECT,
+	SIO_ON_LAGGING,
+	SIO_ON_DRAINED,
+	SIO_OWN_COUNT,
+};
+
+struct sio_space_loop {
+	struct sio_room *all;
+	struct map rooms;
+};
+
+struct sio_space {
+	struct sio_server *server;
+	struct map handlers;
+	struct {
+		sio_handler_fn *fn;
+		void *ctx;
+	} own[SIO_OWN_COUNT];
+	struct sio_space_loop *loops;
+	size_t name_bytes;
+	char name[SIO_SPACE_BYTES_MAX + 1];
+};
+
+struct sio_counts {
+	atomic_uint_fast64_t connected, disconnected, refused, packets_in, packets_bad;
+	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
+};
+
+struct sio_loop {
+	struct sio_server *server;
+	struct net_loop *loop;
+	struct slots sockets;
+	struct net_delays connectings;
+	struct sio_args lent; /* of the event being handled: known to be valid */
+	struct list dead_sockets, dead_clients;
+	struct net_task bury;
+	struct sio_counts counts;
+};
+
+struct sio_file {
+	struct http_asset asset;
+	uint8_t *data;
+	char *path;
+	char etag[HTTP_ETAG_BYTES_MAX];
+};
+
+struct sio_server {
+	struct net_pool *pool;
+	struct http_server *http;
+	struct eio_server *eio;
+	uint32_t loop_count, space_count, file_count;
+	struct sio_space *spaces[SIO_SPACES_MAX];
+	struct sio_loop *loops;
+	struct sio_file files[SIO_FILES_MAX];
+	char *path, *client_path; /* of Engine.IO; of the client library */
+	atomic_uint_fast64_t answers_late, broadcasts_refused; /* from any thread */
+	atomic_bool running;
+};
+
+static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
+{
+	atomic_store_explicit(
+		figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+/* This server's state for the loop whose thread this is; NULL on any other thread. */
+struct sio_loop *sio_loop_here(const struct sio_server *);
+
+/* space.c */
+void sio_space_destroy(struct sio_space *);
+
+/* client.c */
+extern const struct eio_events sio_client_events;
+void sio_connecting_over(struct net_delay *, void *loop);
+/* Cut a client that did what it may not; its sockets hear `reason`. */
+void sio_client_close(struct sio_client *, const char *reason);
+/* Queue text as it is, a packet without its Engine.IO type. */
+void sio_client_send_text(struct sio_client *, const struct str *parts, size_t count);
+void sio_bury(struct net_task *);
+
+/* socket.c */
+/* A client joins a namespace. False: no memory. */
+bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth);
+/* It leaves: rooms, questions, "disconnect". The caller has told the client, or need not. */
+void sio_socket_close(struct sio_socket *, const char *reason);
+struct sio_socket *sio_socket_find(const struct sio_loop *, struct sio_id);
+void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str reason);
+
+/* room.c */
+int sio_room_enter(struct sio_socket *, struct str name);
+bool sio_room_enter_all(struct sio_socket *);
+void sio_rooms_leave_all(struct sio_socket *);
+struct sio_room *sio_room_find(const struct sio_space_loop *, const char *name);
+
+/* emit.c */
+/* What is to be encoded: an event (name) or an answer (no name). */
+struct sio_message {
+	const struct sio_space *space;
+	struct str name;
+	bool has_id;
+	uint64_t id;
+	struct sio_args args;
+};
+/* They are a JSON array, and their placeholders are right. */
+bool sio_args_valid(const struct sio_space *, const struct sio_args *);
+/* -EINVAL, -ENOMEM, or a unit with one reference. */
+int sio_encode(const struct sio_message *, struct blob_share **ret_unit);
+/* Queue for one socket; counts. */
+void sio_deliver(struct sio_socket *, struct blob_share *unit, bool is_volatile);
+
+/* ack.c */
+bool sio_ack_expect(struct sio_socket *, uint64_t id);
+void sio_ask_answered(struct sio_socket *, uint64_t id, const struct sio_args *);
+void sio_asks_end(struct sio_socket *);
+
+/* file.c */
+int sio_serve_client(struct sio_server *);
+void sio_files_finish(struct sio_server *);
+
+#endif

@@ -1,0 +1,244 @@
+/* socketio/socket.c -- one client in one namespace: joining, leaving, and what may be asked of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/random.h"
+#include "socketio/server_int.h"
+
+void sio_call_own(struct sio_socket *s, enum sio_own which, struct str auth, struct str reason)
+{
+	static const char *const names[] = { "connection", "disconnect", "lagging", "drained" };
+	sio_handler_fn *fn = s->space->own[which].fn;
+
+	if (fn == NULL)
+		return;
+	struct sio_event e = {
+		.socket = s,
+		.name = { names[which], strlen(names[which]) },
+		.args = sio_json("[]"),
+		.ack = { .socket = sio_id(s), .space = s->space },
+		.auth = { auth.s, auth.bytes },
+		.reason = { reason.s, reason.bytes },
+		.ctx = s->space->own[which].ctx,
+	};
+	fn(&e);
+}
+
+void sio_sid(const struct sio_socket *s, char *out)
+{
+	uint8_t bytes[15];
+
+	memcpy(bytes, s->random, sizeof(s->random));
+	bytes[11] = (uint8_t)net_loop_index(s->at->loop);
+	bytes[12] = (uint8_t)(s->slot >> 16);
+	bytes[13] = (uint8_t)(s->slot >> 8);
+	bytes[14] = (uint8_t)s->slot;
+	out[base64url_encode(out, bytes, sizeof(bytes))] = '\0';
+}
+
+static void free_socket(struct sio_socket *s)
+{
+	assert(s->membership_count == 0 && list_empty(&s->asks));
+	free(s->memberships);
+	free(s->acks);
+	free(s);
+}
+
+/* `40{"sid":"..."}`, or `40/custom,{"sid":"..."}`. */
+static void send_connected(struct sio_socket *s)
+{
+	char sid[SIO_SID_BYTES];
+	const struct sio_space *space = s->space;
+	bool named = space->name_bytes > 1;
+
+	sio_sid(s, sid);
+	struct str parts[] = {
+		STR("0"),
+		str_of(space->name, named ? space->name_bytes : 0),
+		named ? STR(",{\"sid\":\"") : STR("{\"sid\":\""),
+		str_c(sid),
+		STR("\"}"),
+	};
+	sio_client_send_text(s->client, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct str auth)
+{
+	struct sio_socket *s = calloc(1, sizeof(*s));
+	struct sio_loop *at = c->at;
+
+	if (s == NULL)
+		return false;
+	list_init(&s->in_client);
+	list_init(&s->asks);
+	list_init(&s->dead);
+	s->session = c->session;
+	s->client = c;
+	s->space = space;
+	s->at = at;
+	if (!slots_put(&at->sockets, s, &s->slot, &s->generation)) {
+		free_socket(s);
+		return false;
+	}
+	if (!sio_room_enter_all(s)) {
+		slots_take(&at->sockets, s->slot);
+		free_socket(s);
+		return false;
+	}
+	random_bytes(s->random, sizeof(s->random));
+	list_push_back(&c->sockets, &s->in_client);
+	sio_count(&at->counts.connected, 1);
+	send_connected(s);
+	sio_call_own(s, SIO_ON_CONNECTION, auth, STR(""));
+	return true;
+}
+
+void sio_socket_close(struct sio_socket *s, const char *reason)
+{
+	struct sio_loop *at = s->at;
+
+	if (s->session == NULL)
+		return;
+	s->session = NULL;
+	list_remove(&s->in_client);
+	sio_rooms_leave_all(s);
+	slots_take(&at->sockets, s->slot);
+	sio_asks_end(s);
+	sio_count(&at->counts.disconnected, 1);
+	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(reason));
+	sio_set_data(s, NULL, NULL);
+	list_push_back(&at->dead_sockets, &s->dead);
+	net_defer(at->loop, &at->bury);
+}
+
+void sio_bury(struct net_task *task)
+{
+	struct sio_loop *at = list_entry(task, struct sio_loop, bury);
+
+	while (!list_empty(&at->dead_sockets)) {
+		struct sio_socket *s = list_entry(at->dead_sockets.next, struct sio_socket, dead);
+		list_remove(&s->dead);
+		free_socket(s);
+	}
+	while (!list_empty(&at->dead_clients)) {
+		struct sio_client *c = list_entry(at->dead_clients.next, struct sio_client, dead);
+		list_remove(&c->dead);
+		free(c);
+	}
+}
+
+struct sio_socket *sio_socket_find(const struct sio_loop *at, struct sio_id id)
+{
+	if (id.generation == 0 || id.loop != net_loop_index(at->loop))
+		return NULL;
+	return slots_get(&at->sockets, id.slot, id.generation);
+}
+
+void sio_disconnect(struct sio_socket *s, bool close)
+{
+	struct sio_client *c = s->client;
+	static const char reason[] = "server namespace disconnect";
+
+	if (s->session == NULL)
+		return;
+	struct list *n = close ? c->sockets.next : &s->in_client;
+	/* Each of its namespaces is told, then all is closed: as Node's disconnect(true). */
+	while (n != &c->sockets) {
+		struct sio_socket *each = list_entry(n, struct sio_socket, in_client);
+		bool named = each->space->name_bytes > 1;
+		struct str parts[] = {
+			STR("1"),
+			str_of(each->space->name, named ? each->space->name_bytes : 0),
+			named ? STR(",") : STR(""),
+		};
+
+		sio_client_send_text(c, parts, 3);
+		sio_socket_close(each, reason);
+		n = close ? c->sockets.next : &c->sockets;
+	}
+	if (close)
+		sio_client_close(c, "forced server close");
+}
+
+struct posted {
+	struct net_message message;
+	struct sio_server *server;
+	struct sio_id id;
+	bool close;
+};
+
+static void posted_run(struct net_loop *loop, struct net_message *message)
+{
+	struct posted *p = list_entry(message, struct posted, message);
+	struct sio_socket *s = sio_socket_find(&p->server->loops[net_loop_index(loop)], p->id);
+
+	if (s != NULL)
+		sio_disconnect(s, p->close);
+	free(p);
+}
+
+static void posted_discard(struct net_message *message)
+{
+	free(list_entry(message, struct posted, message));
+}
+
+int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
+{
+	struct sio_server *server = space->server;
+	struct sio_loop *here = sio_loop_here(server);
+
+	if (id.generation == 0 || id.loop >= server->loop_count)
+		return -ENOENT;
+	if (here != NULL && net_loop_index(here->loop) == id.loop) {
+		struct sio_socket *s = sio_socket_find(here, id);
+		if (s == NULL)
+			return -ENOENT;
+		sio_disconnect(s, close);
+		return 0;
+	}
+	struct posted *p = malloc(sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	*p = (struct posted){
+		.message = { .run = posted_run, .discard = posted_discard, .bytes = sizeof(*p) },
+		.server = server,
+		.id = id,
+		.close = close,
+	};
+	net_post_reserved(net_pool_loop(server->pool, id.loop), &p->message);
+	return 0;
+}
+
+struct sio_id sio_id(const struct sio_socket *s)
+{
+	return (struct sio_id){ .loop = net_loop_index(s->at->loop), .slot = s->slot, .generation = s->generation };
+}
+
+struct sio_space *sio_space_of(const struct sio_socket *s)
+{
+	return s->space;
+}
+
+void sio_address(const struct sio_socket *s, char *out)
+{
+	snprintf(out, SIO_ADDRESS_BYTES, "%s", s->client->address);
+}
+
+void *sio_data(const struct sio_socket *s)
+{
+	return s->data;
+}
+
+void sio_set_data(struct sio_socket *s, void *data, void (*destroy)(void *))
+{
+	void *old = s->data;
+	void (*destroy_old)(void *) = s->destroy_data;
+
+	s->data = data;
+	s->destroy_data = destroy;
+	if (destroy_old != NULL && old != data)
+		destroy_old(old);
+}
