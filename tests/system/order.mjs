@@ -180,9 +180,9 @@ async function conversation(t, env) {
   await server.stop();
 }
 
-for (const THREADS of [1, 4]) {
-  test(`${CLIENTS} clients, ${MESSAGES} messages each, ${THREADS} threads: all, once, in order`,
-    (t) => conversation(t, { THREADS }), { timeout_ms: DEADLINE_MS + 30000 });
+for (const SIO_THREADS of [1, 4]) {
+  test(`${CLIENTS} clients, ${MESSAGES} messages each, ${SIO_THREADS} threads: all, once, in order`,
+    (t) => conversation(t, { SIO_THREADS }), { timeout_ms: DEADLINE_MS + 30000 });
 }
 
 await run();

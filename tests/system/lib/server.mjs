@@ -1,6 +1,6 @@
 // Starts the server under test as a child process on a free port of 127.0.0.1, and ends it.
 // `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io.
-// The server is told by environment: PORT, THREADS, SENDER, PING_INTERVAL, and so on; it prints a line with
+// The server is told by environment: PORT, SIO_THREADS, SIO_SENDER, PING_INTERVAL, and so on; it prints a line with
 // 'listening' when it is ready.
 
 import { spawn } from 'node:child_process';
