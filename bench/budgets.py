@@ -40,7 +40,7 @@ class Counter:
         command = ["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no",
                    f"--callgrind-out-file={self.out}", *options.ours]
         self.server = programs.Server(programs.Spec(sender, f"palaver, {sender}", "socketio", tuple(command),
-                                                    {"SENDER": sender, "THREADS": "1"}, ours=True))
+                                                    {"SIO_SENDER": sender, "SIO_THREADS": "1"}, ours=True))
         self.generator, self.dumps = None, 0
         try:
             self.generator = programs.Generator(options.load, self.server, CONNS)

@@ -107,7 +107,7 @@ class Run:
 
     def _check_senders(self, servers):
         for server in servers:
-            sender = server.spec.env.get("SENDER")
+            sender = server.spec.env.get("SIO_SENDER")
             if sender and not self.options.any_sender:
                 if machine.uses_io_uring(server.process.pid) != (sender == "uring"):
                     raise programs.Invalid(f"{server.spec.title} does not use the sender it was asked to")

@@ -45,7 +45,7 @@ PEERS = {spec.name: spec for spec in (
 def ours(command):
     """The same program with either sender, and the first a second time: what differs there is noise."""
     def one(name, title, sender):
-        return Spec(name, title, "socketio", tuple(command), {"SENDER": sender, "THREADS": "1"}, ours=True)
+        return Spec(name, title, "socketio", tuple(command), {"SIO_SENDER": sender, "SIO_THREADS": "1"}, ours=True)
     return [
         one("uring", "palaver, io_uring", "uring"),
         one("plain", "palaver, plain send", "plain"),

@@ -96,7 +96,12 @@ static bool make_body(struct eio_session *s, struct buf *body)
 	}
 	if (s->noop_due && body->bytes == 0 && !append_packet(body, EIO_NOOP))
 		return false;
-	return !s->close_due || append_packet(body, EIO_CLOSE);
+	/* Alone: a client's upper layer has not heard what came before it in the same body. */
+	if (s->close_due && body->bytes == 0) {
+		s->close_due = false;
+		return append_packet(body, EIO_CLOSE);
+	}
+	return true;
 }
 
 void eio_poll_answer(struct eio_session *s)
@@ -116,7 +121,7 @@ void eio_poll_answer(struct eio_session *s)
 	}
 	s->poll_state = EIO_POLL_IN_DOUBT;
 	s->poll_units = s->queue.count;
-	s->ping_due = s->close_due = false;
+	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */
 	http_answer_buf(s->poll, &poll_response, &body);
@@ -152,15 +157,13 @@ static void serve_get(struct eio_session *s, struct http_exchange *x)
 		answer_bare(old, 400);
 	}
 	if (s->poll_state == EIO_POLL_WAITING) {
-		eio_poll_release(s, EIO_CLOSE);
 		eio_session_end(s, EIO_TRANSPORT_ERROR);
-		eio_session_free(s);
 		answer_bare(x, 400);
 		return;
 	}
 	eio_poll_settle(s);
-	if (s->state == EIO_STATE_CLOSING)
-		s->close_due = true; /* it asks again, so it has not understood */
+	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
+		s->close_due = true; /* it asks again, so it has not heard */
 	s->poll = x;
 	s->poll_state = EIO_POLL_WAITING;
 	http_watch(x, &poll_ops, s);

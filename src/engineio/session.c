@@ -62,7 +62,6 @@ bool eio_session_open(struct eio_session *s, const struct http_head *head, const
 {
 	struct eio_loop *at = s->at;
 
-	s->last_seen_ns = net_loop_now_ns(at->loop);
 	net_delay_start(&s->beat, &at->pings, at->loop);
 	s->ctx = at->server->events->opened(at->server->ctx, s, head, peer);
 	if (s->ctx == NULL) {
@@ -189,9 +188,11 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 		eio_session_free(s);
 	} else if (s->ws != NULL) {
 		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE, STR(""));
+	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
+		/* Over at once: its id is unknown from now on. */
+		eio_poll_release(s, EIO_CLOSE);
+		eio_session_free(s);
 	} else {
-		if (reason == EIO_OVERFLOW && s->poll_state != EIO_POLL_IN_DOUBT)
-			eio_queue_clear(&s->queue);
 		s->close_due = true;
 		s->ping_due = s->noop_due = false;
 		net_delay_start(&s->beat, &s->at->closings, s->at->loop);
@@ -240,17 +241,8 @@ void eio_ping_due(struct net_delay *d, void *loop)
 
 void eio_pong_late(struct net_delay *d, void *loop)
 {
-	struct eio_session *s = of_beat(d);
-	struct eio_loop *at = loop;
-	uint64_t pinged_ns = d->due_ns - at->pongs.delay_ns;
-
-	/* Something else came since: it is alive, if late. Once. */
-	if (s->last_seen_ns > pinged_ns && !s->extended) {
-		s->extended = true;
-		net_delay_start(&s->beat, &at->pongs, at->loop);
-		return;
-	}
-	eio_session_end(s, EIO_PING_TIMEOUT);
+	(void)loop;
+	eio_session_end(of_beat(d), EIO_PING_TIMEOUT);
 }
 
 bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
@@ -259,7 +251,11 @@ bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 
 	if (s->state != EIO_STATE_OPEN)
 		return false;
-	s->last_seen_ns = net_loop_now_ns(at->loop);
+	/* Anything that comes while a pong is awaited puts its deadline off, once: the client is alive, if late. */
+	if (s->awaiting_pong && !s->extended && p->type != EIO_PONG) {
+		s->extended = true;
+		net_delay_start(&s->beat, &at->pongs, at->loop);
+	}
 	switch (p->type) {
 	case EIO_MESSAGE:
 		eio_count(&at->counts.messages_in);
@@ -277,8 +273,6 @@ bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 		if (s->ws == NULL)
 			eio_poll_release(s, EIO_NOOP);
 		eio_session_end(s, EIO_TRANSPORT_CLOSE);
-		if (s->ws == NULL && s->state == EIO_STATE_CLOSING)
-			eio_session_free(s);
 		break;
 	case EIO_OPEN:
 	case EIO_UPGRADE:

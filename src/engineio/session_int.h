@@ -54,7 +54,6 @@ struct eio_session {
 	uint32_t slot;
 	struct net_task task; /* answer the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
-	uint64_t last_seen_ns; /* a packet came */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */

@@ -152,7 +152,7 @@ static int take_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body
 		if (got == HTTP_CHUNK_DATA)
 			over = !buf_append_str(&x->chunks->body, piece);
 		if (over) {
-			http_conn_refuse(x, 413, "the body is too large");
+			http_conn_refuse(x, 413, "");
 			return -1;
 		}
 		if (got == HTTP_CHUNK_DATA)
@@ -187,7 +187,7 @@ static const struct http_route *admit(struct http_exchange *x)
 		return &nowhere;
 	}
 	if (head->body == HTTP_BODY_LENGTH && head->content_length > route->body_bytes_max) {
-		http_conn_refuse(x, 413, "the body is too large");
+		http_conn_refuse(x, 413, "");
 		return NULL;
 	}
 	uint32_t loop_index = route->loop_of(route->ctx, head);

@@ -189,7 +189,7 @@ void http_unwatch(struct http_exchange *x)
 	x->watch = NULL;
 }
 
-bool http_exchange_alive(const struct http_exchange *x)
+bool http_exchange_alive(struct http_exchange *x)
 {
 	enum net_fate fate;
 

@@ -104,7 +104,7 @@ struct http_watch_ops {
 void http_watch(struct http_exchange *, const struct http_watch_ops *, void *ctx);
 void http_unwatch(struct http_exchange *);
 /* Ask now: false if the connection is known to have broken. The watch stays. */
-bool http_exchange_alive(const struct http_exchange *);
+bool http_exchange_alive(struct http_exchange *);
 /* The answer has been given to it. */
 bool http_exchange_answered(const struct http_exchange *);
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ static void read_again(struct net_task *task)
 	struct net_conn *c = list_entry(task, struct net_conn, again);
 
 	if (c->state == NET_CONN_LINGERING && c->peer_ended)
-		net_conn_fail(c, 0);
+		net_conn_fail(c, c->broken ? ECONNRESET : 0);
 	else
 		read_turn(c);
 }
@@ -114,8 +115,8 @@ static bool take_received(struct net_conn *c, ssize_t n, int error)
 	c->unread = false;
 	if (n == 0) {
 		c->peer_ended = true;
-		if (c->state == NET_CONN_LINGERING)
-			net_conn_fail(c, 0);
+		if (c->broken || c->state == NET_CONN_LINGERING)
+			net_conn_fail(c, c->broken ? ECONNRESET : 0);
 		else if (c->state == NET_CONN_OPEN)
 			c->ops->ended(c, c->ctx);
 	} else if (error != EAGAIN) {
@@ -250,8 +251,10 @@ void net_conn_stalled(struct net_delay *d, void *loop)
 
 void net_conn_lingered(struct net_delay *d, void *loop)
 {
+	struct net_conn *c = list_entry(d, struct net_conn, stall);
+
 	(void)loop;
-	net_conn_fail(list_entry(d, struct net_conn, stall), 0);
+	net_conn_fail(c, net_conn_fate(c) == NET_FATE_ACKED ? 0 : ETIMEDOUT);
 }
 
 void net_conns_cut_all(struct net_loop *loop)
@@ -276,19 +279,36 @@ void net_conns_free_dead(struct net_loop *loop)
 	}
 }
 
-enum net_fate net_conn_fate(const struct net_conn *c)
+/* Bytes that the peer's kernel has not acknowledged; our end counts for one. */
+static int unacked_bytes(const struct net_conn *c)
 {
-	struct tcp_info info;
-	socklen_t bytes = sizeof(info);
 	int unacked = 0;
 
-	if (c->state == NET_CONN_CLOSED || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? unacked : INT_MAX;
+}
+
+enum net_fate net_conn_fate(struct net_conn *c)
+{
+	struct tcp_info info;
+	socklen_t bytes = sizeof(info), error_bytes = sizeof(int);
+	int error = 0;
+
+	/* A reset is told once, here or by the next read: remember it. */
+	if (c->state == NET_CONN_CLOSED || getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0 ||
+		error != 0 || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+		c->broken = true;
+	if (c->broken)
 		return NET_FATE_LOST;
-	if (info.tcpi_state == TCP_CLOSE)
-		return NET_FATE_LOST;
-	if (ioctl(c->fd, SIOCOUTQ, &unacked) != 0)
-		unacked = 1;
-	if (info.tcpi_state == TCP_ESTABLISHED)
-		return unacked == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
-	return unacked == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
+	switch (info.tcpi_state) {
+	case TCP_ESTABLISHED:
+		return unacked_bytes(c) == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
+	case TCP_CLOSE_WAIT: /* what goes to a peer that has closed comes back as a reset */
+		return unacked_bytes(c) == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
+	case TCP_FIN_WAIT1:
+		return NET_FATE_OPEN;
+	case TCP_FIN_WAIT2:
+		return NET_FATE_ACKED;
+	default: /* both sides have ended */
+		return unacked_bytes(c) <= 1 ? NET_FATE_ENDED : NET_FATE_LOST;
+	}
 }

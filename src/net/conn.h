@@ -122,6 +122,6 @@ enum net_fate {
 	NET_FATE_ENDED, /* all arrived, and the peer has ended its side */
 	NET_FATE_LOST, /* the connection was reset, or ended with bytes under way */
 };
-enum net_fate net_conn_fate(const struct net_conn *);
+enum net_fate net_conn_fate(struct net_conn *);
 
 #endif

@@ -58,6 +58,7 @@ struct net_conn {
 	bool unread; /* readable, as far as edges told */
 	bool hung_up; /* an edge told of the peer's end or an error: read up to it */
 	bool peer_ended;
+	bool broken; /* a reset was seen when its fate was asked */
 	bool counted; /* in the table of addresses */
 	uint16_t move_to;
 	struct net_delay stall; /* running while blocked, or while lingering */
