@@ -24,7 +24,7 @@ bool eio_queue_grow(struct eio_queue *q)
 /* An empty queue owns nothing. */
 static void rest(struct eio_queue *q)
 {
-	if (q->count > 0)
+	if (q->count > 0 || q->ring == NULL)
 		return;
 	assert(q->bytes == 0 && q->sent == 0);
 	free(q->ring);

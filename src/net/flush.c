@@ -19,39 +19,39 @@ void net_conn_want_send(struct net_conn *c)
 	loop->dirty[loop->dirty_count++] = c;
 }
 
-static void finish_send(struct net_loop *loop, struct net_conn *c, const struct net_send *s, bool more)
+/* Returns the bytes that went. */
+static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struct net_send *s, bool more)
 {
-	size_t wanted = 0;
-
 	if (c->state >= NET_CONN_LINGERING)
-		return;
-	for (uint32_t i = 0; i < s->iov_count; i++)
-		wanted += s->iov[i].iov_len;
+		return 0;
 	if (s->result < 0 && s->result != -EAGAIN) {
 		net_conn_fail(c, (int)-s->result);
-		return;
+		return 0;
 	}
 	size_t sent = s->result < 0 ? 0 : (size_t)s->result;
-	assert(sent <= wanted);
-	net_count(&loop->counts.bytes_out, sent);
-	if (sent < wanted) {
+	assert(sent <= s->bytes);
+	if (sent < s->bytes) {
 		c->blocked = true;
 		net_delay_start(&c->stall, &loop->stalls, loop);
 	}
 	if (sent > 0)
 		c->ops->sent(c, c->ctx, sent);
 	/* While flushing, gather is asked until it gives nothing: then our side ends. */
-	if (sent == wanted && (more || c->state == NET_CONN_FLUSHING))
+	if (sent == s->bytes && (more || c->state == NET_CONN_FLUSHING))
 		net_conn_want_send(c);
+	return sent;
 }
 
 static void send_batch(struct net_loop *loop, uint32_t count)
 {
+	uint64_t sent = 0;
+
 	if (count == 0)
 		return;
 	loop->sender->ops->batch(loop->sender, loop->sends, count);
 	for (uint32_t i = 0; i < count; i++)
-		finish_send(loop, loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
+		sent += finish_send(loop, loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
+	net_count(&loop->counts.bytes_out, sent);
 }
 
 /* Ask one connection; true if it has something for the batch, at entry `at`. */
@@ -68,7 +68,8 @@ static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, u
 			net_conn_end_output(c);
 		return false;
 	}
-	loop->sends[at] = (struct net_send){ .fd = c->fd, .iov = g.iov, .iov_count = g.count };
+	loop->sends[at] =
+		(struct net_send){ .fd = c->fd, .iov = g.iov, .iov_count = g.count, .bytes = g.bytes };
 	loop->sends_conn[at] = c;
 	loop->sends_more[at] = g.more;
 	return true;

@@ -25,6 +25,7 @@ struct net_send {
 	int fd;
 	uint32_t iov_count; /* 1 to NET_SEND_IOV_MAX */
 	struct iovec *iov;
+	size_t bytes; /* of all pieces */
 	int64_t result; /* set by the sender: bytes sent (maybe fewer than given), or -errno; -EAGAIN: none */
 };
 

@@ -7,15 +7,17 @@
  * IOSQE_CQE_SKIP_SUCCESS only failures are reported. Entries live within net_send_batch() alone: none can outlast a
  * close() and hit a reused descriptor.
  */
+#include "net/sender_uring.h"
+
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "net/sender.h"
-#include "net/sender_uring.h"
 
 struct uring_sender {
 	struct net_sender base;
@@ -43,8 +45,8 @@ static int prove(struct uring_sender *s)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return -errno;
 	struct net_send sends[2] = {
-		{ .fd = pair[0], .iov = &iov, .iov_count = 1 },
-		{ .fd = s->ring.ring_fd, .iov = &iov, .iov_count = 1 }, /* no socket: must come back as an error */
+		{ .fd = pair[0], .iov = &iov, .iov_count = 1, .bytes = 1 },
+		{ .fd = s->ring.ring_fd, .iov = &iov, .iov_count = 1, .bytes = 1 }, /* no socket: must come back as an error */
 	};
 	net_sender_uring.batch(&s->base, sends, 2);
 	int64_t got = recv(pair[1], &byte, 1, MSG_DONTWAIT);
@@ -81,11 +83,8 @@ static void prepare(struct uring_sender *s, struct net_send *n, uint32_t at)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
 	const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
-	size_t bytes = 0;
 
 	assert(sqe != NULL);
-	for (uint32_t i = 0; i < n->iov_count; i++)
-		bytes += n->iov[i].iov_len;
 	if (n->iov_count == 1) {
 		io_uring_prep_send(sqe, n->fd, n->iov->iov_base, n->iov->iov_len, flags);
 	} else {
@@ -94,7 +93,7 @@ static void prepare(struct uring_sender *s, struct net_send *n, uint32_t at)
 	}
 	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
 	io_uring_sqe_set_data64(sqe, at);
-	n->result = (int64_t)bytes; /* unless a completion says otherwise */
+	n->result = (int64_t)n->bytes; /* unless a completion says otherwise */
 }
 
 /* Take the completions: each is a failure or a partial send. */

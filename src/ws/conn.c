@@ -33,6 +33,7 @@ struct ws_conn {
 	uint8_t state;
 	bool busy; /* within a callback that goes on using it: freeing waits */
 	bool freed;
+	bool gathered_all; /* the last gather was the owner's alone; else it was the following */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
 	uint32_t gathered_rest, gathered_urgent, gathered_owner;
 };
@@ -326,6 +327,11 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 {
 	struct ws_conn *w = ctx;
 
+	w->gathered_all = w->state == WS_OPEN && w->urgent.bytes == 0;
+	if (w->gathered_all) {
+		w->ops->gather(w->ctx, g);
+		return;
+	}
 	w->gathered_rest = w->gathered_urgent = w->gathered_owner = 0;
 	if (w->urgent.bytes > 0 && w->urgent_sent == 0 && w->state <= WS_CLOSING && w->ops->mid_frame(w->ctx)) {
 		/* The rest of the frame that has begun, and nothing else, may go before. */
@@ -360,9 +366,8 @@ static void urgent_sent(struct ws_conn *w, size_t bytes)
 	w->urgent_sent = w->pong_at = 0;
 }
 
-static void on_sent(struct net_conn *net, void *ctx, size_t bytes)
+static void sent_mixed(struct ws_conn *w, struct net_conn *net, size_t bytes)
 {
-	struct ws_conn *w = ctx;
 	size_t rest = least(bytes, w->gathered_rest);
 	size_t urgent = least(bytes - rest, w->gathered_urgent);
 	size_t owner = least(bytes - rest - urgent, w->gathered_owner);
@@ -377,6 +382,17 @@ static void on_sent(struct net_conn *net, void *ctx, size_t bytes)
 	w->busy = false;
 	if (w->freed)
 		release(w);
+}
+
+static void on_sent(struct net_conn *net, void *ctx, size_t bytes)
+{
+	struct ws_conn *w = ctx;
+
+	/* Nearly always all of it was the owner's. */
+	if (w->gathered_all && w->state <= WS_CLOSING)
+		w->ops->sent(w->ctx, bytes);
+	else if (!w->gathered_all)
+		sent_mixed(w, net, bytes);
 }
 
 static void on_closed(struct net_conn *net, void *ctx, int error)

@@ -6,7 +6,7 @@ import { decodeBody, EngineClient } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
-import { until } from './lib/wait.mjs';
+import { slower, until } from './lib/wait.mjs';
 
 const MESSAGES = {
   0: 'Transport unknown',
@@ -42,8 +42,12 @@ async function session(t, on = server) {
   return client;
 }
 
+// The session has ended; a poll may first be told so with a close packet.
 async function isGone(client) {
-  const { status, text } = await client.get();
+  let { status, text } = await client.get();
+  if (status === 200 && text === '1') {
+    ({ status, text } = await client.get());
+  }
   assert.equal(status, 400);
   assert.equal(text, '{"code":1,"message":"Session ID unknown"}');
 }
@@ -451,7 +455,7 @@ test('a body of half a million packets is dealt with in linear time', async (t) 
   const { status } = await client.post(body).catch(() => ({ status: 0 }));
   assert.ok([0, 200, 400, 413].includes(status), `status ${status}`);
   await othersAreWell();
-  assert.ok(performance.now() - started < 5000);
+  assert.ok(performance.now() - started < 5000 * slower);
 });
 
 test('pipelined polls and posts on one connection are answered in turn', async (t) => {

@@ -5,13 +5,14 @@ import { startServer } from './lib/server.mjs';
 import { decodeBody, EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
-import { until, within } from './lib/wait.mjs';
+import { slower, until, within } from './lib/wait.mjs';
 
 const MAX_PAYLOAD = 10000;
 const PING_INTERVAL = 300;
 const PING_TIMEOUT = 200;
 const UPGRADE_TIMEOUT = 250;
-const EXACT_MS = 15;
+const EXACT_MS = 15 * slower;
+const ROUNDS = 3;
 
 const server = await startServer('probe', { MAX_PAYLOAD });
 const beating = await startServer('probe', { PING_INTERVAL, PING_TIMEOUT, UPGRADE_TIMEOUT });
@@ -296,7 +297,7 @@ test('an upgrade that is not completed is given up after upgradeTimeout', async 
   }
   await closed;
   await Promise.all(pongs);
-  assert.ok(Math.abs(performance.now() - started - UPGRADE_TIMEOUT) < 150);
+  assert.ok(Math.abs(performance.now() - started - UPGRADE_TIMEOUT) < 150 * slower);
 });
 
 // ---- heartbeat: deadlines are measured, so here time is what is waited for
@@ -307,9 +308,23 @@ function median(values) {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-function assertExact(times_ms, wanted_ms, what) {
-  const middle = median(times_ms);
-  assert.ok(Math.abs(middle - wanted_ms) <= EXACT_MS, `${what}: ${middle.toFixed(1)} ms, not ${wanted_ms}`);
+// Another program on the machine may delay this one, so a round may be measured again; a coarse timer fails them all.
+// `round` measures and returns [what, times, wanted] for each deadline.
+async function isExact(t, round) {
+  for (let left = ROUNDS - 1; ; left--) {
+    const wrong = [];
+    for (const [what, times_ms, wanted_ms] of await round()) {
+      const middle = median(times_ms);
+      if (Math.abs(middle - wanted_ms) > EXACT_MS) {
+        wrong.push(`${what}: ${middle.toFixed(1)} ms, not ${wanted_ms}`);
+      }
+    }
+    if (wrong.length === 0) {
+      return;
+    }
+    assert.ok(left > 0, wrong.join('; '));
+    t.comment(`measured again: ${wrong.join('; ')}`);
+  }
 }
 
 async function many(body) {
@@ -330,7 +345,7 @@ async function ping(client) {
   return performance.now();
 }
 
-test('heartbeat: the first ping after pingInterval, the next pingInterval after the pong', async (t) => {
+test('heartbeat: the first ping after pingInterval, the next pingInterval after the pong', (t) => isExact(t, async () => {
   const firsts = [];
   const seconds = [];
   await many(async () => {
@@ -341,21 +356,20 @@ test('heartbeat: the first ping after pingInterval, the next pingInterval after 
     const ponged = performance.now();
     seconds.push((await ping(client)) - ponged);
   });
-  assertExact(firsts, PING_INTERVAL, 'first ping');
-  assertExact(seconds, PING_INTERVAL, 'second ping after the pong');
-});
+  return [['first ping', firsts, PING_INTERVAL], ['second ping after the pong', seconds, PING_INTERVAL]];
+}));
 
-test('heartbeat: without a pong, closed pingTimeout after the ping', async (t) => {
+test('heartbeat: without a pong, closed pingTimeout after the ping', (t) => isExact(t, async () => {
   const times = await many(async () => {
     const client = await beatingSession(t);
     const pinged = await ping(client);
     await client.whenClosed();
     return performance.now() - pinged;
   });
-  assertExact(times, PING_TIMEOUT, 'timeout');
-});
+  return [['timeout', times, PING_TIMEOUT]];
+}));
 
-test('heartbeat: any other packet extends the timeout once', async (t) => {
+test('heartbeat: any other packet extends the timeout once', (t) => isExact(t, async () => {
   const times = await many(async () => {
     const client = await beatingSession(t);
     await ping(client);
@@ -369,12 +383,11 @@ test('heartbeat: any other packet extends the timeout once', async (t) => {
     await client.whenClosed();
     return performance.now() - extended;
   });
-  assertExact(times, PING_TIMEOUT, 'timeout after the first packet');
-});
+  return [['timeout after the first packet', times, PING_TIMEOUT]];
+}));
 
-test('heartbeat on polling: the pending poll gets 2, a POST of 3 is the answer', async (t) => {
+test('heartbeat on polling: the pending poll gets 2, a POST of 3 is the answer', (t) => isExact(t, async () => {
   const client = await EngineClient.open(beating, { transport: 'polling', loop: false });
-  t.after(() => client.terminate());
   let since = performance.now();
   const times = [];
   for (let i = 0; i < 5; i++) {
@@ -383,12 +396,12 @@ test('heartbeat on polling: the pending poll gets 2, a POST of 3 is the answer',
     since = performance.now();
     assert.equal((await client.post('3')).text, 'ok');
   }
-  assertExact(times, PING_INTERVAL, 'pings over polling');
-});
+  await client.post('1');
+  return [['pings over polling', times, PING_INTERVAL]];
+}));
 
-test('heartbeat on polling: the clock runs with no poll pending', async (t) => {
+test('heartbeat on polling: the clock runs with no poll pending', (t) => isExact(t, async () => {
   const observer = await SioClient.join(beating);
-  t.after(() => observer.terminate());
   const [before] = await observer.ask('reasons');
   const opened = performance.now();
   await many(async () => {
@@ -399,11 +412,12 @@ test('heartbeat on polling: the clock runs with no poll pending', async (t) => {
     const [list] = await observer.ask('reasons');
     return list.length >= before.length + SAMPLES && list;
   }, 'the sessions to time out');
-  const took = performance.now() - opened;
+  const took_ms = performance.now() - opened;
   assert.deepEqual(reasons.slice(before.length), Array(SAMPLES).fill('ping timeout'));
-  const wanted = PING_INTERVAL + PING_TIMEOUT;
-  assert.ok(took >= wanted - EXACT_MS && took < wanted + 100, `timed out after ${took.toFixed(0)} ms, not ${wanted}`);
-});
+  observer.terminate();
+  await observer.socket.whenClosed();
+  return [['timeout', [took_ms], PING_INTERVAL + PING_TIMEOUT]];
+}));
 
 test('heartbeat goes on after an upgrade', async (t) => {
   const client = await EngineClient.open(beating, { transport: 'polling' });

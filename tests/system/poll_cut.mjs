@@ -177,6 +177,10 @@ async function cutAndReadAgain(index, count, bytes) {
   return session.cuts;
 }
 
+function placeholder(num) {
+  return `{"_placeholder":true,"num":${num}}`;
+}
+
 // npm's server loses these packets and the session; here it only has to run.
 async function survives(t, body) {
   await t.deviates('packets of a cut poll response are lost', body);
@@ -230,6 +234,17 @@ test('complete responses are not sent again: next poll on the same and on anothe
     await session.drain();
   }
   await session.check();
+});
+
+test('complete responses are not sent again: with Connection: close, binary included', async () => {
+  const { client } = await Session.open();
+  for (let i = 0; i < 200; i++) {
+    const bytes = Buffer.alloc((i * 37) % 5000, i);
+    const body = `452-${i}["echo",${i},${placeholder(0)},${placeholder(1)}]\x1eb${bytes.toString('base64')}\x1eb`;
+    assert.equal((await client.post(body)).text, 'ok');
+    const { text } = await client.get();
+    assert.equal(text, `462-${i}[${i},${placeholder(0)},${placeholder(1)}]\x1eb${bytes.toString('base64')}\x1eb`);
+  }
 });
 
 test('the server ends when told, without complaints', () => server.stop());

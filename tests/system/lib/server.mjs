@@ -9,10 +9,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { within } from './wait.mjs';
+import { slower, within } from './wait.mjs';
 
-const START_MS = 20000;
-const STOP_MS = 10000;
+const START_MS = 20000 * slower;
+const STOP_MS = 10000 * slower;
 const STARTS_MAX = 5;
 const LINES_MAX = 2000;
 const FAULT = /Sanitizer|runtime error:|[Aa]ssertion|panic/;

@@ -13,7 +13,7 @@ import threading
 import traceback
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WAIT_S = float(os.environ.get("WAIT_MS", "10000")) / 1000
+WAIT_S = float(os.environ.get("WAIT_MS", "10000")) / 1000 * float(os.environ.get("TEST_SLOWER", "1"))
 FAULT = re.compile(r"Sanitizer|runtime error:|[Aa]ssertion|panic")
 NODE = shutil.which("node") or "node"
 

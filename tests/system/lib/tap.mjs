@@ -6,7 +6,7 @@
 
 import process from 'node:process';
 import { liveServers, serverIsNode } from './server.mjs';
-import { limits } from './wait.mjs';
+import { limits, slower } from './wait.mjs';
 
 const tests = [];
 let stray = [];
@@ -76,10 +76,11 @@ async function runCleanups(context) {
 
 async function runOne({ name, body, timeout_ms }) {
   const context = new Context();
+  const limit_ms = timeout_ms * slower;
   let timer;
   stray = [];
   const deadline = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no end after ${timeout_ms} ms`)), timeout_ms);
+    timer = setTimeout(() => reject(new Error(`no end after ${limit_ms} ms`)), limit_ms);
   });
   try {
     await Promise.race([body(context), deadline]);

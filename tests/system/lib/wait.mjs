@@ -2,8 +2,11 @@
 
 import process from 'node:process';
 
-/** Deadlines of single waits. WAIT_MS stretches them for sanitizer builds and slow machines. */
-export const limits = { wait_ms: Number(process.env.WAIT_MS ?? 10000) };
+/** How much slower than usual things may be: 5 under sanitizers. */
+export const slower = Number(process.env.TEST_SLOWER ?? 1);
+
+/** Deadlines of single waits. */
+export const limits = { wait_ms: Number(process.env.WAIT_MS ?? 10000) * slower };
 
 /** Resolves as the promise does, or fails after the deadline, saying what was waited for. */
 export function within(promise, what, wait_ms = limits.wait_ms) {
