@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "engineio/session_int.h"
 #include "engineio/unit.h"
+#include "http/coding.h"
 
 static void poll_over(struct eio_session *s, bool arrived)
 {
@@ -104,6 +105,20 @@ static bool make_body(struct eio_session *s, struct buf *body)
 	return true;
 }
 
+/* Compressed where that is worth it. */
+static void answer_body(struct http_exchange *x, enum http_coding coding, struct buf *body)
+{
+	struct http_response r = poll_response;
+	struct http_header header = { .name = STR("Content-Encoding") };
+
+	if (coding != HTTP_CODING_IDENTITY && body->bytes >= HTTP_COMPRESS_BYTES_MIN && http_compress(coding, body)) {
+		header.value = http_coding_name(coding);
+		r.headers = &header;
+		r.header_count = 1;
+	}
+	http_answer_buf(x, &r, body);
+}
+
 void eio_poll_answer(struct eio_session *s)
 {
 	struct buf body;
@@ -124,7 +139,7 @@ void eio_poll_answer(struct eio_session *s)
 	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */
-	http_answer_buf(s->poll, &poll_response, &body);
+	answer_body(s->poll, (enum http_coding)s->poll_coding, &body);
 }
 
 void eio_poll_release(struct eio_session *s, enum eio_type packet)
@@ -145,7 +160,7 @@ static void answer_bare(struct http_exchange *x, uint16_t status)
 	http_answer(x, &(struct http_response){ .status = status }, NULL, 0);
 }
 
-static void serve_get(struct eio_session *s, struct http_exchange *x)
+static void serve_get(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
 {
 	if (s->poll_state == EIO_POLL_WAITING && !http_exchange_alive(s->poll)) {
 		/* Its client has closed it; the news is still under way. */
@@ -166,6 +181,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x)
 		s->close_due = true; /* it asks again, so it has not heard */
 	s->poll = x;
 	s->poll_state = EIO_POLL_WAITING;
+	s->poll_coding = (uint8_t)http_coding_best(head);
 	http_watch(x, &poll_ops, s);
 	net_defer(s->at->loop, &s->task);
 }
@@ -203,7 +219,7 @@ static void serve_post(struct eio_session *s, struct http_exchange *x, const str
 void eio_poll_serve(struct eio_session *s, struct http_exchange *x, const struct http_request *request)
 {
 	if (request->head->method == HTTP_GET)
-		serve_get(s, x);
+		serve_get(s, x, request->head);
 	else
 		serve_post(s, x, request);
 }

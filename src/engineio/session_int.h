@@ -55,6 +55,7 @@ struct eio_session {
 	struct net_task task; /* answer the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
+	uint8_t poll_coding; /* enum http_coding: what the waiting poll takes */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
 	uint8_t random[EIO_SID_RANDOM_BYTES];

@@ -2,14 +2,7 @@
 #include "http/asset.h"
 
 #include "base/assert.h"
-#include "http/char_int.h"
-
-enum { Q_ONE = 1000, Q_UNSAID = -1 };
-
-/* What Accept-Encoding says, in thousandths. */
-struct wishes {
-	int br, gzip, identity, any;
-};
+#include "http/coding.h"
 
 /* One of an asset's encodings. */
 struct variant {
@@ -18,74 +11,10 @@ struct variant {
 	struct str etag_suffix;
 };
 
-/* A qvalue (RFC 9110, 12.4.2) in thousandths; what is none counts as 0. */
-static int parse_q(struct str text)
-{
-	int q = 0, unit = Q_ONE;
-
-	if (text.bytes == 0 || text.bytes > 5 || (text.bytes > 1 && text.s[1] != '.'))
-		return 0;
-	for (size_t i = 0; i < text.bytes; i++) {
-		if (i == 1)
-			continue;
-		if (!http_char_is((uint8_t)text.s[i], HTTP_CHAR_DIGIT))
-			return 0;
-		q += (text.s[i] - '0') * unit;
-		unit /= 10;
-	}
-	return q > Q_ONE ? 0 : q;
-}
-
-/* Cut `coding ;q=0.5` in two. Returns the q, Q_ONE where there is none. */
-static int cut_q(struct str *item)
-{
-	const char *mark = memchr(item->s, ';', item->bytes);
-
-	if (mark == NULL)
-		return Q_ONE;
-
-	size_t n = (size_t)(mark - item->s);
-	struct str weight = http_trim(str_of(mark + 1, item->bytes - n - 1));
-
-	*item = http_trim(str_of(item->s, n));
-	if (weight.bytes < 2 || !str_equal_nocase(str_of(weight.s, 2), STR("q=")))
-		return 0;
-	return parse_q(str_of(weight.s + 2, weight.bytes - 2));
-}
-
-static struct wishes wishes_of(const struct http_head *head)
-{
-	struct wishes w = { .br = Q_UNSAID, .gzip = Q_UNSAID, .identity = Q_UNSAID, .any = Q_UNSAID };
-
-	for (size_t i = 0; i < head->header_count; i++) {
-		struct str rest = head->headers[i].value, item;
-
-		if (!str_equal_nocase(head->headers[i].name, STR("accept-encoding")))
-			continue;
-		while (http_list_next(&rest, &item)) {
-			int q = cut_q(&item);
-
-			if (str_equal_nocase(item, STR("br")))
-				w.br = q;
-			else if (str_equal_nocase(item, STR("gzip")) || str_equal_nocase(item, STR("x-gzip")))
-				w.gzip = q;
-			else if (str_equal_nocase(item, STR("identity")))
-				w.identity = q;
-			else if (str_equal(item, STR("*")))
-				w.any = q;
-		}
-	}
-	return w;
-}
-
-/* RFC 9110, 12.5.3: `*` is every coding not named; identity is acceptable unless refused, the others where named. */
 static struct variant pick(const struct http_asset *asset, const struct http_head *head)
 {
-	struct wishes w = wishes_of(head);
-	int any = w.any == Q_UNSAID ? 0 : w.any;
-	int br = w.br == Q_UNSAID ? any : w.br;
-	int gzip = w.gzip == Q_UNSAID ? any : w.gzip;
-	int best = w.identity == Q_UNSAID ? any : w.identity;
+	struct http_wishes w = http_wishes_of(head);
+	int br = w.br, gzip = w.gzip, best = w.identity;
 	struct variant picked = { .body = asset->identity };
 
 	if (asset->gzip.data != NULL && gzip > 0 && gzip >= best) {
