@@ -403,17 +403,15 @@ test('heartbeat on polling: the pending poll gets 2, a POST of 3 is the answer',
 test('heartbeat on polling: the clock runs with no poll pending', (t) => isExact(t, async () => {
   const observer = await SioClient.join(beating);
   const [before] = await observer.ask('reasons');
+  const client = await EngineClient.open(beating, { transport: 'polling', loop: false });
   const opened = performance.now();
-  await many(async () => {
-    const client = await EngineClient.open(beating, { transport: 'polling', loop: false });
-    await client.post('40');
-  });
+  await client.post('40');
   const reasons = await until(async () => {
     const [list] = await observer.ask('reasons');
-    return list.length >= before.length + SAMPLES && list;
-  }, 'the sessions to time out');
+    return list.length > before.length && list;
+  }, 'the session to time out');
   const took_ms = performance.now() - opened;
-  assert.deepEqual(reasons.slice(before.length), Array(SAMPLES).fill('ping timeout'));
+  assert.deepEqual(reasons.slice(before.length), ['ping timeout']);
   observer.terminate();
   await observer.socket.whenClosed();
   return [['timeout', [took_ms], PING_INTERVAL + PING_TIMEOUT]];
