@@ -3,6 +3,8 @@
  *
  * Asked when a connection opens and closes, never for a message: the one lock of net/.
  */
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@
 
 struct entry {
 	struct map_node node;
-	struct net_address_key key;
+	struct net_peer key;
 	uint32_t conns;
 };
 
@@ -50,9 +52,9 @@ void net_addresses_destroy(struct net_addresses *a)
 	free(a);
 }
 
-struct net_address_key net_address_key(const union net_address *address)
+struct net_peer net_peer_of(const union net_address *address)
 {
-	struct net_address_key key = { .bytes = { [10] = 0xff, [11] = 0xff } };
+	struct net_peer key = { .bytes = { [10] = 0xff, [11] = 0xff } };
 
 	if (address->any.sa_family == AF_INET)
 		memcpy(key.bytes + 12, &address->v4.sin_addr, 4);
@@ -61,7 +63,16 @@ struct net_address_key net_address_key(const union net_address *address)
 	return key;
 }
 
-static bool is_loopback(const struct net_address_key *key)
+void net_peer_text(const struct net_peer *peer, char *out)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v4 = memcmp(peer->bytes, mapped, sizeof(mapped)) == 0;
+
+	if (inet_ntop(v4 ? AF_INET : AF_INET6, peer->bytes + (v4 ? 12 : 0), out, NET_ADDRESS_BYTES) == NULL)
+		snprintf(out, NET_ADDRESS_BYTES, "unknown");
+}
+
+static bool is_loopback(const struct net_peer *key)
 {
 	static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
 	static const uint8_t v6[16] = { [15] = 1 };
@@ -69,13 +80,13 @@ static bool is_loopback(const struct net_address_key *key)
 	return memcmp(key->bytes, mapped, sizeof(mapped)) == 0 || memcmp(key->bytes, v6, sizeof(v6)) == 0;
 }
 
-static struct str key_text(const struct net_address_key *key)
+static struct str key_text(const struct net_peer *key)
 {
 	return str_of((const char *)key->bytes, sizeof(key->bytes));
 }
 
 /* Under the lock. */
-static bool enter_locked(struct net_addresses *a, const struct net_address_key *key)
+static bool enter_locked(struct net_addresses *a, const struct net_peer *key)
 {
 	struct map_node *n = map_find(&a->map, key_text(key));
 	struct entry *e = n != NULL ? map_entry(n, struct entry, node) : NULL;
@@ -96,7 +107,7 @@ static bool enter_locked(struct net_addresses *a, const struct net_address_key *
 	return true;
 }
 
-bool net_addresses_enter(struct net_addresses *a, const struct net_address_key *key, bool *ret_counted)
+bool net_addresses_enter(struct net_addresses *a, const struct net_peer *key, bool *ret_counted)
 {
 	*ret_counted = false;
 	if (is_loopback(key) && !a->limit_loopback)
@@ -108,7 +119,7 @@ bool net_addresses_enter(struct net_addresses *a, const struct net_address_key *
 	return ok;
 }
 
-void net_addresses_leave(struct net_addresses *a, const struct net_address_key *key)
+void net_addresses_leave(struct net_addresses *a, const struct net_peer *key)
 {
 	pthread_mutex_lock(&a->lock);
 	struct map_node *n = map_find(&a->map, key_text(key));

@@ -1,14 +1,11 @@
 /* net/conn.c -- see net/conn.h. Opening, receiving and closing; flush.c sends, move.c hands over. */
 #include "net/conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,7 +57,7 @@ struct net_conn *net_conn_adopt(struct net_loop *loop, int fd, const union net_a
 	c->fd = fd;
 	c->state = NET_CONN_OPEN;
 	c->counted = counted;
-	c->address = net_address_key(peer);
+	c->peer = net_peer_of(peer);
 	net_delay_init(&c->stall);
 	net_task_init(&c->again, read_again);
 	struct epoll_event event = {
@@ -94,13 +91,9 @@ bool net_conn_blocked(const struct net_conn *c)
 	return c->blocked;
 }
 
-void net_conn_address(const struct net_conn *c, char *out)
+struct net_peer net_conn_peer(const struct net_conn *c)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	bool v4 = memcmp(c->address.bytes, mapped, sizeof(mapped)) == 0;
-
-	if (inet_ntop(v4 ? AF_INET : AF_INET6, c->address.bytes + (v4 ? 12 : 0), out, NET_ADDRESS_BYTES) == NULL)
-		snprintf(out, NET_ADDRESS_BYTES, "unknown");
+	return c->peer;
 }
 
 /* The peer's end, an error or nothing more to read. False: stop reading. */
@@ -202,7 +195,7 @@ void net_conn_detach(struct net_conn *c)
 	list_remove(&c->all);
 	list_push_back(&loop->dead, &c->all);
 	if (c->counted)
-		net_addresses_leave(loop->pool->addresses, &c->address);
+		net_addresses_leave(loop->pool->addresses, &c->peer);
 	loop->conn_count--;
 	atomic_fetch_sub_explicit(&loop->pool->conns, 1, memory_order_relaxed);
 	net_count(&loop->counts.closed, 1);

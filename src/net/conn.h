@@ -86,8 +86,13 @@ uint16_t net_pool_port(const struct net_pool *);
 
 void net_conn_set_ops(struct net_conn *, const struct net_conn_ops *, void *ctx);
 struct net_loop *net_conn_loop(const struct net_conn *);
-/* The peer's address as text, without the port. Writes to out, which has NET_ADDRESS_BYTES. */
-void net_conn_address(const struct net_conn *, char *out);
+/* The peer's address, without the port. A value. */
+struct net_peer {
+	uint8_t bytes[16]; /* v4 is mapped to v6 */
+};
+struct net_peer net_conn_peer(const struct net_conn *);
+/* As text, to out, which has NET_ADDRESS_BYTES. */
+void net_peer_text(const struct net_peer *, char *out);
 
 /* There is something to send: gather is called in this iteration's flush. O(1), repeated calls cost nothing. */
 void net_conn_want_send(struct net_conn *);

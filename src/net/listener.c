@@ -166,7 +166,7 @@ static void admit(struct net_listener *l, int fd, const union net_address *peer)
 {
 	struct net_loop *loop = l->loop;
 	struct net_pool *pool = loop->pool;
-	struct net_address_key key = net_address_key(peer);
+	struct net_peer key = net_peer_of(peer);
 	bool counted = false;
 	int one = 1;
 

@@ -64,9 +64,7 @@ struct net_conn {
 	struct net_delay stall; /* running while blocked, or while lingering */
 	struct net_task again; /* read on, or move, after this iteration's callbacks */
 	struct list all; /* in loop->conns, or loop->dead */
-	struct net_address_key {
-		uint8_t bytes[16];
-	} address; /* v4 is mapped to v6 */
+	struct net_peer peer;
 };
 
 /* A loop's end of one net_listen(). */
@@ -196,8 +194,8 @@ void net_listeners_close(struct net_loop *);
 struct net_addresses *net_addresses_create(uint32_t each_max, bool limit_loopback);
 void net_addresses_destroy(struct net_addresses *);
 /* False: the address has its maximum (or no memory). *ret_counted: give it back with leave. Any thread. */
-bool net_addresses_enter(struct net_addresses *, const struct net_address_key *, bool *ret_counted);
-void net_addresses_leave(struct net_addresses *, const struct net_address_key *);
-struct net_address_key net_address_key(const union net_address *);
+bool net_addresses_enter(struct net_addresses *, const struct net_peer *, bool *ret_counted);
+void net_addresses_leave(struct net_addresses *, const struct net_peer *);
+struct net_peer net_peer_of(const union net_address *);
 
 #endif

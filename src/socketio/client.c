@@ -32,7 +32,7 @@ static void end_client(struct sio_client *c, const char *reason)
 	drop_pending(c);
 	while (!list_empty(&c->sockets))
 		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
-	list_push_back(&c->at->dead_clients, &c->dead);
+	list_push_back(&c->at->dead_clients, &c->sockets);
 	net_defer(c->at->loop, &c->at->bury);
 }
 
@@ -47,8 +47,11 @@ void sio_client_close(struct sio_client *c, const char *reason)
 /* What it sent is no packet, or has no business here. */
 static void reject(struct sio_client *c, const char *reason, const char *why)
 {
+	char address[NET_ADDRESS_BYTES];
+
+	net_peer_text(&c->peer, address);
 	sio_count(&c->at->counts.packets_bad, 1);
-	log_line(LOG_DEBUG, "%s: %s", c->address, why);
+	log_line(LOG_DEBUG, "%s: %s", address, why);
 	sio_client_close(c, reason);
 }
 
@@ -251,7 +254,6 @@ static void *on_opened(
 	struct sio_server *server = server_ctx;
 	struct sio_loop *at = &server->loops[net_loop_index(eio_session_loop(session))];
 	struct sio_client *c = calloc(1, sizeof(*c));
-	char address[NET_ADDRESS_BYTES];
 
 	(void)head;
 	if (c == NULL)
@@ -260,9 +262,7 @@ static void *on_opened(
 	c->server = server;
 	c->at = at;
 	list_init(&c->sockets);
-	list_init(&c->dead);
-	net_conn_address(peer, address);
-	memcpy(c->address, address, sizeof(c->address) - 1);
+	c->peer = net_conn_peer(peer);
 	net_delay_init(&c->connecting);
 	net_delay_start(&c->connecting, &at->connectings, at->loop);
 	return c;

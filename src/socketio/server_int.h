@@ -26,7 +26,6 @@ enum {
 	SIO_FILE_BYTES_MAX = 16 << 20,
 	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
 	SIO_SOCKET_RANDOM_BYTES = 11,
-	SIO_CLIENT_ADDRESS_BYTES = 46, /* INET6_ADDRSTRLEN */
 };
 
 /* A room, on one loop. Exists while it has members there. */
@@ -52,7 +51,7 @@ struct sio_socket {
 	struct sio_client *client;
 	struct sio_space *space;
 	struct sio_loop *at;
-	struct list in_client;
+	struct list in_client; /* in client->sockets, then in at->dead_sockets */
 	struct sio_membership *memberships; /* [0] is the room of all */
 	uint32_t membership_count, membership_cap;
 	uint32_t slot, generation;
@@ -64,7 +63,6 @@ struct sio_socket {
 	struct list asks; /* struct sio_ask_waiting */
 	void *data;
 	void (*destroy_data)(void *);
-	struct list dead; /* in at->dead_sockets */
 };
 
 /* A binary packet whose attachments are coming. */
@@ -80,11 +78,10 @@ struct sio_client {
 	struct eio_session *session; /* NULL once it has closed */
 	struct sio_server *server;
 	struct sio_loop *at;
-	struct list sockets;
+	struct list sockets; /* head; when it has ended, its place in at->dead_clients */
 	struct sio_pending *pending;
 	struct net_delay connecting; /* until it has joined its first namespace */
-	struct list dead; /* in at->dead_clients */
-	char address[SIO_CLIENT_ADDRESS_BYTES]; /* where it shook hands from */
+	struct net_peer peer; /* where it shook hands from */
 };
 
 struct sio_handler {

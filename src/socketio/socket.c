@@ -1,6 +1,5 @@
 /* socketio/socket.c -- one client in one namespace: joining, leaving, and what may be asked of it. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -74,7 +73,6 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 		return false;
 	list_init(&s->in_client);
 	list_init(&s->asks);
-	list_init(&s->dead);
 	s->session = c->session;
 	s->client = c;
 	s->space = space;
@@ -110,7 +108,7 @@ void sio_socket_close(struct sio_socket *s, const char *reason)
 	sio_count(&at->counts.disconnected, 1);
 	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(reason));
 	sio_set_data(s, NULL, NULL);
-	list_push_back(&at->dead_sockets, &s->dead);
+	list_push_back(&at->dead_sockets, &s->in_client);
 	net_defer(at->loop, &at->bury);
 }
 
@@ -119,13 +117,13 @@ void sio_bury(struct net_task *task)
 	struct sio_loop *at = list_entry(task, struct sio_loop, bury);
 
 	while (!list_empty(&at->dead_sockets)) {
-		struct sio_socket *s = list_entry(at->dead_sockets.next, struct sio_socket, dead);
-		list_remove(&s->dead);
+		struct sio_socket *s = list_entry(at->dead_sockets.next, struct sio_socket, in_client);
+		list_remove(&s->in_client);
 		free_socket(s);
 	}
 	while (!list_empty(&at->dead_clients)) {
-		struct sio_client *c = list_entry(at->dead_clients.next, struct sio_client, dead);
-		list_remove(&c->dead);
+		struct sio_client *c = list_entry(at->dead_clients.next, struct sio_client, sockets);
+		list_remove(&c->sockets);
 		free(c);
 	}
 }
@@ -224,7 +222,8 @@ struct sio_space *sio_space_of(const struct sio_socket *s)
 
 void sio_address(const struct sio_socket *s, char *out)
 {
-	snprintf(out, SIO_ADDRESS_BYTES, "%s", s->client->address);
+	_Static_assert((int)SIO_ADDRESS_BYTES >= (int)NET_ADDRESS_BYTES, "a peer's text fits");
+	net_peer_text(&s->client->peer, out);
 }
 
 void *sio_data(const struct sio_socket *s)

@@ -16,15 +16,20 @@ enum ws_conn_state {
 	WS_FINISHED, /* net/ waits for the peer's end */
 };
 
+/* The answer to the handshake, pings and pongs, waiting. */
+struct urgent {
+	uint16_t bytes, sent;
+	uint16_t pong_at; /* where a pong begins + 1; 0: none */
+	uint8_t frames[];
+};
+
 struct ws_conn {
 	struct net_conn *net;
 	const struct ws_conn_ops *ops;
 	void *ctx;
 	struct ws_reader reader;
-	struct buf urgent; /* the answer to the handshake, pings and pongs, waiting */
+	struct urgent *urgent; /* NULL: nothing of the transport's is waiting */
 	uint8_t *close; /* the close frame; owned */
-	uint16_t urgent_sent; /* of urgent */
-	uint16_t pong_at; /* where in urgent a pong begins + 1; 0: none */
 	uint16_t close_code; /* ours */
 	uint8_t close_bytes, close_sent;
 	uint16_t pings; /* in the second ping_s */
@@ -57,14 +62,40 @@ enum ws_verdict ws_upgrade_check(const struct http_head *head)
 	return ws_handshake_check(&h);
 }
 
+/* False: the reserve is full, or no memory. */
+static bool put_urgent(struct ws_conn *w, const void *data, size_t bytes)
+{
+	size_t had = w->urgent == NULL ? 0 : w->urgent->bytes;
+
+	if (bytes > WS_RESERVE_BYTES_MAX - had)
+		return false;
+	struct urgent *bigger = realloc(w->urgent, sizeof(*bigger) + had + bytes);
+	if (bigger == NULL)
+		return false;
+	if (had == 0)
+		*bigger = (struct urgent){ 0 };
+	memcpy(bigger->frames + had, data, bytes);
+	bigger->bytes = (uint16_t)(had + bytes);
+	w->urgent = bigger;
+	return true;
+}
+
+static void drop_urgent(struct ws_conn *w)
+{
+	free(w->urgent);
+	w->urgent = NULL;
+}
+
 static bool put_handshake(struct ws_conn *w, struct str key)
 {
-	char accept[WS_ACCEPT_BYTES];
+	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+				   "Connection: Upgrade\r\nSec-WebSocket-Accept: ";
+	char text[sizeof(head) - 1 + WS_ACCEPT_BYTES + 4];
 
-	ws_handshake_accept(accept, key);
-	return buf_append_str(&w->urgent, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-					      "Connection: Upgrade\r\nSec-WebSocket-Accept: ")) &&
-	       buf_append(&w->urgent, accept, sizeof(accept)) && buf_append_str(&w->urgent, STR("\r\n\r\n"));
+	memcpy(text, head, sizeof(head) - 1);
+	ws_handshake_accept(text + sizeof(head) - 1, key);
+	memcpy(text + sizeof(text) - 4, "\r\n\r\n", 4);
+	return put_urgent(w, text, sizeof(text));
 }
 
 struct ws_conn *ws_conn_accept(struct http_exchange *x, const struct http_head *head,
@@ -74,10 +105,8 @@ struct ws_conn *ws_conn_accept(struct http_exchange *x, const struct http_head *
 
 	if (w == NULL)
 		return NULL;
-	buf_init(&w->urgent, WS_RESERVE_BYTES_MAX);
 	ws_reader_init(&w->reader, message_bytes_max, fragments_max);
 	if (!put_handshake(w, http_head_get(head, STR("sec-websocket-key")))) {
-		buf_finish(&w->urgent);
 		free(w);
 		return NULL;
 	}
@@ -115,7 +144,7 @@ static void release(struct ws_conn *w)
 	if (w->busy)
 		return;
 	ws_reader_finish(&w->reader);
-	buf_finish(&w->urgent);
+	drop_urgent(w);
 	free(w->close);
 	free(w);
 }
@@ -125,8 +154,7 @@ static void leave_owner(struct ws_conn *w)
 {
 	assert(w->state <= WS_CLOSING);
 	if (w->ops->mid_frame(w->ctx)) {
-		buf_finish(&w->urgent);
-		w->urgent_sent = w->pong_at = 0;
+		drop_urgent(w);
 		w->close_bytes = w->close_sent = 0;
 	}
 	w->state = WS_ENDING;
@@ -147,7 +175,7 @@ static bool put_control(struct ws_conn *w, enum ws_opcode op, const void *payloa
 	assert(bytes <= WS_CONTROL_BYTES_MAX);
 	if (bytes > 0)
 		memcpy(frame + at, payload, bytes);
-	if (!buf_append(&w->urgent, frame, at + bytes))
+	if (!put_urgent(w, frame, at + bytes))
 		return false;
 	net_conn_want_send(w->net);
 	return true;
@@ -170,7 +198,7 @@ static void put_close(struct ws_conn *w, uint16_t code, struct str reason)
 
 void ws_conn_send_urgent(struct ws_conn *w, const void *frame, size_t bytes)
 {
-	if (w->state != WS_OPEN || !buf_append(&w->urgent, frame, bytes))
+	if (w->state != WS_OPEN || !put_urgent(w, frame, bytes))
 		return;
 	net_conn_want_send(w->net);
 }
@@ -199,6 +227,18 @@ void ws_conn_cut(struct ws_conn *w)
 	release(w);
 }
 
+/* Take a pong out that has not begun to go. */
+static void drop_pong(struct urgent *u)
+{
+	if (u == NULL || u->pong_at == 0 || u->sent >= u->pong_at)
+		return;
+	size_t at = u->pong_at - 1u, old = 2 + (size_t)u->frames[at + 1];
+
+	memmove(u->frames + at, u->frames + at + old, u->bytes - at - old);
+	u->bytes = (uint16_t)(u->bytes - old);
+	u->pong_at = 0;
+}
+
 /* Only the last of several pings is answered: a pong that has not begun to go is replaced (RFC 6455, 5.5.3). */
 static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
 {
@@ -210,16 +250,10 @@ static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
 	}
 	if (++w->pings > WS_PINGS_PER_S_MAX)
 		return false;
-	if (w->pong_at > 0 && w->urgent_sent < w->pong_at) {
-		size_t at = w->pong_at - 1u;
-		size_t old = 2 + (size_t)w->urgent.data[at + 1];
-
-		memmove(w->urgent.data + at, w->urgent.data + at + old, w->urgent.bytes - at - old);
-		w->urgent.bytes -= old;
-	}
-	size_t at = w->urgent.bytes;
+	drop_pong(w->urgent);
+	size_t at = w->urgent == NULL ? 0 : w->urgent->bytes;
 	if (put_control(w, WS_OP_PONG, e->data, e->data_bytes))
-		w->pong_at = (uint16_t)(at + 1);
+		w->urgent->pong_at = (uint16_t)(at + 1);
 	return true;
 }
 
@@ -283,10 +317,12 @@ static void on_ended(struct net_conn *net, void *ctx)
 
 static void gather_urgent(struct ws_conn *w, struct net_gather *g)
 {
-	size_t left = w->urgent.bytes - w->urgent_sent;
+	const struct urgent *u = w->urgent;
 
-	if (left > 0 && net_gather_add(g, w->urgent.data + w->urgent_sent, left))
-		w->gathered_urgent = (uint32_t)left;
+	if (u == NULL || u->sent == u->bytes)
+		return;
+	if (net_gather_add(g, u->frames + u->sent, (size_t)(u->bytes - u->sent)))
+		w->gathered_urgent = (uint32_t)(u->bytes - u->sent);
 }
 
 static void gather_owner(struct ws_conn *w, struct net_gather *g)
@@ -327,13 +363,13 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 {
 	struct ws_conn *w = ctx;
 
-	w->gathered_all = w->state == WS_OPEN && w->urgent.bytes == 0;
+	w->gathered_all = w->state == WS_OPEN && w->urgent == NULL;
 	if (w->gathered_all) {
 		w->ops->gather(w->ctx, g);
 		return;
 	}
 	w->gathered_rest = w->gathered_urgent = w->gathered_owner = 0;
-	if (w->urgent.bytes > 0 && w->urgent_sent == 0 && w->state <= WS_CLOSING && w->ops->mid_frame(w->ctx)) {
+	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING && w->ops->mid_frame(w->ctx)) {
 		/* The rest of the frame that has begun, and nothing else, may go before. */
 		struct net_gather first = { .iov = g->iov, .max = 1 };
 		w->ops->gather(w->ctx, &first);
@@ -359,11 +395,11 @@ static size_t least(size_t a, size_t b)
 
 static void urgent_sent(struct ws_conn *w, size_t bytes)
 {
-	w->urgent_sent = (uint16_t)(w->urgent_sent + bytes);
-	if (w->urgent_sent < w->urgent.bytes || w->urgent.bytes == 0)
+	if (w->urgent == NULL)
 		return;
-	buf_finish(&w->urgent);
-	w->urgent_sent = w->pong_at = 0;
+	w->urgent->sent = (uint16_t)(w->urgent->sent + bytes);
+	if (w->urgent->sent == w->urgent->bytes)
+		drop_urgent(w);
 }
 
 static void sent_mixed(struct ws_conn *w, struct net_conn *net, size_t bytes)
