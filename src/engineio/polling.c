@@ -86,15 +86,23 @@ static bool append_packet(struct buf *body, enum eio_type type)
 	return (body->bytes == 0 || buf_append(body, &separator, 1)) && buf_append(body, &byte, 1);
 }
 
-/* Everything that is due, in one body. False: no memory. */
-static bool make_body(struct eio_session *s, struct buf *body)
+/* What is due, as far as one body may carry it. False: no memory. */
+static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_units)
 {
+	uint32_t packets = s->ping_due, units = 0;
+
 	if (s->ping_due && !append_packet(body, EIO_PING))
 		return false;
-	for (uint32_t i = 0; i < s->queue.count; i++) {
-		if (!eio_unit_append_polling(eio_queue_at(&s->queue, i), body))
+	for (; units < s->queue.count; units++) {
+		struct blob_share *unit = eio_queue_at(&s->queue, units);
+
+		packets += eio_unit_packets(unit);
+		if (units > 0 && packets > EIO_POLL_PACKETS_MAX)
+			break;
+		if (!eio_unit_append_polling(unit, body))
 			return false;
 	}
+	*ret_units = units;
 	if (s->noop_due && body->bytes == 0 && !append_packet(body, EIO_NOOP))
 		return false;
 	/* Alone: a client's upper layer has not heard what came before it in the same body. */
@@ -122,20 +130,21 @@ static void answer_body(struct http_exchange *x, enum http_coding coding, struct
 void eio_poll_answer(struct eio_session *s)
 {
 	struct buf body;
+	uint32_t units = 0;
 
 	if (s->poll_state != EIO_POLL_WAITING)
 		return;
 	if (s->queue.count == 0 && !s->ping_due && !s->noop_due && !s->close_due)
 		return;
 	buf_init(&body, BLOB_BYTES_MAX);
-	if (!make_body(s, &body)) {
+	if (!make_body(s, &body, &units)) {
 		buf_finish(&body);
 		s->overflowed = true;
 		net_defer(s->at->loop, &s->task);
 		return;
 	}
 	s->poll_state = EIO_POLL_IN_DOUBT;
-	s->poll_units = s->queue.count;
+	s->poll_units = units;
 	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */

@@ -19,6 +19,7 @@
 enum {
 	EIO_SID_CHARS = 20,
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
+	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
 };

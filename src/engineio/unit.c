@@ -73,6 +73,19 @@ static const uint8_t *next_frame(const uint8_t *at, bool *ret_binary, size_t *re
 	return at + 2 + width;
 }
 
+uint32_t eio_unit_packets(const struct blob_share *unit)
+{
+	uint32_t packets = 0;
+
+	for (const uint8_t *at = unit->data, *end = at + unit->bytes; at < end; packets++) {
+		bool binary;
+		size_t bytes;
+
+		at = next_frame(at, &binary, &bytes) + bytes;
+	}
+	return packets;
+}
+
 bool eio_unit_append_polling(const struct blob_share *unit, struct buf *body)
 {
 	const uint8_t *at = unit->data, *end = unit->data + unit->bytes;

@@ -24,6 +24,8 @@ __attribute__((warn_unused_result)) struct blob_share *eio_unit_create(size_t te
 /* A unit of one binary message alone, as an Engine.IO application sends it. */
 __attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(size_t bytes, uint8_t **ret_binary);
 
+/* The messages of a unit: its text and its binaries. */
+uint32_t eio_unit_packets(const struct blob_share *unit);
 /* Append the unit's messages to a polling body, each with a separator before it unless it is the first. */
 __attribute__((warn_unused_result)) bool eio_unit_append_polling(const struct blob_share *unit, struct buf *body);
 
