@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define SIO_API __attribute__((visibility("default")))
+#define SIO_API   __attribute__((visibility("default")))
 #define SIO_CHECK __attribute__((warn_unused_result))
 
 enum {
@@ -40,7 +40,8 @@ enum {
 	SIO_SPACE_BYTES_MAX = 255, /* of a namespace's name */
 	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
 	SIO_ROOMS_PER_SOCKET_MAX = 65536,
-	SIO_ACKS_WAITING_MAX = 1024, /* per socket: events that wait for our answer, and questions that wait for theirs */
+	SIO_ACKS_WAITING_MAX =
+		1024, /* per socket: events that wait for our answer, and questions that wait for theirs */
 };
 
 struct sio_server; /* opaque */
@@ -132,7 +133,8 @@ struct sio_options {
 	uint32_t connections_max; /* what the descriptor limit allows */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
 	enum sio_log_level log_least; /* SIO_LOG_INFO */
-	void (*log)(void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
+	void (*log)(
+		void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
 	void *log_ctx;
 };
 
@@ -156,6 +158,7 @@ SIO_API uint16_t sio_port(const struct sio_server *);
  * SIO_SPACES_MAX, or no memory. Lives as long as the server.
  */
 SIO_API struct sio_space *sio_of(struct sio_server *, const char *name);
+/* Its name, as given to sio_of(); lives as long as the server. */
 SIO_API const char *sio_space_name(const struct sio_space *);
 
 /*
@@ -214,8 +217,8 @@ typedef void sio_reply_fn(const struct sio_reply *);
  * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX). timeout_ms 0: wait as long as the
  * socket lives. Any thread; from another than the socket's loop it is handed over, and gone is told by the handler.
  */
-SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args, uint32_t timeout_ms,
-	sio_reply_fn *, void *ctx);
+SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args,
+	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
 
 /* 0; -EINVAL: a name that is empty or too long; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
 SIO_API int sio_join(struct sio_socket *, const char *room);
@@ -227,14 +230,17 @@ SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 
+/* Its name, to be kept. */
 SIO_API struct sio_id sio_id(const struct sio_socket *);
+/* The namespace it is in. */
 SIO_API struct sio_space *sio_space_of(const struct sio_socket *);
 /* The public id that the client knows: `out` has SIO_SID_BYTES. */
 SIO_API void sio_sid(const struct sio_socket *, char *out);
 /* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
 SIO_API void sio_address(const struct sio_socket *, char *out);
-/* What the application keeps with the socket. `destroy` is called when it is replaced or the socket goes; may be NULL. */
+/* What the application keeps with the socket, or NULL. */
 SIO_API void *sio_data(const struct sio_socket *);
+/* Keep something with the socket. `destroy` (may be NULL) is called when it is replaced, and after "disconnect". */
 SIO_API void sio_set_data(struct sio_socket *, void *data, void (*destroy)(void *data));
 
 /*
@@ -258,7 +264,8 @@ struct sio_stats {
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */
-	uint64_t skipped_volatile, answers_late; /* answers_late: to a socket that has gone, or given already */
+	uint64_t skipped_volatile,
+		answers_late; /* answers_late: to a socket that has gone, or given already */
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out;
 };

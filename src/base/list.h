@@ -47,6 +47,17 @@ static inline void list_remove(struct list *node)
 	node->prev = node->next = node;
 }
 
+/* Take the first out and return it; the list is not empty. */
+static inline struct list *list_take_first(struct list *l)
+{
+	struct list *first = l->next;
+
+	first->next->prev = l;
+	l->next = first->next;
+	first->prev = first->next = first;
+	return first;
+}
+
 /* Move all nodes of `from` to the end of `to`; `from` is then empty. */
 static inline void list_splice(struct list *to, struct list *from)
 {

@@ -36,7 +36,8 @@ struct eio_packet {
 };
 
 /* Decode one packet of text. False: not a packet. data is writable and may be changed. */
-__attribute__((warn_unused_result)) bool eio_packet_decode(uint8_t *data, size_t bytes, struct eio_packet *ret);
+__attribute__((warn_unused_result)) bool eio_packet_decode(
+	uint8_t *data, size_t bytes, struct eio_packet *ret);
 
 /* Walks a polling body. Zeroed but for data and bytes is ready. */
 struct eio_payload {
@@ -54,6 +55,7 @@ enum eio_payload_next {
 };
 
 /* The next packet of the body. An empty body is a bad packet. O(the packet). */
-__attribute__((warn_unused_result)) enum eio_payload_next eio_payload_next(struct eio_payload *, struct eio_packet *ret);
+__attribute__((warn_unused_result)) enum eio_payload_next eio_payload_next(
+	struct eio_payload *, struct eio_packet *ret);
 
 #endif

@@ -119,7 +119,8 @@ static void answer_body(struct http_exchange *x, enum http_coding coding, struct
 	struct http_response r = poll_response;
 	struct http_header header = { .name = STR("Content-Encoding") };
 
-	if (coding != HTTP_CODING_IDENTITY && body->bytes >= HTTP_COMPRESS_BYTES_MIN && http_compress(coding, body)) {
+	if (coding != HTTP_CODING_IDENTITY && body->bytes >= HTTP_COMPRESS_BYTES_MIN &&
+		http_compress(coding, body)) {
 		header.value = http_coding_name(coding);
 		r.headers = &header;
 		r.header_count = 1;

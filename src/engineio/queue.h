@@ -38,11 +38,13 @@ void eio_queue_drop(struct eio_queue *, uint32_t units);
 
 static inline struct blob_share *eio_queue_at(const struct eio_queue *q, uint32_t i)
 {
-	return q->ring == NULL ? q->few[(q->head + i) & (EIO_QUEUE_FEW - 1)] : q->ring[(q->head + i) & (q->cap - 1)];
+	return q->ring == NULL ? q->few[(q->head + i) & (EIO_QUEUE_FEW - 1)]
+			       : q->ring[(q->head + i) & (q->cap - 1)];
 }
 
 /* Append a reference of one's own. False: no memory, or EIO_QUEUE_UNITS_MAX. */
-__attribute__((warn_unused_result)) static inline bool eio_queue_push(struct eio_queue *q, struct blob_share *unit)
+__attribute__((warn_unused_result)) static inline bool eio_queue_push(
+	struct eio_queue *q, struct blob_share *unit)
 {
 	if (q->count == (q->ring == NULL ? EIO_QUEUE_FEW : q->cap) && !eio_queue_grow(q))
 		return false;

@@ -1,4 +1,6 @@
 /* engineio/server.c -- requests: which are refused, and to whom the others go. See engineio/server.h. */
+#include "engineio/server.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +54,8 @@ static void read_query(const struct http_head *head, struct query *q)
 		q->has_sid = str_equal(name, STR("sid")) && value.bytes > 0;
 }
 
-static void refuse(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
+static void refuse(
+	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
 {
 	char body[128];
 
@@ -62,13 +65,15 @@ static void refuse(struct eio_loop *at, struct http_exchange *x, const struct ht
 		http_answer_text(x, 400, true, str_c(error_text(error)));
 		return;
 	}
-	int n = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error, error_text(error));
+	int n = snprintf(
+		body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error, error_text(error));
 	assert(n > 0 && (size_t)n < sizeof(body));
-	http_answer(x, &(struct http_response){ .status = 400, .content_type = STR("application/json") }, body,
-		(size_t)n);
+	http_answer(x, &(struct http_response){ .status = 400, .content_type = STR("application/json") },
+		body, (size_t)n);
 }
 
-static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, bool websocket)
+static void handshake(
+	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, bool websocket)
 {
 	struct eio_session *s = net_loop_stopping(at->loop) ? NULL : eio_session_create(at);
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
@@ -104,7 +109,8 @@ static void handshake(struct eio_loop *at, struct http_exchange *x, const struct
 		text, bytes);
 }
 
-static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const struct http_head *head, struct eio_session *s)
+static void serve_upgrade(
+	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, struct eio_session *s)
 {
 	if (ws_upgrade_check(head) != WS_VERDICT_OK) {
 		refuse(at, x, head, EIO_BAD_REQUEST);
@@ -112,7 +118,8 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 	}
 	if (s == NULL)
 		handshake(at, x, head, true);
-	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN || !at->server->options.upgrades)
+	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN ||
+		 !at->server->options.upgrades)
 		eio_ws_turn_away(at, x, head);
 	else
 		eio_ws_probe(s, x, head);
@@ -199,8 +206,8 @@ static bool begin(void *ctx, struct http_exchange *x, const struct http_head *he
 	return eio_post_begin(s, x);
 }
 
-struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool, const struct eio_options *options,
-	const struct eio_events *events, void *ctx)
+struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool,
+	const struct eio_options *options, const struct eio_events *events, void *ctx)
 {
 	struct eio_server *server = calloc(1, sizeof(*server));
 

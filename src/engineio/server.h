@@ -40,7 +40,8 @@ enum eio_reason {
 /* What the layer above does. Const; there is no optional slot. */
 struct eio_events {
 	/* A client has come. Returns the session's ctx; NULL: no memory, it is turned away. Head and peer are lent. */
-	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *, const struct net_conn *peer);
+	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *,
+		const struct net_conn *peer);
 	/* A message; lent and writable. Text is valid UTF-8. */
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
 	/* The last call. Not made after eio_close(). */
@@ -57,8 +58,8 @@ struct eio_options {
 	bool upgrades; /* offer WebSocket to polling clients */
 };
 
-__attribute__((warn_unused_result)) struct eio_server *eio_server_create(
-	struct http_server *, struct net_pool *, const struct eio_options *, const struct eio_events *, void *ctx);
+__attribute__((warn_unused_result)) struct eio_server *eio_server_create(struct http_server *,
+	struct net_pool *, const struct eio_options *, const struct eio_events *, void *ctx);
 /* After the pool's loops have ended. NULL is fine. */
 void eio_server_destroy(struct eio_server *);
 /* On each loop, when the pool stops: close all its sessions. */

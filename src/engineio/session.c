@@ -127,7 +127,8 @@ size_t eio_open_packet(const struct eio_session *s, char *out, size_t out_bytes)
 
 	eio_session_sid(s, sid);
 	n = snprintf(out, out_bytes,
-		"0{\"sid\":\"%.*s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%u}",
+		"0{\"sid\":\"%.*s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%"
+		"u}",
 		EIO_SID_CHARS, sid, s->ws == NULL && o->upgrades ? "\"websocket\"" : "", o->ping_interval_ms,
 		o->ping_timeout_ms, o->message_bytes_max);
 	assert(n > 0 && (size_t)n < out_bytes);

@@ -105,7 +105,8 @@ bool eio_unit_append_polling(const struct blob_share *unit, struct buf *body)
 			if (!buf_reserve(body, 1 + coded))
 				return false;
 			body->data[body->bytes] = EIO_BINARY;
-			body->bytes += 1 + base64_encode((char *)body->data + body->bytes + 1, payload, bytes);
+			body->bytes +=
+				1 + base64_encode((char *)body->data + body->bytes + 1, payload, bytes);
 		}
 		at = payload + bytes;
 	}

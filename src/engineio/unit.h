@@ -18,15 +18,18 @@ enum { EIO_UNIT_BINARIES_MAX = 10 };
  * Make a unit with room for `text_bytes` of text behind the packet type, and for binaries of the given sizes. The caller
  * fills *ret_text and ret_binary[i]. NULL: no memory, or larger than BLOB_BYTES_MAX.
  */
-__attribute__((warn_unused_result)) struct blob_share *eio_unit_create(size_t text_bytes, const size_t *binary_bytes,
-	uint32_t binary_count, uint8_t **ret_text, uint8_t *ret_binary[EIO_UNIT_BINARIES_MAX]);
+__attribute__((warn_unused_result)) struct blob_share *eio_unit_create(size_t text_bytes,
+	const size_t *binary_bytes, uint32_t binary_count, uint8_t **ret_text,
+	uint8_t *ret_binary[EIO_UNIT_BINARIES_MAX]);
 
 /* A unit of one binary message alone, as an Engine.IO application sends it. */
-__attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(size_t bytes, uint8_t **ret_binary);
+__attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(
+	size_t bytes, uint8_t **ret_binary);
 
 /* The messages of a unit: its text and its binaries. */
 uint32_t eio_unit_packets(const struct blob_share *unit);
 /* Append the unit's messages to a polling body, each with a separator before it unless it is the first. */
-__attribute__((warn_unused_result)) bool eio_unit_append_polling(const struct blob_share *unit, struct buf *body);
+__attribute__((warn_unused_result)) bool eio_unit_append_polling(
+	const struct blob_share *unit, struct buf *body);
 
 #endif

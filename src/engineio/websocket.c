@@ -208,7 +208,8 @@ void eio_probe_cancel(struct eio_session *s)
 }
 
 /* A probe without a session is one that closes. */
-static struct eio_probe *create_probe(struct eio_loop *at, struct http_exchange *x, const struct http_head *head)
+static struct eio_probe *create_probe(
+	struct eio_loop *at, struct http_exchange *x, const struct http_head *head)
 {
 	struct eio_probe *p = calloc(1, sizeof(*p));
 

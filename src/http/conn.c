@@ -129,6 +129,7 @@ static int take_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body
 {
 	size_t at = head_bytes;
 
+	assert(x->in.data != NULL && x->in.bytes >= head_bytes);
 	if (x->chunks == NULL) {
 		x->chunks = calloc(1, sizeof(*x->chunks));
 		if (x->chunks == NULL) {
@@ -140,8 +141,8 @@ static int take_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body
 	for (;;) {
 		size_t used;
 		struct str piece;
-		enum http_chunk got =
-			http_chunked_decode(&x->chunks->decoder, x->in.data + at, x->in.bytes - at, &used, &piece);
+		enum http_chunk got = http_chunked_decode(
+			&x->chunks->decoder, x->in.data + at, x->in.bytes - at, &used, &piece);
 
 		at += used;
 		if (got == HTTP_CHUNK_FAIL) {

@@ -132,7 +132,8 @@ void http_answer(struct http_exchange *x, const struct http_response *r, const v
 	x->out_head_bytes += copy_bytes;
 }
 
-void http_answer_static(struct http_exchange *x, const struct http_response *r, const void *body, size_t body_bytes)
+void http_answer_static(
+	struct http_exchange *x, const struct http_response *r, const void *body, size_t body_bytes)
 {
 	if (out_begin(x, r, body_bytes, 0) == NULL || !has_body(x, r))
 		return;
@@ -164,7 +165,8 @@ void http_answer_text(struct http_exchange *x, uint16_t status, bool html, struc
 	http_answer(x, &r, text.s, text.bytes);
 }
 
-void http_answer_asset(struct http_exchange *x, const struct http_request *request, const struct http_asset *asset)
+void http_answer_asset(
+	struct http_exchange *x, const struct http_request *request, const struct http_asset *asset)
 {
 	struct http_asset_answer a;
 

@@ -103,12 +103,14 @@ void http_server_destroy(struct http_server *s)
 
 int http_server_route(struct http_server *s, const struct http_route *route)
 {
-	assert(route->path[0] == '/' && route->loop_of != NULL && route->begin != NULL && route->serve != NULL);
+	assert(route->path[0] == '/' && route->loop_of != NULL && route->begin != NULL &&
+		route->serve != NULL);
 	assert(route->body_bytes_max <= HTTP_BODY_BYTES_MAX);
 	if (s->route_count == HTTP_ROUTES_MAX)
 		return -ENOSPC;
 	s->routes[s->route_count++] = *route;
-	size_t need = (size_t)HTTP_HEAD_BYTES_MAX + HTTP_PIPELINE_BYTES_MAX + NET_RECV_BYTES + route->body_bytes_max;
+	size_t need = (size_t)HTTP_HEAD_BYTES_MAX + HTTP_PIPELINE_BYTES_MAX + NET_RECV_BYTES +
+		      route->body_bytes_max;
 	if (need > s->in_bytes_max)
 		s->in_bytes_max = need;
 	return 0;

@@ -72,7 +72,8 @@ void http_server_accepted(struct net_conn *, void *server);
 void http_server_stopping(struct http_server *, struct net_loop *);
 
 struct http_counters {
-	uint64_t requests, refused, timeouts; /* refused: a request that could not be understood, or was too large */
+	uint64_t requests, refused,
+		timeouts; /* refused: a request that could not be understood, or was too large */
 };
 void http_server_counters(const struct http_server *, struct http_counters *ret);
 
@@ -81,7 +82,8 @@ void http_server_counters(const struct http_server *, struct http_counters *ret)
  * The body is copied (http_answer), lent for ever (http_answer_static) or given (http_answer_buf: `body` is then empty).
  */
 void http_answer(struct http_exchange *, const struct http_response *, const void *body, size_t body_bytes);
-void http_answer_static(struct http_exchange *, const struct http_response *, const void *body, size_t body_bytes);
+void http_answer_static(
+	struct http_exchange *, const struct http_response *, const void *body, size_t body_bytes);
 void http_answer_buf(struct http_exchange *, const struct http_response *, struct buf *body);
 /* `text/plain`, or `text/html` if html. */
 void http_answer_text(struct http_exchange *, uint16_t status, bool html, struct str text);

@@ -287,8 +287,9 @@ enum net_fate net_conn_fate(struct net_conn *c)
 	int error = 0;
 
 	/* A reset is told once, here or by the next read: remember it. */
-	if (c->state == NET_CONN_CLOSED || getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0 ||
-		error != 0 || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+	if (c->state == NET_CONN_CLOSED ||
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0 || error != 0 ||
+		getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
 		c->broken = true;
 	if (c->broken)
 		return NET_FATE_LOST;

@@ -27,7 +27,8 @@ static int error_text(char *err, size_t err_bytes, const char *what, const char 
 }
 
 /* "ADDRESS:PORT" or "[V6]:PORT" to a socket address. */
-static int resolve(const char *where, union net_address *ret, socklen_t *ret_bytes, char *err, size_t err_bytes)
+static int resolve(
+	const char *where, union net_address *ret, socklen_t *ret_bytes, char *err, size_t err_bytes)
 {
 	const char *colon = strrchr(where, ':');
 	char host[256];
@@ -37,9 +38,12 @@ static int resolve(const char *where, union net_address *ret, socklen_t *ret_byt
 	if (colon == NULL || (size_t)(colon - where) >= sizeof(host))
 		return error_text(err, err_bytes, "not ADDRESS:PORT:", where, EINVAL);
 	size_t bytes = (size_t)(colon - where);
-	bool bracketed = bytes >= 2 && where[0] == '[' && where[bytes - 1] == ']';
-	memcpy(host, where + bracketed, bytes - 2 * bracketed);
-	host[bytes - 2 * bracketed] = '\0';
+	if (bytes >= 2 && where[0] == '[' && where[bytes - 1] == ']') {
+		where++;
+		bytes -= 2;
+	}
+	memcpy(host, where, bytes);
+	host[bytes] = '\0';
 	int rc = getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints, &found);
 	if (rc != 0) {
 		snprintf(err, err_bytes, "%s: %s", where, gai_strerror(rc));
@@ -82,7 +86,7 @@ static void set_port(union net_address *address, uint16_t port_be)
 /* SO_REUSEPORT would let two servers share a port without a word: a bind without it proves that it is free. */
 static int probe(union net_address *address, socklen_t bytes)
 {
-	union net_address got;
+	union net_address got = { .v6 = { 0 } };
 	socklen_t got_bytes = sizeof(got);
 	int fd = bound_socket(address, bytes, false);
 
@@ -142,7 +146,8 @@ int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accept
 		net_timer_init(&l->retry, accept_retry);
 	}
 	if (pool->port == 0)
-		pool->port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+		pool->port =
+			ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 	return 0;
 }
 
@@ -256,7 +261,8 @@ void net_listeners_refuse_new(struct net_loop *loop)
 		int fd = loop->listeners[i].fd;
 
 		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
-			log_line(LOG_WARN, "new connections cannot be held off while stopping: %s", strerror(errno));
+			log_line(LOG_WARN, "new connections cannot be held off while stopping: %s",
+				strerror(errno));
 	}
 	net_listeners_drain(loop);
 }

@@ -46,7 +46,8 @@ static void woken(struct net_source *source, uint32_t events)
 	uint64_t count;
 
 	(void)events;
-	ssize_t got = read(loop->wake_fd, &count, sizeof(count)); /* empty is fine: posts are looked for anyway */
+	ssize_t got =
+		read(loop->wake_fd, &count, sizeof(count)); /* empty is fine: posts are looked for anyway */
 	(void)got;
 }
 
@@ -62,7 +63,8 @@ static void stop_step(struct net_timer *timer)
 			return;
 	}
 	if (loop->conn_count > 0)
-		log_line(LOG_INFO, "loop %u: cutting %u connections that did not close", loop->index, loop->conn_count);
+		log_line(LOG_INFO, "loop %u: cutting %u connections that did not close", loop->index,
+			loop->conn_count);
 	net_conns_cut_all(loop);
 }
 
@@ -156,7 +158,7 @@ void net_loop_destroy(struct net_loop *loop)
 static bool has_work(const struct net_loop *loop)
 {
 	return !list_empty(&loop->tasks) || loop->dirty_count > 0 || !list_empty(&loop->moving) ||
-		atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
+	       atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 
 /* Wait for events; then set the loop's clock, which leaves out what time we were stalled. */
@@ -167,10 +169,14 @@ static int wait_for_events(struct net_loop *loop, struct epoll_event *events)
 
 	/* The deadline was computed against a clock as old as the iteration. */
 	uint64_t behind_ns = before_ns - loop->stalled_ns - loop->now_ns;
-	wait_ns = wait_ns == UINT64_MAX || wait_ns == 0 ? wait_ns : wait_ns > behind_ns ? wait_ns - behind_ns : 0;
+	wait_ns = wait_ns == UINT64_MAX || wait_ns == 0 ? wait_ns
+		  : wait_ns > behind_ns                 ? wait_ns - behind_ns
+							: 0;
 	uint64_t wait_ms = (wait_ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
 	int n = epoll_wait(loop->epoll_fd, events, NET_EVENTS_MAX,
-		wait_ns == UINT64_MAX ? -1 : wait_ms > 60000 ? 60000 : (int)wait_ms);
+		wait_ns == UINT64_MAX ? -1
+		: wait_ms > 60000     ? 60000
+				      : (int)wait_ms);
 	uint64_t now_ns = clock_now_ns();
 
 	if (before_ns - loop->woke_ns > NET_STALL_NS)
@@ -195,9 +201,8 @@ static void run_tasks(struct net_loop *loop)
 	list_init(&now);
 	list_splice(&now, &loop->tasks);
 	while (!list_empty(&now)) {
-		struct net_task *task = list_entry(now.next, struct net_task, node);
+		struct net_task *task = list_entry(list_take_first(&now), struct net_task, node);
 
-		list_remove(&task->node);
 		task->run(task);
 	}
 }

@@ -87,7 +87,8 @@ struct net_counts {
 static inline void net_count(atomic_uint_fast64_t *figure, uint64_t more)
 {
 	/* One writer: a plain load and store do, no locked add. */
-	atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+	atomic_store_explicit(
+		figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
 struct net_loop {

@@ -50,7 +50,8 @@ static const struct net_sender_ops *choose_sender(enum net_sender_kind kind, int
 			continue;
 		struct net_sender *trial = ops->create(ret_errno);
 		if (trial == NULL) {
-			log_line(LOG_INFO, "sends by %s are not to be had here: %s", ops->name, strerror(*ret_errno));
+			log_line(LOG_INFO, "sends by %s are not to be had here: %s", ops->name,
+				strerror(*ret_errno));
 			continue;
 		}
 		ops->destroy(trial);
@@ -85,9 +86,10 @@ struct net_pool *net_pool_create(const struct net_pool_options *options, char *e
 		pool->conns_max = limit > 2 * DESCRIPTORS_KEPT ? limit - DESCRIPTORS_KEPT : limit / 2;
 	atomic_init(&pool->conns, 0);
 	atomic_init(&pool->stop, false);
-	pool->addresses = net_addresses_create(
-		options->conns_per_address_max == 0 ? NET_CONNS_PER_ADDRESS_MAX : options->conns_per_address_max,
-		options->limit_loopback);
+	pool->addresses =
+		net_addresses_create(options->conns_per_address_max == 0 ? NET_CONNS_PER_ADDRESS_MAX
+									 : options->conns_per_address_max,
+			options->limit_loopback);
 	if (pool->addresses == NULL)
 		return fail(pool, err, err_bytes, "the loops", ENOMEM);
 	pool->sender_ops = choose_sender(options->sender, &error);
@@ -181,7 +183,8 @@ void net_pool_counters(const struct net_pool *pool, struct net_counters *ret)
 		ret->closed += atomic_load_explicit(&c->closed, memory_order_relaxed);
 		ret->refused_limit += atomic_load_explicit(&c->refused_limit, memory_order_relaxed);
 		ret->refused_address += atomic_load_explicit(&c->refused_address, memory_order_relaxed);
-		ret->refused_descriptors += atomic_load_explicit(&c->refused_descriptors, memory_order_relaxed);
+		ret->refused_descriptors +=
+			atomic_load_explicit(&c->refused_descriptors, memory_order_relaxed);
 		ret->moved += atomic_load_explicit(&c->moved, memory_order_relaxed);
 		ret->bytes_in += atomic_load_explicit(&c->bytes_in, memory_order_relaxed);
 		ret->bytes_out += atomic_load_explicit(&c->bytes_out, memory_order_relaxed);

@@ -92,7 +92,8 @@ void net_posts_run(struct net_loop *loop)
 		m->run(loop, m);
 		m = next;
 	}
-	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) && loop->pool->options.overrun)
+	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) &&
+		loop->pool->options.overrun)
 		loop->pool->options.overrun(loop, loop->pool->options.ctx);
 }
 

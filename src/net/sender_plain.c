@@ -14,7 +14,8 @@ int64_t net_send_one(int fd, const struct iovec *iov, uint32_t iov_count)
 		if (iov_count == 1) {
 			sent = send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		} else {
-			struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = iov_count };
+			struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov,
+				.msg_iovlen = iov_count };
 			sent = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 		}
 	} while (sent < 0 && errno == EINTR);

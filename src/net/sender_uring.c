@@ -46,7 +46,10 @@ static int prove(struct uring_sender *s)
 		return -errno;
 	struct net_send sends[2] = {
 		{ .fd = pair[0], .iov = &iov, .iov_count = 1, .bytes = 1 },
-		{ .fd = s->ring.ring_fd, .iov = &iov, .iov_count = 1, .bytes = 1 }, /* no socket: must come back as an error */
+		{ .fd = s->ring.ring_fd,
+			.iov = &iov,
+			.iov_count = 1,
+			.bytes = 1 }, /* no socket: must come back as an error */
 	};
 	net_sender_uring.batch(&s->base, sends, 2);
 	int64_t got = recv(pair[1], &byte, 1, MSG_DONTWAIT);
@@ -64,7 +67,8 @@ static struct net_sender *uring_create(int *ret_errno)
 		return NULL;
 	}
 	s->base.ops = &net_sender_uring;
-	int rc = io_uring_queue_init(NET_SEND_BATCH_MAX, &s->ring, IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP);
+	int rc = io_uring_queue_init(
+		NET_SEND_BATCH_MAX, &s->ring, IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP);
 	if (rc < 0) {
 		*ret_errno = -rc;
 		free(s);
@@ -102,7 +106,8 @@ static void reap(struct uring_sender *s, struct net_send *sends, uint32_t count)
 	struct io_uring_cqe *cqe;
 	unsigned head, seen = 0;
 
-	io_uring_for_each_cqe (&s->ring, head, cqe) {
+	io_uring_for_each_cqe(&s->ring, head, cqe)
+	{
 		assert(cqe->user_data < count);
 		sends[cqe->user_data].result = cqe->res == 0 ? -EAGAIN : cqe->res;
 		seen++;

@@ -35,7 +35,8 @@ struct net_delays {
 	void *ctx;
 };
 
-void net_delays_init(struct net_delays *, struct net_loop *, uint64_t delay_ms, net_delay_fn *expired, void *ctx);
+void net_delays_init(
+	struct net_delays *, struct net_loop *, uint64_t delay_ms, net_delay_fn *expired, void *ctx);
 
 static inline void net_delay_init(struct net_delay *d)
 {
@@ -74,7 +75,8 @@ static inline bool net_timer_running(const struct net_timer *t)
 }
 
 /* (Re)start: due delay_ms from now. False: no memory, and it is not running. */
-__attribute__((warn_unused_result)) bool net_timer_start(struct net_timer *, struct net_loop *, uint64_t delay_ms);
+__attribute__((warn_unused_result)) bool net_timer_start(
+	struct net_timer *, struct net_loop *, uint64_t delay_ms);
 void net_timer_stop(struct net_timer *, struct net_loop *);
 
 #endif

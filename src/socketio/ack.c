@@ -86,7 +86,9 @@ static int post_answer(struct sio_server *server, const struct sio_ack *ack, str
 	if (p == NULL)
 		return -ENOMEM;
 	*p = (struct posted_answer){
-		.message = { .run = answer_run, .discard = answer_discard, .bytes = sizeof(*p) + unit->bytes },
+		.message = { .run = answer_run,
+			.discard = answer_discard,
+			.bytes = sizeof(*p) + unit->bytes },
 		.ack = *ack,
 		.unit = blob_export(unit),
 	};
@@ -168,14 +170,17 @@ void sio_asks_end(struct sio_socket *s)
 {
 	assert(s->session == NULL);
 	while (!list_empty(&s->asks))
-		finish_ask(list_entry(s->asks.next, struct sio_ask_waiting, node), -ECONNRESET, NULL);
+		finish_ask(list_entry(list_take_first(&s->asks), struct sio_ask_waiting, node), -ECONNRESET,
+			NULL);
 }
 
 /* On the socket's loop. */
-static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms, sio_reply_fn *fn,
-	void *ctx)
+static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms,
+	sio_reply_fn *fn, void *ctx)
 {
-	struct sio_message m = { .space = s->space, .name = event, .has_id = true, .id = s->next_ask, .args = args };
+	struct sio_message m = {
+		.space = s->space, .name = event, .has_id = true, .id = s->next_ask, .args = args
+	};
 	struct blob_share *unit;
 
 	if (s->ask_count == SIO_ACKS_WAITING_MAX)
@@ -285,8 +290,8 @@ static int post_ask(struct sio_space *space, struct sio_id id, struct str event,
 	return -ENOBUFS;
 }
 
-int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct sio_args args, uint32_t timeout_ms,
-	sio_reply_fn *fn, void *ctx)
+int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct sio_args args,
+	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
 {
 	struct sio_server *server = space->server;
 	struct sio_loop *here = sio_loop_here(server);

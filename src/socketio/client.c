@@ -115,7 +115,8 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		struct str parts[] = {
 			STR("4"),
 			named ? p->space : STR(""),
-			named ? STR(",{\"message\":\"Invalid namespace\"}") : STR("{\"message\":\"Invalid namespace\"}"),
+			named ? STR(",{\"message\":\"Invalid namespace\"}")
+			      : STR("{\"message\":\"Invalid namespace\"}"),
 		};
 		sio_count(&c->at->counts.refused, 1);
 		sio_client_send_text(c, parts, 3);
@@ -248,8 +249,8 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 	free(pending);
 }
 
-static void *on_opened(
-	void *server_ctx, struct eio_session *session, const struct http_head *head, const struct net_conn *peer)
+static void *on_opened(void *server_ctx, struct eio_session *session, const struct http_head *head,
+	const struct net_conn *peer)
 {
 	struct sio_server *server = server_ctx;
 	struct sio_loop *at = &server->loops[net_loop_index(eio_session_loop(session))];

@@ -41,8 +41,8 @@ static bool is_lent(const struct sio_space *space, const struct sio_args *args)
 {
 	const struct sio_loop *here = sio_loop_here(space->server);
 
-	return here != NULL && here->lent.json.s == args->json.s && here->lent.json.bytes == args->json.bytes &&
-	       here->lent.attachments == args->attachments &&
+	return here != NULL && here->lent.json.s == args->json.s &&
+	       here->lent.json.bytes == args->json.bytes && here->lent.attachments == args->attachments &&
 	       here->lent.attachment_count == args->attachment_count;
 }
 
@@ -80,7 +80,9 @@ static size_t put_head(char *out, const struct sio_message *m)
 	bool event = m->name.s != NULL, binary = m->args.attachment_count > 0;
 	size_t at = 0;
 
-	out[at++] = (char)('0' + (event ? binary ? SIO_BINARY_EVENT : SIO_EVENT : binary ? SIO_BINARY_ACK : SIO_ACK));
+	out[at++] = (char)('0' + (event           ? binary ? SIO_BINARY_EVENT : SIO_EVENT
+					 : binary ? SIO_BINARY_ACK
+						  : SIO_ACK));
 	if (binary) {
 		at += put_number(out + at, m->args.attachment_count);
 		out[at++] = '-';

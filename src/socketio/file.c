@@ -131,14 +131,13 @@ int sio_serve_file(struct sio_server *server, const char *path, const char *file
 		.identity = { .data = data, .bytes = bytes },
 	};
 	server->file_count++;
-	return http_server_route(server->http,
-		&(struct http_route){
-			.path = f->path,
-			.loop_of = http_route_any_loop,
-			.begin = http_route_begin,
-			.serve = serve_file,
-			.ctx = f,
-		});
+	return http_server_route(server->http, &(struct http_route){
+						       .path = f->path,
+						       .loop_of = http_route_any_loop,
+						       .begin = http_route_begin,
+						       .serve = serve_file,
+						       .ctx = f,
+					       });
 }
 
 /* `<path>socket.io.js` and its like. */
@@ -167,15 +166,14 @@ int sio_serve_client(struct sio_server *server)
 	if (server->client_path == NULL)
 		return -ENOMEM;
 	snprintf(server->client_path, bytes, "%s%s", server->path, stem);
-	return http_server_route(server->http,
-		&(struct http_route){
-			.path = server->client_path,
-			.prefix = true,
-			.loop_of = http_route_any_loop,
-			.begin = http_route_begin,
-			.serve = serve_client,
-			.ctx = server,
-		});
+	return http_server_route(server->http, &(struct http_route){
+						       .path = server->client_path,
+						       .prefix = true,
+						       .loop_of = http_route_any_loop,
+						       .begin = http_route_begin,
+						       .serve = serve_client,
+						       .ctx = server,
+					       });
 }
 
 void sio_files_finish(struct sio_server *server)

@@ -118,8 +118,8 @@ const char *sio_packet_decode(char *text, size_t bytes, struct sio_packet *ret)
 		return "unknown packet type";
 	*ret = (struct sio_packet){ .type = (enum sio_type)(text[0] - '0'), .space = STR("/") };
 	if (ret->type == SIO_BINARY_EVENT || ret->type == SIO_BINARY_ACK) {
-		if (!take_number(text, bytes, &at, SIO_ATTACHMENTS_MAX, &number) || number == 0 || at == bytes ||
-			text[at] != '-')
+		if (!take_number(text, bytes, &at, SIO_ATTACHMENTS_MAX, &number) || number == 0 ||
+			at == bytes || text[at] != '-')
 			return "illegal attachments";
 		ret->attachments = (uint32_t)number;
 		at++;

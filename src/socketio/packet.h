@@ -31,7 +31,8 @@ struct sio_packet {
 	bool has_id;
 	uint64_t id;
 	struct str name; /* of an event: decoded, or a number's text */
-	struct str json; /* CONNECT: an object, or empty. Events and acks: an array, of an event's arguments without its name */
+	struct str
+		json; /* CONNECT: an object, or empty. Events and acks: an array, of an event's arguments without its name */
 };
 
 /*
@@ -39,7 +40,8 @@ struct sio_packet {
  * and a '[' put before the arguments). Slices lie in it, but for "/" and "[]". NULL, or what is wrong with it: a constant.
  * O(text).
  */
-__attribute__((warn_unused_result)) const char *sio_packet_decode(char *text, size_t bytes, struct sio_packet *ret);
+__attribute__((warn_unused_result)) const char *sio_packet_decode(
+	char *text, size_t bytes, struct sio_packet *ret);
 
 /*
  * Every {"_placeholder":true,...} in valid JSON names one of `attachments` by an integer `num`. O(json).

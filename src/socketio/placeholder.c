@@ -44,9 +44,9 @@ static void take_key(struct walk *w)
 	struct str raw = take_string(w);
 
 	w->key_next = false;
-	w->key = json_raw_equal(raw, STR("_placeholder")) ? KEY_PLACEHOLDER :
-		json_raw_equal(raw, STR("num"))           ? KEY_NUM :
-							    KEY_OTHER;
+	w->key = json_raw_equal(raw, STR("_placeholder")) ? KEY_PLACEHOLDER
+		 : json_raw_equal(raw, STR("num"))        ? KEY_NUM
+							  : KEY_OTHER;
 }
 
 /* A value begins: if it is one of the two that matter, note what it is. */

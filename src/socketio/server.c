@@ -38,7 +38,8 @@ static void on_overrun(struct net_loop *loop, void *ctx)
 {
 	struct sio_server *server = ctx;
 
-	log_line(LOG_ERROR, "loop %u is too far behind: its clients are closed, for they have missed broadcasts",
+	log_line(LOG_ERROR,
+		"loop %u is too far behind: its clients are closed, for they have missed broadcasts",
 		net_loop_index(loop));
 	eio_server_overrun(server->eio, loop);
 }
@@ -64,7 +65,8 @@ static void set_log(const struct sio_options *o)
 }
 
 /* What was left to the environment. */
-static bool pool_options(const struct sio_options *o, struct net_pool_options *ret, char *err, size_t err_bytes)
+static bool pool_options(
+	const struct sio_options *o, struct net_pool_options *ret, char *err, size_t err_bytes)
 {
 	const char *threads = getenv("SIO_THREADS"), *sender = getenv("SIO_SENDER");
 	uint64_t count = o->threads;
@@ -74,9 +76,9 @@ static bool pool_options(const struct sio_options *o, struct net_pool_options *r
 		return false;
 	}
 	ret->loops = count == 0 ? 1 : (uint32_t)count;
-	ret->sender = o->sender == SIO_SENDER_PLAIN ? NET_SENDER_PLAIN :
-		o->sender == SIO_SENDER_URING       ? NET_SENDER_URING :
-						      NET_SENDER_AUTO;
+	ret->sender = o->sender == SIO_SENDER_PLAIN   ? NET_SENDER_PLAIN
+		      : o->sender == SIO_SENDER_URING ? NET_SENDER_URING
+						      : NET_SENDER_AUTO;
 	if (o->sender == SIO_SENDER_AUTO && sender != NULL) {
 		if (strcmp(sender, "plain") == 0) {
 			ret->sender = NET_SENDER_PLAIN;
@@ -209,8 +211,8 @@ static bool take_signal(int number, struct sigaction *old)
 	struct sigaction ours = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
 	sigemptyset(&ours.sa_mask);
-	return sigaction(number, NULL, old) == 0 && !(old->sa_flags & SA_SIGINFO) && old->sa_handler == SIG_DFL &&
-	       sigaction(number, &ours, NULL) == 0;
+	return sigaction(number, NULL, old) == 0 && !(old->sa_flags & SA_SIGINFO) &&
+	       old->sa_handler == SIG_DFL && sigaction(number, &ours, NULL) == 0;
 }
 
 int sio_run(struct sio_server *server)
@@ -251,7 +253,8 @@ void sio_destroy(struct sio_server *server)
 		return;
 	/* From the top down; memory that waits for an iteration's end goes with the loops. */
 	eio_server_destroy(server->eio);
-	for (uint32_t i = 0; server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
+	for (uint32_t i = 0;
+		server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].sockets);
 	net_pool_close(server->pool);
 	http_server_destroy(server->http);

@@ -117,14 +117,10 @@ void sio_bury(struct net_task *task)
 	struct sio_loop *at = list_entry(task, struct sio_loop, bury);
 
 	while (!list_empty(&at->dead_sockets)) {
-		struct sio_socket *s = list_entry(at->dead_sockets.next, struct sio_socket, in_client);
-		list_remove(&s->in_client);
-		free_socket(s);
+		free_socket(list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
 	}
 	while (!list_empty(&at->dead_clients)) {
-		struct sio_client *c = list_entry(at->dead_clients.next, struct sio_client, sockets);
-		list_remove(&c->sockets);
-		free(c);
+		free(list_entry(list_take_first(&at->dead_clients), struct sio_client, sockets));
 	}
 }
 
@@ -212,7 +208,9 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 
 struct sio_id sio_id(const struct sio_socket *s)
 {
-	return (struct sio_id){ .loop = net_loop_index(s->at->loop), .slot = s->slot, .generation = s->generation };
+	return (struct sio_id){
+		.loop = net_loop_index(s->at->loop), .slot = s->slot, .generation = s->generation
+	};
 }
 
 struct sio_space *sio_space_of(const struct sio_socket *s)

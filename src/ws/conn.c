@@ -369,7 +369,8 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 		return;
 	}
 	w->gathered_rest = w->gathered_urgent = w->gathered_owner = 0;
-	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING && w->ops->mid_frame(w->ctx)) {
+	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING &&
+		w->ops->mid_frame(w->ctx)) {
 		/* The rest of the frame that has begun, and nothing else, may go before. */
 		struct net_gather first = { .iov = g->iov, .max = 1 };
 		w->ops->gather(w->ctx, &first);

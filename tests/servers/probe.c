@@ -5,8 +5,8 @@
  * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, and libsio's own SIO_THREADS and SIO_SENDER.
  */
 #include <pthread.h>
-#include <stdarg.h>
 #include <sio/sio.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,8 @@ static void on_connection(const struct sio_event *e)
 	sio_sid(e->socket, sid);
 	printf("connect %s %s\n", space, sid);
 	atomic_fetch_add(&present[place(e->socket)], 1);
-	struct sio_args welcome = make(&text, "[{\"nsp\":\"%s\",\"auth\":%.*s}]", space, (int)e->auth.bytes, e->auth.s);
+	struct sio_args welcome =
+		make(&text, "[{\"nsp\":\"%s\",\"auth\":%.*s}]", space, (int)e->auth.bytes, e->auth.s);
 	(void)sio_emit(sio_self(e->socket), "welcome", welcome);
 	free(text);
 	(void)sio_ask(sio_space_of(e->socket), sio_id(e->socket), "first", sio_json("[]"), 0, on_first, NULL);
@@ -75,12 +76,13 @@ static void on_disconnect(const struct sio_event *e)
 	char sid[SIO_SID_BYTES];
 
 	sio_sid(e->socket, sid);
-	printf("disconnect %s %s %.*s\n", sio_space_name(sio_space_of(e->socket)), sid, (int)e->reason.bytes, e->reason.s);
+	printf("disconnect %s %s %.*s\n", sio_space_name(sio_space_of(e->socket)), sid, (int)e->reason.bytes,
+		e->reason.s);
 	atomic_fetch_sub(&present[place(e->socket)], 1);
 	pthread_mutex_lock(&lock);
 	if (reasons_bytes + e->reason.bytes + 8 < sizeof(reasons))
-		reasons_bytes += (size_t)sprintf(reasons + reasons_bytes, "%s\"%.*s\"", reasons_bytes > 1 ? "," : "",
-			(int)e->reason.bytes, e->reason.s);
+		reasons_bytes += (size_t)snprintf(reasons + reasons_bytes, sizeof(reasons) - reasons_bytes,
+			"%s\"%.*s\"", reasons_bytes > 1 ? "," : "", (int)e->reason.bytes, e->reason.s);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -168,8 +170,8 @@ static void on_answered(const struct sio_reply *r)
 
 static void on_ask(const struct sio_event *e)
 {
-	(void)sio_ask(
-		sio_space_of(e->socket), sio_id(e->socket), "question", e->args, QUESTION_MS, on_answered, NULL);
+	(void)sio_ask(sio_space_of(e->socket), sio_id(e->socket), "question", e->args, QUESTION_MS,
+		on_answered, NULL);
 }
 
 static void on_kick(const struct sio_event *e)
@@ -225,13 +227,14 @@ static void on_stats(const struct sio_event *e)
 
 	sio_stats(io, &s);
 	answer(e, make(&text,
-			  "[{\"late_acks\":%llu,\"moved\":%llu,\"packets_bad\":%llu,\"overflows\":%llu,\"sessions\":%llu,"
+			  "[{\"late_acks\":%llu,\"moved\":%llu,\"packets_bad\":%llu,\"overflows\":%llu,"
+			  "\"sessions\":%llu,"
 			  "\"accepted\":%llu,\"refused\":%llu,\"skipped\":%llu}]",
 			  (unsigned long long)s.answers_late, (unsigned long long)s.connections_moved,
 			  (unsigned long long)s.packets_bad, (unsigned long long)s.queue_overflows,
 			  (unsigned long long)(s.sessions_opened - s.sessions_closed),
-			  (unsigned long long)s.connections_accepted, (unsigned long long)s.connections_refused,
-			  (unsigned long long)s.skipped_volatile));
+			  (unsigned long long)s.connections_accepted,
+			  (unsigned long long)s.connections_refused, (unsigned long long)s.skipped_volatile));
 	free(text);
 }
 
