@@ -2,10 +2,11 @@
 #include "engineio/queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool eio_queue_grow(struct eio_queue *q)
 {
-	uint32_t cap = q->ring == NULL ? 8 * EIO_QUEUE_FEW : q->cap * 2;
+	uint32_t cap = q->ring == NULL ? EIO_QUEUE_KEPT : q->cap * 2;
 
 	if (cap > EIO_QUEUE_UNITS_MAX)
 		return false;
@@ -21,12 +22,21 @@ bool eio_queue_grow(struct eio_queue *q)
 	return true;
 }
 
-/* An empty queue owns nothing. */
+/* Empty: a ring of the smallest size stays for the next burst, until it is trimmed. */
 static void rest(struct eio_queue *q)
+{
+	if (q->count > 0)
+		return;
+	assert(q->bytes == 0 && q->sent == 0);
+	q->head = 0;
+	if (q->cap > EIO_QUEUE_KEPT)
+		eio_queue_trim(q);
+}
+
+void eio_queue_trim(struct eio_queue *q)
 {
 	if (q->count > 0 || q->ring == NULL)
 		return;
-	assert(q->bytes == 0 && q->sent == 0);
 	free(q->ring);
 	q->ring = NULL;
 	q->cap = q->head = 0;
@@ -49,10 +59,55 @@ void eio_queue_clear(struct eio_queue *q)
 	while (q->count > 0)
 		pop(q);
 	rest(q);
+	eio_queue_trim(q);
+}
+
+/* The same units, in the same order, as the connection before has: then its bytes serve again. */
+static bool bundle_fits(const struct eio_queue *q, const struct net_bundle *b, uint32_t units)
+{
+	if (b->count != units)
+		return false;
+	for (uint32_t i = 0; i < units; i++) {
+		if (b->parts[i] != eio_queue_at(q, i))
+			return false;
+	}
+	return true;
+}
+
+/* False: too much for a bundle. */
+static bool make_bundle(const struct eio_queue *q, struct net_bundle *b, uint32_t units)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < units; i++) {
+		b->parts[i] = eio_queue_at(q, i);
+		bytes += eio_queue_at(q, i)->bytes;
+	}
+	b->count = 0;
+	if (bytes > NET_BUNDLE_BYTES_MAX || bytes > b->room_bytes)
+		return false;
+	b->data = b->room;
+	b->bytes = bytes;
+	b->count = units;
+	for (uint32_t i = 0; i < units; i++) {
+		const struct blob_share *unit = eio_queue_at(q, i);
+
+		memcpy(b->room, unit->data, unit->bytes);
+		b->room += unit->bytes;
+	}
+	b->room_bytes -= bytes;
+	return true;
 }
 
 void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
 {
+	uint32_t units = q->count < NET_BUNDLE_PARTS_MAX ? q->count : NET_BUNDLE_PARTS_MAX;
+
+	if (units > 1 && q->sent == 0 && (bundle_fits(q, g->bundle, units) || make_bundle(q, g->bundle, units))) {
+		(void)net_gather_add(g, g->bundle->data, g->bundle->bytes);
+		g->more = g->more || units < q->count;
+		return;
+	}
 	uint32_t sent = q->sent;
 
 	for (uint32_t i = 0; i < q->count; i++) {

@@ -1,7 +1,7 @@
 /*
  * engineio/queue.h -- a session's outbound queue: references to units, in order.
  *
- *      [ unit | unit | unit | unit ]        a ring; the first few need no memory, and an empty queue owns none
+ *      [ unit | unit | unit | unit ]        a ring; the first few need no memory
  *        ^ sent bytes of it have gone
  *
  * It belongs to the session, not to a transport: a transport takes from its front. Threads: the session's loop.
@@ -15,6 +15,7 @@
 
 enum {
 	EIO_QUEUE_FEW = 2,
+	EIO_QUEUE_KEPT = 16, /* units of a ring that an empty queue keeps until eio_queue_trim() */
 	EIO_QUEUE_UNITS_MAX = 1 << 20,
 };
 
@@ -27,7 +28,9 @@ struct eio_queue {
 };
 
 __attribute__((warn_unused_result)) bool eio_queue_grow(struct eio_queue *);
-/* Drop everything. */
+/* An empty queue owns nothing after this; call it now and then, as with each heartbeat. */
+void eio_queue_trim(struct eio_queue *);
+/* Drop everything; owns nothing then. */
 void eio_queue_clear(struct eio_queue *);
 /* What is next to go over a WebSocket. */
 void eio_queue_gather(const struct eio_queue *, struct net_gather *);

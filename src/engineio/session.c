@@ -231,6 +231,7 @@ void eio_ping_due(struct net_delay *d, void *loop)
 
 	s->awaiting_pong = true;
 	s->extended = false;
+	eio_queue_trim(&s->queue);
 	net_delay_start(&s->beat, &at->pongs, at->loop);
 	if (s->ws != NULL) {
 		eio_ws_ping(s);

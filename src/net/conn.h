@@ -24,6 +24,9 @@
 enum {
 	NET_RECV_BYTES = 64 << 10, /* the loop's one receive buffer */
 	NET_RECV_TURN_BYTES_MAX = 256 << 10, /* from one connection before others have their turn */
+	NET_BUNDLE_PARTS_MAX = 64,
+	NET_BUNDLE_BYTES_MAX = 8192, /* larger parts are better sent from where they lie */
+	NET_BUNDLES_BYTES = 256 << 10, /* of all bundles of a batch */
 	NET_ADDRESS_BYTES = 64, /* text of a peer's address with its NUL */
 	NET_CONNS_PER_ADDRESS_MAX = 1024,
 	NET_SEND_STALL_MS = 15000, /* without progress while the peer's window is shut: cut */
@@ -33,12 +36,26 @@ enum {
 struct net_conn;
 struct net_listener;
 
+/*
+ * Many connections of a room have the same small parts waiting, in the same order: they are put together once, and the
+ * next connection sends the same run of bytes. Valid until the batch has been sent.
+ */
+struct net_bundle {
+	const void *parts[NET_BUNDLE_PARTS_MAX]; /* what was put together last, by its owner's names for it */
+	uint32_t count; /* 0: nothing yet */
+	const uint8_t *data;
+	size_t bytes;
+	uint8_t *room; /* for the next */
+	size_t room_bytes;
+};
+
 /* Where gather puts what is next to go. */
 struct net_gather {
 	struct iovec *iov;
 	uint32_t count, max;
 	size_t bytes;
 	bool more; /* set when something was left out for want of room */
+	struct net_bundle *bundle;
 };
 
 /* True if it was added; else `more` is set. The bytes must stay until `sent` or `closed`. */

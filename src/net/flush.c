@@ -42,6 +42,14 @@ static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struc
 	return sent;
 }
 
+/* The next batch makes its own. */
+static void reset_bundle(struct net_loop *loop)
+{
+	loop->bundle.count = 0;
+	loop->bundle.room = loop->bundles;
+	loop->bundle.room_bytes = sizeof(loop->bundles);
+}
+
 static void send_batch(struct net_loop *loop, uint32_t count)
 {
 	uint64_t sent = 0;
@@ -52,12 +60,13 @@ static void send_batch(struct net_loop *loop, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		sent += finish_send(loop, loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
 	net_count(&loop->counts.bytes_out, sent);
+	reset_bundle(loop);
 }
 
 /* Ask one connection; true if it has something for the batch, at entry `at`. */
 static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, uint32_t iov_used)
 {
-	struct net_gather g = { .iov = loop->iov + iov_used, .max = NET_SEND_IOV_MAX };
+	struct net_gather g = { .iov = loop->iov + iov_used, .max = NET_SEND_IOV_MAX, .bundle = &loop->bundle };
 
 	c->dirty = false;
 	if (c->blocked || c->state >= NET_CONN_LINGERING)
@@ -81,6 +90,7 @@ void net_flush(struct net_loop *loop)
 
 	if (dirty == 0)
 		return;
+	reset_bundle(loop);
 	for (uint32_t i = 0; i < dirty; i++) {
 		if (gather_one(loop, loop->dirty[i], batch, iov_used))
 			iov_used += loop->sends[batch++].iov_count;

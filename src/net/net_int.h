@@ -125,6 +125,8 @@ struct net_loop {
 	struct net_conn *sends_conn[NET_SEND_BATCH_MAX];
 	bool sends_more[NET_SEND_BATCH_MAX];
 	struct iovec iov[NET_IOV_POOL];
+	struct net_bundle bundle;
+	uint8_t bundles[NET_BUNDLES_BYTES];
 
 	struct net_delays stalls; /* NET_SEND_STALL_MS */
 	struct net_delays lingers; /* NET_LINGER_MS */

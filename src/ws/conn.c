@@ -372,7 +372,7 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING &&
 		w->ops->mid_frame(w->ctx)) {
 		/* The rest of the frame that has begun, and nothing else, may go before. */
-		struct net_gather first = { .iov = g->iov, .max = 1 };
+		struct net_gather first = { .iov = g->iov, .max = 1, .bundle = g->bundle };
 		w->ops->gather(w->ctx, &first);
 		g->count = first.count;
 		g->bytes = first.bytes;
