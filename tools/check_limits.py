@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""Checks docs/limits.md against the code, and docs/libsio.md against the options. Prints TAP; run by tests/run.py.
+
+    tools/check_limits.py [ROOT]
+
+Every constant of src/**.h and include/ whose name ends in _MAX, _MIN, _MS or _NS has a row of the form
+`| NAME | value | file | what happens |` with its value and the header that defines it, and every row has its constant.
+Values are written as people read them: 1,024, 64 KiB, 10 s, 250 ms.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent).resolve()
+PAGE = "docs/limits.md"
+GUIDE = "docs/libsio.md"
+IS_LIMIT = re.compile(r"_(MAX|MIN|MS|NS)$")
+NOT_LIMITS = {"CLOCK_NS_PER_MS"}  # a conversion
+UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": 1, "s": 1000}
+ROW = re.compile(r"\|\s*`([A-Z0-9_]+)`\s*\|\s*([\d,]+) ?(\w*)\s*\|\s*`([\w/.]+)`\s*\|\s*(.+?)\s*\|$")
+
+
+def without_comments(text):
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+
+
+def definitions(text):
+    """Names and expressions of enum members with a value, and of macros without arguments."""
+    for body in re.findall(r"\benum\b[^{;]*\{(.*?)\}", text, flags=re.S):
+        for entry in body.split(","):
+            name, equals, expression = entry.partition("=")
+            if equals:
+                yield name.strip(), expression.strip()
+    yield from re.findall(r"^\s*#define +(\w+) +(.+?)\s*$", text, flags=re.M)
+
+
+def constants():
+    """name: (header, value); the value is None where it is no number."""
+    found = {"INT64_MAX": ("", 2**63 - 1)}
+    for path in sorted([*ROOT.glob("src/**/*.h"), *ROOT.glob("include/**/*.h")]):
+        for name, expression in definitions(without_comments(path.read_text())):
+            found[name] = (str(path.relative_to(ROOT)), evaluate(expression, found))
+    del found["INT64_MAX"]
+    return found
+
+
+def evaluate(expression, known):
+    text = re.sub(r"\(uint\d+_t\)|\bUINT\d+_C\b", "", expression)
+    text = re.sub(r"\b[A-Z]\w+\b", lambda name: str(known.get(name[0], (None, None))[1]), text)
+    if not re.fullmatch(r"[\d\s()+*<-]+|[\d\s()<]+", text):
+        return None
+    return eval(text)  # digits, brackets and operators alone
+
+
+def rows():
+    """name: (header, value, what happens)."""
+    found, bad = {}, []
+    for number, line in enumerate((ROOT / PAGE).read_text().splitlines(), 1):
+        if not re.match(r"\|\s*`[A-Z]", line):
+            continue
+        row = ROW.match(line)
+        if not row or row[3] not in UNITS:
+            bad.append(f"{PAGE}:{number}: is no row of a limit: {line}")
+        elif row[1] in found:
+            bad.append(f"{PAGE}:{number}: {row[1]} has two rows")
+        else:
+            milliseconds = 1_000_000 if row[1].endswith("_NS") else 1
+            found[row[1]] = (row[4], int(row[2].replace(",", "")) * UNITS[row[3]] * milliseconds, row[5])
+    return found, bad
+
+
+def judge(name, header, value, row):
+    if row is None:
+        return f"{name} of {header} has no row in {PAGE}"
+    if row[0] != header:
+        return f"{name} is in {header}, not in {row[0]}"
+    if row[1] != value:
+        return f"{name} is {value}, {PAGE} says {row[1]}"
+    return None
+
+
+def options():
+    """The fields of struct sio_options."""
+    text = without_comments((ROOT / "include/sio/sio.h").read_text())
+    body = re.search(r"struct sio_options \{(.*?)\n\};", text, flags=re.S)[1]
+    return [found[1] or found[2] for found in re.finditer(r"\(\*(\w+)\)\(|(\w+);", body)]
+
+
+def main():
+    known, (documented, bad) = constants(), rows()
+    points = []
+    for header in sorted({header for header, _ in known.values()}):
+        names = [n for n, (where, _) in known.items() if where == header and IS_LIMIT.search(n) and n not in NOT_LIMITS]
+        wrong = [judge(n, header, known[n][1], documented.get(n)) for n in names]
+        if names:
+            points.append((f"{header}: its limits are on the page", list(filter(None, wrong))))
+    points.append((f"{PAGE}: every row has its constant",
+                   bad + [f"{name} is nowhere defined" for name in documented if name not in known] +
+                   [f"{name} is in {known[name][0]}, not in {row[0]}" for name, row in documented.items()
+                    if name in known and known[name][0] != row[0]]))
+    guide = (ROOT / GUIDE).read_text()
+    points.append((f"{GUIDE}: names every option",
+                   [f"{name} is missing" for name in options() if f"`{name}`" not in guide]))
+    print(f"1..{len(points)}")
+    for number, (what, wrong) in enumerate(points, 1):
+        print(f"{'not ok' if wrong else 'ok'} {number} - {what}")
+        for line in wrong:
+            print(f"# {line}")
+    return any(wrong for _, wrong in points)
+
+
+sys.exit(main())
