@@ -174,6 +174,17 @@ static inline int client_connect(const struct harness *h)
 	return client_connect_from(net_pool_port(h->pool), "127.0.0.1");
 }
 
+/* recv() that no signal interrupts. */
+static inline ssize_t client_recv(int fd, void *data, size_t bytes)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, data, bytes, 0);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 static inline void client_send(int fd, const void *data, size_t bytes)
 {
 	const uint8_t *at = data;
@@ -181,6 +192,8 @@ static inline void client_send(int fd, const void *data, size_t bytes)
 	while (bytes > 0) {
 		ssize_t n = send(fd, at, bytes, MSG_NOSIGNAL);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		assert_true(n > 0);
 		at += n;
 		bytes -= (size_t)n;
@@ -198,7 +211,7 @@ static inline void client_receive(int fd, void *data, size_t bytes)
 	uint8_t *at = data;
 
 	while (bytes > 0) {
-		ssize_t n = recv(fd, at, bytes, 0);
+		ssize_t n = client_recv(fd, at, bytes);
 
 		if (n <= 0)
 			fail_msg("%zu bytes missing: %s", bytes, n == 0 ? "the end" : strerror(errno));
@@ -221,7 +234,7 @@ static inline void client_expect(int fd, const void *want, size_t bytes)
 static inline void client_expect_end(int fd)
 {
 	char byte;
-	ssize_t n = recv(fd, &byte, 1, 0);
+	ssize_t n = client_recv(fd, &byte, 1);
 
 	if (n != 0)
 		fail_msg("no end, but %s", n > 0 ? "more bytes" : strerror(errno));
@@ -234,7 +247,7 @@ static inline void client_expect_gone(int fd)
 	ssize_t n;
 
 	do
-		n = recv(fd, bytes, sizeof(bytes), 0);
+		n = client_recv(fd, bytes, sizeof(bytes));
 	while (n > 0);
 	assert_true(n == 0 || errno == ECONNRESET);
 }
