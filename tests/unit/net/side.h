@@ -38,6 +38,7 @@ struct side {
 	atomic_uint datas, ends, gathers, closes, moves;
 	atomic_int error; /* of closed */
 	atomic_bool cut; /* by side_close() */
+	atomic_bool ready; /* accepted, hook and all */
 	uint8_t first[16]; /* the first bytes received */
 };
 
@@ -183,12 +184,13 @@ static inline void sides_accepted(struct net_conn *conn, void *ctx)
 	atomic_store(&s->conn, conn);
 	net_conn_set_ops(conn, &side_ops, s);
 	side_call(s, s->hooks.accepted);
+	atomic_store(&s->ready, true);
 }
 
 /* Once the server has accepted as many: the one that came n-th. */
 static inline struct side *sides_wait(struct sides *sides, unsigned n)
 {
-	WAIT_FOR(atomic_load(&sides->count) > n && atomic_load(&sides->all[n].conn) != NULL);
+	WAIT_FOR(atomic_load(&sides->count) > n && atomic_load(&sides->all[n].ready));
 	return &sides->all[n];
 }
 
@@ -201,8 +203,8 @@ static inline void side_send(struct side *s, size_t bytes)
 
 static inline void side_close(struct side *s)
 {
-	atomic_store(&s->cut, true);
 	net_conn_close(s->conn);
+	atomic_store(&s->cut, true);
 }
 
 static inline void sides_close_here(struct net_loop *loop, void *ctx)

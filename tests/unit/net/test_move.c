@@ -1,0 +1,301 @@
+/* Handing a connection from loop to loop: not a byte is lost or told twice, and one that cannot go is closed. */
+#include <dirent.h>
+
+#include "lib/failing_alloc.h"
+#include "lib/rng.h"
+#include "net/conn.h"
+#include "side.h"
+
+enum {
+	LOOPS = 3,
+	STREAM_BYTES = 1 << 20,
+	CHUNK_BYTES_MAX = 8000,
+};
+
+static struct harness h;
+static struct sides sides;
+static struct rng rng;
+
+static void start(const struct net_pool_options *options, const struct side_hooks *hooks)
+{
+	struct net_pool_options o = *options;
+
+	o.loops = o.loops == 0 ? LOOPS : o.loops;
+	sides_start(&h, &sides, &o, hooks);
+}
+
+static void move_on(struct side *s)
+{
+	uint32_t here = net_loop_index(net_conn_loop(s->conn));
+
+	net_conn_move(s->conn, (here + 1) % net_pool_loops(h.pool));
+}
+
+static void close_itself(struct side *s)
+{
+	side_close(s);
+}
+
+/* Chunks of any size, most of them back to back: some wait in the kernel while their connection is between two loops. */
+static void send_in_chunks(int fd, struct side *s)
+{
+	for (size_t at = 0, bytes; at < STREAM_BYTES; at += bytes) {
+		bytes = 1 + rng_below(&rng, rng_below(&rng, 4) == 0 ? CHUNK_BYTES_MAX : 50);
+		bytes = bytes < STREAM_BYTES - at ? bytes : STREAM_BYTES - at;
+		client_send_stream(fd, at, bytes);
+		if (rng_below(&rng, 8) == 0)
+			WAIT_FOR(atomic_load(&s->received) == at + bytes);
+	}
+}
+
+static void unread_bytes_travel(void **state)
+{
+	(void)state;
+	rng_init(&rng);
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .data = move_on, .ended = close_itself });
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+	struct net_counters c;
+
+	send_in_chunks(fd, s);
+	WAIT_FOR(atomic_load(&s->received) == STREAM_BYTES);
+	WAIT_FOR(atomic_load(&s->moves) == atomic_load(&s->datas));
+	assert_true(atomic_load(&s->moves) > 10);
+	close(fd);
+	WAIT_FOR(atomic_load(&s->cut));
+	assert_int_equal(atomic_load(&s->ends), 1);
+	net_pool_counters(h.pool, &c);
+	assert_int_equal(c.moved, atomic_load(&s->moves));
+	harness_finish(&h);
+}
+
+/* An answer first, and on when it has gone: as a server does it between two requests. */
+static void echo(struct side *s)
+{
+	side_send(s, atomic_load(&s->received) - atomic_load(&s->out));
+}
+
+static void move_when_answered(struct side *s)
+{
+	if (atomic_load(&s->sent) == atomic_load(&s->out) && !net_conn_blocked(s->conn))
+		move_on(s);
+}
+
+static void *read_all(void *arg)
+{
+	uint8_t data[4096];
+
+	for (size_t at = 0; at < STREAM_BYTES;) {
+		ssize_t n = client_recv(*(int *)arg, data, sizeof(data));
+
+		assert(n > 0);
+		for (size_t i = 0; i < (size_t)n; i++)
+			assert(data[i] == side_byte(at + i));
+		at += (size_t)n;
+	}
+	return NULL;
+}
+
+static void moving_between_answers(void **state)
+{
+	(void)state;
+	pthread_t thread;
+
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .data = echo, .sent = move_when_answered, .ended = close_itself });
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+
+	assert_int_equal(pthread_create(&thread, NULL, read_all, &fd), 0);
+	send_in_chunks(fd, s);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(atomic_load(&s->moves) > 10);
+	close(fd);
+	WAIT_FOR(atomic_load(&s->cut));
+	harness_finish(&h);
+}
+
+static void many_connections_in_a_circle(void **state)
+{
+	(void)state;
+	enum { CONNS = 50 };
+	int fds[CONNS];
+
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .data = move_on, .ended = close_itself });
+	for (unsigned i = 0; i < CONNS; i++)
+		fds[i] = client_connect(&h);
+	for (size_t round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < CONNS; i++)
+			client_send_stream(fds[i], round * 10, 10);
+	}
+	for (unsigned i = 0; i < CONNS; i++) {
+		struct side *s = sides_wait(&sides, i);
+
+		WAIT_FOR(atomic_load(&s->received) == 400);
+		WAIT_FOR(atomic_load(&s->moves) == atomic_load(&s->datas));
+		close(fds[i]);
+	}
+	for (unsigned i = 0; i < CONNS; i++)
+		WAIT_FOR(atomic_load(&sides.all[i].cut));
+	harness_finish(&h);
+}
+
+/* The peer's end or its reset comes while it is on its way: told once, on the loop where it arrives. */
+static void the_peer_goes_meanwhile(void **state)
+{
+	(void)state;
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .data = move_on, .ended = close_itself });
+	for (unsigned i = 0; i < 200; i++) {
+		int fd = client_connect(&h);
+
+		client_send_stream(fd, 0, 10);
+		if (i % 2 == 0)
+			close(fd);
+		else
+			client_reset(fd);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		struct side *s = sides_wait(&sides, i);
+
+		WAIT_FOR(atomic_load(&s->cut) || atomic_load(&s->closes) == 1);
+		assert_true(atomic_load(&s->moves) <= 1);
+	}
+	harness_finish(&h);
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(atomic_load(&sides.all[i].closes) <= 1);
+}
+
+static void move_without_memory(struct side *s)
+{
+	failing_alloc_arm_from(1);
+	move_on(s);
+}
+
+static void memory_is_back(struct side *s)
+{
+	(void)s;
+	assert(failing_alloc_disarm());
+}
+
+static void one_that_cannot_go_is_closed(void **state)
+{
+	(void)state;
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .data = move_without_memory, .closed = memory_is_back });
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+
+	client_send_stream(fd, 0, 1);
+	WAIT_FOR(atomic_load(&s->closes) == 1);
+	assert_int_equal(atomic_load(&s->error), ENOMEM);
+	assert_int_equal(atomic_load(&s->moves), 0);
+	client_expect_gone(fd);
+	close(fd);
+	harness_finish(&h);
+}
+
+/* Threads of this process. */
+static unsigned threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+		count += e->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static uint32_t home_of(const struct side *s)
+{
+	return *(const uint32_t *)s->ctx;
+}
+
+static void note_home(struct side *s)
+{
+	static uint32_t homes[SIDES_MAX];
+	uint32_t *home = &homes[s - sides.all];
+
+	*home = net_loop_index(net_conn_loop(s->conn));
+	s->ctx = home;
+}
+
+/* It goes to a loop that has ended: `closed` is called when the pool is closed. */
+static void the_other_loop_has_ended(void **state)
+{
+	(void)state;
+	start(&(struct net_pool_options){ .loops = 2 },
+		&(struct side_hooks){ .accepted = note_home, .data = move_on, .ended = close_itself });
+	int fd = client_connect(&h);
+	unsigned n = 0;
+
+	/* One that is on loop 0: the other has a thread whose end can be seen. */
+	while (home_of(sides_wait(&sides, n)) != 0) {
+		close(fd);
+		WAIT_FOR(atomic_load(&sides.all[n].cut));
+		fd = client_connect(&h);
+		n++;
+	}
+	struct side *s = &sides.all[n];
+	unsigned before = threads();
+
+	net_pool_stop(h.pool);
+	WAIT_FOR(threads() == before - 1);
+	client_send_stream(fd, 0, 1);
+	harness_join(&h);
+	assert_int_equal(atomic_load(&s->moves), 0);
+	assert_int_equal(atomic_load(&s->closes), 0);
+	net_pool_close(h.pool);
+	assert_int_equal(atomic_load(&s->closes), 1);
+	assert_int_equal(atomic_load(&s->error), ECANCELED);
+	client_expect_gone(fd);
+	close(fd);
+	harness_finish(&h);
+}
+
+/* What counts against an address travels along, and is given back where it ends. */
+static void the_address_is_counted_once(void **state)
+{
+	(void)state;
+	start(&(struct net_pool_options){ .limit_loopback = true, .conns_per_address_max = 2 },
+		&(struct side_hooks){ .data = move_on, .ended = close_itself });
+	int fds[2] = { client_connect(&h), client_connect(&h) };
+
+	for (size_t i = 0; i < 2; i++) {
+		client_send_stream(fds[i], 0, 1);
+		WAIT_FOR(atomic_load(&sides.count) == 2);
+	}
+	WAIT_FOR(atomic_load(&sides.all[0].moves) == 1 && atomic_load(&sides.all[1].moves) == 1);
+	int third = client_connect(&h);
+
+	client_expect_gone(third);
+	close(third);
+	close(fds[0]);
+	WAIT_FOR(atomic_load(&sides.all[0].cut) || atomic_load(&sides.all[1].cut));
+	third = client_connect(&h);
+	sides_wait(&sides, 2);
+	close(third);
+	close(fds[1]);
+	WAIT_FOR(atomic_load(&sides.all[0].cut) && atomic_load(&sides.all[1].cut) &&
+		 atomic_load(&sides.all[2].cut));
+	harness_finish(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unread_bytes_travel),
+		cmocka_unit_test(moving_between_answers),
+		cmocka_unit_test(many_connections_in_a_circle),
+		cmocka_unit_test(the_peer_goes_meanwhile),
+		cmocka_unit_test(one_that_cannot_go_is_closed),
+		cmocka_unit_test(the_other_loop_has_ended),
+		cmocka_unit_test(the_address_is_counted_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
