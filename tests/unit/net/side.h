@@ -36,6 +36,7 @@ struct side {
 	atomic_size_t out, sent;
 	size_t piece_bytes; /* 0: SIDE_PIECE_BYTES */
 	atomic_uint datas, ends, gathers, closes, moves;
+	atomic_uint loop; /* where it is */
 	atomic_int error; /* of closed */
 	atomic_bool cut; /* by side_close() */
 	atomic_bool ready; /* accepted, hook and all */
@@ -159,6 +160,7 @@ static inline void side_moved(struct net_conn *conn, void *ctx)
 	struct side *s = ctx;
 
 	assert(conn == s->conn && !side_over(s) && net_conn_loop(conn) == net_loop_current());
+	atomic_store(&s->loop, net_loop_index(net_conn_loop(conn)));
 	atomic_fetch_add(&s->moves, 1);
 	side_call(s, s->hooks.moved);
 }
@@ -183,6 +185,7 @@ static inline void sides_accepted(struct net_conn *conn, void *ctx)
 	s->hooks = sides->hooks;
 	atomic_store(&s->conn, conn);
 	net_conn_set_ops(conn, &side_ops, s);
+	atomic_store(&s->loop, net_loop_index(net_conn_loop(conn)));
 	side_call(s, s->hooks.accepted);
 	atomic_store(&s->ready, true);
 }

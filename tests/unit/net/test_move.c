@@ -210,31 +210,17 @@ static unsigned threads(void)
 	return count;
 }
 
-static uint32_t home_of(const struct side *s)
-{
-	return *(const uint32_t *)s->ctx;
-}
-
-static void note_home(struct side *s)
-{
-	static uint32_t homes[SIDES_MAX];
-	uint32_t *home = &homes[s - sides.all];
-
-	*home = net_loop_index(net_conn_loop(s->conn));
-	s->ctx = home;
-}
-
 /* It goes to a loop that has ended: `closed` is called when the pool is closed. */
 static void the_other_loop_has_ended(void **state)
 {
 	(void)state;
 	start(&(struct net_pool_options){ .loops = 2 },
-		&(struct side_hooks){ .accepted = note_home, .data = move_on, .ended = close_itself });
+		&(struct side_hooks){ .data = move_on, .ended = close_itself });
 	int fd = client_connect(&h);
 	unsigned n = 0;
 
 	/* One that is on loop 0: the other has a thread whose end can be seen. */
-	while (home_of(sides_wait(&sides, n)) != 0) {
+	while (atomic_load(&sides_wait(&sides, n)->loop) != 0) {
 		close(fd);
 		WAIT_FOR(atomic_load(&sides.all[n].cut));
 		fd = client_connect(&h);
