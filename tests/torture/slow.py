@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""Readers that never read while they are flooded: each is closed at its limit, memory stays bounded, others notice nothing."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+from harness import SLOWER, Crowd, Server, note, run, scale, wait_until  # noqa: E402
+from wire import Person  # noqa: E402
+
+SLOW = scale("SLOW", 200, 2000)
+HEALTHY = scale("HEALTHY", 100, 500)
+QUEUE_MAX = 262144
+MESSAGE_BYTES = 16384
+KERNEL_BYTES = 8 << 20  # what may go out before a queue grows: the most that the kernel takes for one socket
+ROUNDS_MAX = (KERNEL_BYTES + QUEUE_MAX) // MESSAGE_BYTES
+GROWTH_BYTES_MAX = 64 << 20  # threats.md, fault 5
+FLOOD = (4000, 1024)  # messages, bytes of each
+
+
+class Scene:
+    """A server, readers that read and readers that do not."""
+
+    def __init__(self, sender, threads):
+        self.server = Server(SIO_SENDER=sender, SIO_THREADS=threads, QUEUE_MAX=QUEUE_MAX, QUEUE_SOFT=QUEUE_MAX // 4)
+        self.watcher = Person(self.server.port)
+        self.healthy, self.slow = Crowd(self.server), Crowd(self.server)
+        self.healthy.connect(HEALTHY)
+        self.slow.connect(SLOW, 4096)
+        self.slow.ask("deaf")
+        self.before = self.server.rss_bytes()
+        self.most = 0
+
+    def overflows(self):
+        self.most = max(self.most, self.server.rss_bytes())
+        return self.watcher.call("stats")[0]["overflows"]
+
+    def end(self, what, private_bytes):
+        overflows = self.overflows()
+        grown = self.most - self.before
+        note(f"{what}: {overflows} of {SLOW} closed at their limit, {grown >> 10} KiB more memory at most")
+        assert overflows == SLOW, f"{overflows} overflows"
+        if SLOWER == 1:
+            assert grown <= GROWTH_BYTES_MAX + private_bytes, "more memory than the queues may hold"
+        [state] = self.healthy.ask("state")
+        assert (state["ready"], state["gone"]) == (HEALTHY, 0), state
+        wait_until(lambda: self.watcher.call("who") == [HEALTHY + 1], "the slow ones to be gone")
+        # What the kernel had taken was theirs; then the connection ends.
+        self.slow.ask("hear")
+        [state] = self.slow.wait("gone", SLOW)
+        note(f"{what}: close codes {state['codes']}, {state['resets']} resets")
+        self.watcher.close()
+        self.healthy.end()
+        self.slow.end()
+        self.server.stop()
+
+
+def broadcast(sender, threads):
+    scene = Scene(sender, threads)
+    text = "x" * MESSAGE_BYTES
+    rounds = 0
+    while scene.overflows() < SLOW and rounds < ROUNDS_MAX:
+        scene.watcher.emit("message", text)
+        scene.watcher.hears("message")
+        rounds += 1
+        scene.healthy.wait("events", rounds)
+    [state] = scene.healthy.wait("events", rounds)
+    assert len(state["hashes"]) == 1 and state["events"] == [rounds, rounds], state
+    scene.end(f"{sender}, {threads} loops, {rounds} broadcasts", 0)
+
+
+def own_flood(sender, threads):
+    """What waits for a client that has asked for it belongs to nobody else: memory grows with each."""
+    scene = Scene(sender, threads)
+    scene.slow.ask(f'say 42["flood",{FLOOD[0]},{FLOOD[1]}]')
+    wait_until(lambda: scene.overflows() == SLOW, "all to be closed")
+    scene.healthy.ask('say 421["echo"]')
+    scene.healthy.wait("acks", 1)
+    scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX)
+
+
+run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
+     for body in (broadcast, own_flood) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
