@@ -299,6 +299,5 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->ping_timeouts += atomic_load_explicit(&c->ping_timeouts, memory_order_relaxed);
 		ret->overflows += atomic_load_explicit(&c->overflows, memory_order_relaxed);
 		ret->messages_in += atomic_load_explicit(&c->messages_in, memory_order_relaxed);
-		ret->messages_out += atomic_load_explicit(&c->messages_out, memory_order_relaxed);
 	}
 }

@@ -70,7 +70,7 @@ void eio_server_overrun(struct eio_server *, struct net_loop *);
 struct eio_counters {
 	uint64_t opened, closed, upgraded, refused; /* refused: requests answered with an error */
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
-	uint64_t messages_in, messages_out;
+	uint64_t messages_in;
 };
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
 

@@ -64,7 +64,7 @@ struct eio_session {
 struct eio_counts {
 	atomic_uint_fast64_t opened, closed, upgraded, refused;
 	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
-	atomic_uint_fast64_t messages_in, messages_out;
+	atomic_uint_fast64_t messages_in;
 };
 
 struct eio_loop {

@@ -33,7 +33,7 @@ static void read_again(struct net_task *task)
 /* The dirty list must take every connection twice: once being flushed, once marked anew meanwhile. */
 bool net_loop_make_room(struct net_loop *loop)
 {
-	if ((loop->conn_count + 1) * 2 <= loop->dirty_cap)
+	if ((loop->conns_held + 1) * 2 <= loop->dirty_cap)
 		return true;
 	uint32_t cap = loop->dirty_cap == 0 ? 64 : loop->dirty_cap * 2;
 	struct net_conn **bigger = realloc(loop->dirty, cap * sizeof(struct net_conn *));
@@ -71,6 +71,7 @@ struct net_conn *net_conn_adopt(struct net_loop *loop, int fd, const union net_a
 	list_init(&c->all);
 	list_push_back(&loop->conns, &c->all);
 	loop->conn_count++;
+	loop->conns_held++;
 	return c;
 }
 
@@ -269,6 +270,7 @@ void net_conns_free_dead(struct net_loop *loop)
 		list_remove(&c->all);
 		close(c->fd);
 		free(c);
+		loop->conns_held--;
 	}
 }
 

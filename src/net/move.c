@@ -44,6 +44,7 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 	list_push_back(&loop->conns, &c->all);
 	bool room = net_loop_make_room(loop);
 	loop->conn_count++;
+	loop->conns_held++;
 	net_count(&loop->counts.moved, 1);
 	if (!room || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) != 0) {
 		net_conn_fail(c, ENOMEM);
@@ -80,6 +81,7 @@ static void depart(struct net_conn *c)
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	list_remove(&c->all);
 	loop->conn_count--;
+	loop->conns_held--;
 	net_post_reserved(loop->pool->loops[c->move_to], &m->message);
 }
 

@@ -116,7 +116,8 @@ struct net_loop {
 	uint32_t listener_count;
 
 	struct list conns, dead, moving;
-	uint32_t conn_count;
+	uint32_t conn_count; /* open */
+	uint32_t conns_held; /* open, or dead and not freed yet: what the dirty list may name */
 	struct net_conn **dirty; /* room for every connection, so marking cannot fail */
 	uint32_t dirty_count, dirty_cap;
 

@@ -297,7 +297,7 @@ int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct
 	struct sio_loop *here = sio_loop_here(server);
 	struct str name = str_c(event);
 
-	if (name.bytes == 0 || name.bytes > SIO_EVENT_NAME_BYTES_MAX || sio_event_reserved(name))
+	if (!sio_event_name_valid(name))
 		return -EINVAL;
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;

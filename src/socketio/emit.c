@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "socketio/server_int.h"
 
 enum { HEAD_BYTES_MAX = 64 }; /* type, attachments, ack id and brackets: all but names and arguments */
@@ -55,8 +56,14 @@ bool sio_args_valid(const struct sio_space *space, const struct sio_args *args)
 		return false;
 	if (is_lent(space, args))
 		return true;
-	return json_scan_array(json, NULL, 0, &count) &&
+	return utf8_valid((const uint8_t *)json.s, json.bytes) && json_scan_array(json, NULL, 0, &count) &&
 	       (args->attachment_count == 0 || sio_placeholders_valid(json, args->attachment_count));
+}
+
+bool sio_event_name_valid(struct str name)
+{
+	return name.bytes > 0 && name.bytes <= SIO_EVENT_NAME_BYTES_MAX && !sio_event_reserved(name) &&
+	       utf8_valid((const uint8_t *)name.s, name.bytes);
 }
 
 static size_t put_number(char *out, uint64_t value)
@@ -248,7 +255,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 	struct blob_share *unit;
 	int rc = 0;
 
-	if (m.name.bytes == 0 || m.name.bytes > SIO_EVENT_NAME_BYTES_MAX || sio_event_reserved(m.name))
+	if (!sio_event_name_valid(m.name))
 		return -EINVAL;
 	int encoded = sio_encode(&m, &unit);
 	if (encoded < 0)

@@ -197,6 +197,8 @@ struct sio_message {
 	uint64_t id;
 	struct sio_args args;
 };
+/* Of an event that may be emitted. */
+bool sio_event_name_valid(struct str name);
 /* They are a JSON array, and their placeholders are right. */
 bool sio_args_valid(const struct sio_space *, const struct sio_args *);
 /* -EINVAL, -ENOMEM, or a unit with one reference. */
