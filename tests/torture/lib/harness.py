@@ -135,6 +135,7 @@ class Crowd:
         self.members = [subprocess.Popen([BUILD / "tests/torture/crowd", str(server.port)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, bufsize=0) for _ in range(processes)]
         self.heard = [b"" for _ in self.members]
+        self.sizes = [0 for _ in self.members]
         children.extend(self.members)
 
     def tell(self, index, line):
@@ -164,7 +165,8 @@ class Crowd:
         for index, size in enumerate(shares):
             self.tell(index, f"connect {size} {receive_bytes}")
             self.answer(index)
-            self.tell(index, f"wait ready {size} {int((seconds or WAIT_S) * 1000)}")
+            self.sizes[index] += size
+            self.tell(index, f"wait ready {self.sizes[index]} {int((seconds or WAIT_S) * 1000)}")
         states = [self.answer(index, (seconds or WAIT_S) + WAIT_S) for index in range(len(self.members))]
         assert all(state["ok"] for state in states), f"not all have joined: {states}"
 
