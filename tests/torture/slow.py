@@ -9,8 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from harness import SLOWER, Crowd, Server, note, run, scale, wait_until  # noqa: E402
 from wire import Person  # noqa: E402
 
-SLOW = scale("SLOW", 200, 2000)
-HEALTHY = scale("HEALTHY", 100, 500)
+SLOW = scale("SLOW", 200 if SLOWER == 1 else 50, 2000)
+HEALTHY = scale("HEALTHY", 100 if SLOWER == 1 else 20, 500)
 QUEUE_MAX = 262144
 MESSAGE_BYTES = 16384
 KERNEL_BYTES = 8 << 20  # what may go out before a queue grows: the most that the kernel takes for one socket
