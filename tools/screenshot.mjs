@@ -26,7 +26,7 @@ const TALK = [
 ];
 
 async function open(browser, name) {
-  const page = await browser.newPage({ viewport: { width: 520, height: 200 }, deviceScaleFactor: SCALE });
+  const page = await browser.newPage({ viewport: { width: 520, height: 330 }, deviceScaleFactor: SCALE });
   await page.goto(`http://${ADDRESS}`);
   await page.fill('#name', name);
   await page.waitForFunction('socket.connected');
@@ -44,7 +44,7 @@ async function talk(people) {
 }
 
 async function picture(browser, people) {
-  const page = await browser.newPage({ viewport: { width: 1112, height: 266 }, deviceScaleFactor: SCALE });
+  const page = await browser.newPage({ viewport: { width: 1112, height: 396 }, deviceScaleFactor: SCALE });
   const windows = [];
   for (const person of people) {
     const shot = (await person.screenshot()).toString('base64');
