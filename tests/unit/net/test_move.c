@@ -197,6 +197,36 @@ static void one_that_cannot_go_is_closed(void **state)
 	harness_finish(&h);
 }
 
+/* From within `moved`, closing and finishing. */
+static void finish_itself(struct side *s)
+{
+	side_send(s, 1000);
+	net_conn_finish(s->conn);
+}
+
+static void ending_where_it_arrives(void **state)
+{
+	(void)state;
+	for (int finishing = 0; finishing < 2; finishing++) {
+		start(&(struct net_pool_options){ 0 },
+			&(struct side_hooks){
+				.data = move_on, .moved = finishing ? finish_itself : close_itself });
+		for (unsigned i = 0; i < 20; i++) {
+			int fd = client_connect(&h);
+			struct side *s = sides_wait(&sides, i);
+
+			client_send_stream(fd, 0, 10);
+			client_expect_stream(fd, 0, finishing ? 1000 : 0);
+			client_expect_gone(fd);
+			close(fd);
+			WAIT_FOR(finishing ? atomic_load(&s->closes) == 1 : atomic_load(&s->cut));
+			assert_int_equal(atomic_load(&s->moves), 1);
+			assert_int_equal(atomic_load(&s->error), 0);
+		}
+		harness_finish(&h);
+	}
+}
+
 /* Threads of this process. */
 static unsigned threads(void)
 {
@@ -278,6 +308,7 @@ int main(void)
 		cmocka_unit_test(moving_between_answers),
 		cmocka_unit_test(many_connections_in_a_circle),
 		cmocka_unit_test(the_peer_goes_meanwhile),
+		cmocka_unit_test(ending_where_it_arrives),
 		cmocka_unit_test(one_that_cannot_go_is_closed),
 		cmocka_unit_test(the_other_loop_has_ended),
 		cmocka_unit_test(the_address_is_counted_once),
