@@ -132,12 +132,12 @@ static void take_event(struct sio_socket *s, const struct sio_packet *p, const s
 	struct sio_loop *at = s->at;
 	struct map_node *n = map_find(&s->space->handlers, p->name);
 
+	if (n == NULL)
+		return; /* nobody will answer it either */
 	if (p->has_id && !sio_ack_expect(s, p->id)) {
 		reject(s->client, "forced server close", "too many events wait for their answers");
 		return;
 	}
-	if (n == NULL)
-		return;
 	const struct sio_handler *h = map_entry(n, struct sio_handler, node);
 	struct sio_event e = {
 		.socket = s,

@@ -105,6 +105,16 @@ class Server {
   }
 }
 
+// The server says in its first line how many loops it has and by what it sends: it must be what the test asked for.
+function usesWhatWasAsked(server, env) {
+  const sender = { plain: 'plain', uring: 'io_uring' }[env.SIO_SENDER];
+  const loops = env.SIO_THREADS ? `${env.SIO_THREADS} loop` : '';
+  const said = server.lines(/sends by/).at(0) ?? '';
+  if ((sender && !said.includes(`sends by ${sender},`)) || !said.includes(loops)) {
+    throw new Error(`asked for ${env.SIO_SENDER} and ${env.SIO_THREADS} threads, the server says: ${said}`);
+  }
+}
+
 async function startOnce(kind, port, env) {
   const node = serverIsNode();
   const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
@@ -126,6 +136,9 @@ async function startOnce(kind, port, env) {
     }
   });
   const first = await within(Promise.race([ready, server.exit]), 'the server to listen', START_MS);
+  if (first === 'ready' && !node) {
+    usesWhatWasAsked(server, { ...process.env, ...env });
+  }
   return first === 'ready' ? server : null;
 }
 
