@@ -5,6 +5,7 @@ import asyncio
 import collections
 import os
 import random
+import socket
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ PER_S = scale("PER_S", 200, 200)
 BEFORE_S, AFTER_S = 0.4, 0.8  # they arrive for so long before and after the signal
 THINK_S = (0.02, 0.5)  # at most, between connect and request, mostly and now and then
 TRAVELLERS, SESSIONS_EACH = 4, 8
+FLOOD = (12, 1000000)  # messages, bytes of each: more than the kernel takes for a slow reader at once
+SOON_S = 1
 STAYING = 20  # clients of each kind that are there already
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 UPGRADE = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -138,7 +141,28 @@ def one_round(number, threads):
     assert seconds <= STOP_S * SLOWER, f"ended after {seconds:.2f} s"
 
 
+def answer_under_way():
+    """An answer that has begun is given whole, and its connection ends with it, not with the last moment."""
+    server = Server(QUEUE_MAX=64 << 20)
+    with Http(server.port) as other, Http(server.port, receive_bytes=65536) as slow:
+        poller = Poller(other)
+        poller.post(other, f'42["flood",{FLOOD[0]},{FLOOD[1]}]')
+        slow.send("GET", poller.target)
+        begun = slow.socket.recv(16, socket.MSG_PEEK)
+        assert begun.startswith(b"HTTP/1.1 200"), begun
+        server.terminate()
+        assert other.at_end(), "an idle connection stays"
+        body = slow.answer().body
+        assert len(body) > FLOOD[1], len(body)
+        began = time.monotonic()
+        assert slow.at_end(), "the connection stays"
+        note(f"an answer of {len(body)} bytes, then the end after {time.monotonic() - began:.2f} s")
+        assert time.monotonic() - began < SOON_S * SLOWER, "the connection lingers"
+    assert server.child.wait(WAIT_S) == 0
+    assert "cutting" not in server.log.read_text(), "it waited for somebody whom it had not told"
+
+
 note(f"SEED={SEED}")
-run([(f"round {number}: SIGTERM among {PER_S} arrivals a second, {threads} loops",
+run([("an answer under way is given whole", answer_under_way)] + [(f"round {number}: SIGTERM among {PER_S} arrivals a second, {threads} loops",
       lambda number=number, threads=threads: one_round(number, threads))
      for number, threads in ((n, (1, 4)[n % 2]) for n in range(ROUNDS))])
