@@ -151,6 +151,24 @@ static inline void harness_call(struct harness *h, uint32_t index, harness_call_
 	sem_destroy(&call.done);
 }
 
+/* connect() has returned `rc`. Interrupted, it goes on by itself: leaving a ring of io_uring interrupts calls. */
+static inline void client_finish_connect(int fd, int rc)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int error = rc == 0 ? 0 : errno;
+	socklen_t bytes = sizeof(error);
+
+	if (error == EINTR) {
+		do
+			rc = poll(&p, 1, (int)(harness_slower() * HARNESS_WAIT_MS));
+		while (rc < 0 && errno == EINTR);
+		assert_int_equal(rc, 1);
+		assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes), 0);
+	}
+	if (error != 0)
+		fail_msg("connect: %s", strerror(error));
+}
+
 /* A blocking client socket, with a limit on all that it waits for. */
 static inline int client_connect_from(uint16_t port, const char *from)
 {
@@ -165,7 +183,7 @@ static inline int client_connect_from(uint16_t port, const char *from)
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	address.sin_port = htons(port);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	client_finish_connect(fd, connect(fd, (struct sockaddr *)&address, sizeof(address)));
 	return fd;
 }
 
@@ -183,6 +201,19 @@ static inline ssize_t client_recv(int fd, void *data, size_t bytes)
 		n = recv(fd, data, bytes, 0);
 	while (n < 0 && errno == EINTR);
 	return n;
+}
+
+/* The next byte, which stays to be read. */
+static inline uint8_t client_peek(int fd)
+{
+	uint8_t byte = 0;
+	ssize_t n;
+
+	do
+		n = recv(fd, &byte, 1, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	assert_int_equal(n, 1);
+	return byte;
 }
 
 static inline void client_send(int fd, const void *data, size_t bytes)
