@@ -40,8 +40,8 @@ enum {
 	SIO_SPACE_BYTES_MAX = 255, /* of a namespace's name */
 	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
 	SIO_ROOMS_PER_SOCKET_MAX = 65536,
-	SIO_ACKS_WAITING_MAX =
-		1024, /* per socket: events that wait for our answer, and questions that wait for theirs */
+	/* Per socket: events that wait for our answer (the oldest is then forgotten), and questions that wait for theirs. */
+	SIO_ACKS_WAITING_MAX = 1024,
 };
 
 struct sio_server; /* opaque */
@@ -130,7 +130,7 @@ struct sio_options {
 	uint32_t message_bytes_max; /* 1000000: of one message from a client; at most 64 MiB */
 	uint32_t queue_bytes_soft; /* 262144: waiting for one client; past it "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): past it the client is closed */
-	uint32_t connections_max; /* what the descriptor limit allows */
+	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
 	enum sio_log_level log_least; /* SIO_LOG_INFO */
 	void (*log)(
@@ -199,14 +199,15 @@ SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args)
 
 /*
  * Answer an event, once. On the socket's own loop: 0, or -ENOENT if no answer was wanted, it was given already, or
- * the socket has gone. From elsewhere it is handed over, and 0 means no more than that. -EINVAL, -ENOMEM as sio_emit().
+ * the socket has gone. From elsewhere it is handed over, and 0 means no more than that. -EINVAL, -ENOMEM as sio_emit();
+ * -ENOBUFS: that loop is too far behind, and the answer can be given again later.
  */
 SIO_API int sio_answer(struct sio_ack, struct sio_args args);
 
 /* What became of a question. */
 struct sio_reply {
 	struct sio_socket *socket; /* NULL if it has gone */
-	int status; /* 0; -ETIMEDOUT: no answer came in time; -ECONNRESET: the socket has gone */
+	int status; /* 0; -ETIMEDOUT: no answer came in time; -ECONNRESET: the socket has gone; else as sio_ask() */
 	struct sio_args args; /* the client's, if status is 0 */
 	void *ctx;
 };
@@ -214,8 +215,9 @@ typedef void sio_reply_fn(const struct sio_reply *);
 
 /*
  * Emit an event to one socket and have its answer. The handler runs exactly once, on the socket's loop, unless an error is
- * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX). timeout_ms 0: wait as long as the
- * socket lives. Any thread; from another than the socket's loop it is handed over, and gone is told by the handler.
+ * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX, -ENOBUFS: its loop is too far behind). timeout_ms 0: wait as long as the
+ * socket lives. Any thread; from another than the socket's loop it is handed over, and what is
+ * wrong is told by the handler's status. When a server is destroyed, questions under way end on the thread that does it.
  */
 SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
@@ -258,14 +260,16 @@ struct sio_stats {
 	uint64_t connections_accepted, connections_closed, connections_moved;
 	uint64_t connections_refused; /* by a limit, or for want of descriptors */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
-	uint64_t sessions_opened, sessions_closed, sessions_upgraded, sessions_refused; /* of Engine.IO */
+	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
+	uint64_t sessions_refused; /* by a limit, or without memory */
+	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */
-	uint64_t skipped_volatile,
-		answers_late; /* answers_late: to a socket that has gone, or given already */
+	uint64_t skipped_volatile;
+	uint64_t answers_late; /* to a socket that has gone, or given already */
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out;
 };

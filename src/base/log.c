@@ -18,26 +18,34 @@ void log_set(enum log_level least, log_fn *fn, void *ctx)
 	log_ctx = ctx;
 }
 
-/* Escape what is not printable; bytes over 0x7f pass, they are UTF-8 or harmless. */
-static size_t escape(char *out, size_t cap, const char *in)
+/* Bytes at the front that a terminal would obey: C0, DEL, and C1 as UTF-8 writes it. */
+static size_t control_bytes(const char *text)
+{
+	unsigned char first = (unsigned char)text[0], second = first == 0 ? 0 : (unsigned char)text[1];
+
+	if (first == 0xc2 && second >= 0x80 && second <= 0x9f)
+		return 2;
+	return first < 0x20 || first == 0x7f;
+}
+
+static void escape(char *out, size_t cap, const char *in)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t n = 0;
 
-	for (; *in != '\0' && n + 5 < cap; in++) {
-		unsigned char c = (unsigned char)*in;
+	while (*in != '\0' && n + 9 < cap) {
+		size_t bytes = control_bytes(in);
 
-		if (c >= 0x20 && c != 0x7f) {
-			out[n++] = (char)c;
-			continue;
+		if (bytes == 0)
+			out[n++] = *in++;
+		for (; bytes > 0; bytes--, in++) {
+			out[n++] = '\\';
+			out[n++] = 'x';
+			out[n++] = hex[(unsigned char)*in >> 4];
+			out[n++] = hex[(unsigned char)*in & 15];
 		}
-		out[n++] = '\\';
-		out[n++] = 'x';
-		out[n++] = hex[c >> 4];
-		out[n++] = hex[c & 15];
 	}
 	out[n] = '\0';
-	return n;
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -53,7 +61,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(args);
 	if (wrote < 0)
 		return;
-	(void)escape(text, sizeof(text), raw);
+	escape(text, sizeof(text), raw);
 	if (log_sink != NULL) {
 		log_sink(log_ctx, level, text);
 		return;

@@ -1,52 +1,121 @@
 /*
  * engineio/polling.c -- the long-polling transport.
  *
- *      GET --> WAITING --something to send--> answered: IN_DOUBT --its fate--> NONE
+ *      GET --> waiting --something to send--> answered, in doubt --its fate--> known
  *                                             the units it carries stay in the queue until then
  *
  * An answer whose connection broke is carried again by the next poll; one that arrived is dropped. What arrived is known
- * when the client asks again on that connection, or ends it in order; a poll on another connection asks the kernel.
+ * when the client asks again on that connection, or ends it in order. When it polls on another connection the kernel is
+ * asked; if that does not know either the new poll waits for a moment, and then the old connection is cut.
  */
+#include <stdlib.h>
+
 #include "base/assert.h"
 #include "engineio/session_int.h"
 #include "engineio/unit.h"
 #include "http/coding.h"
 
-static void poll_over(struct eio_session *s, bool arrived)
+/* The doubt is over. */
+static void resolve(struct eio_session *s, bool arrived)
 {
-	uint32_t units = s->poll_units;
+	struct eio_doubt *d = s->doubt;
+	uint32_t units = d->units;
 
-	assert(s->poll_state == EIO_POLL_IN_DOUBT);
-	s->poll = NULL;
-	s->poll_state = EIO_POLL_NONE;
-	s->poll_units = 0;
-	if (!arrived) {
+	s->doubt = NULL;
+	net_delay_stop(&d->deadline);
+	free(d);
+	if (arrived) {
+		eio_queue_drop(&s->queue, &s->at->rings, units);
+		s->lost_poll = false;
+		eio_session_sent(s);
+	} else {
 		s->ping_due = s->awaiting_pong;
-		return; /* while closing: the next poll, or the deadline */
+		s->lost_poll = true;
 	}
-	eio_queue_drop(&s->queue, units);
-	eio_session_sent(s);
+	net_defer(s->at->loop, &s->task);
 }
 
 static void on_gone(void *ctx)
 {
 	struct eio_session *s = ctx;
 
-	assert(s->poll_state == EIO_POLL_WAITING);
 	s->poll = NULL;
-	s->poll_state = EIO_POLL_NONE;
 }
 
 static void on_fate(void *ctx, bool arrived)
 {
 	struct eio_session *s = ctx;
 
-	poll_over(s, arrived);
-	if (s->state == EIO_STATE_CLOSING && arrived && !s->close_due)
+	assert(s->doubt != NULL);
+	bool told = s->doubt->told_close;
+	resolve(s, arrived);
+	if (told && !arrived)
+		s->close_due = true;
+	else if (told)
 		eio_session_free(s); /* it has got the close packet */
 }
 
 static const struct http_watch_ops poll_ops = { .gone = on_gone, .fate = on_fate };
+
+/* Ask the kernel. True: known now. */
+static bool ask_fate(struct eio_session *s)
+{
+	struct http_exchange *x = s->doubt->exchange;
+	enum net_fate fate = http_exchange_fate(x);
+
+	if (fate == NET_FATE_OPEN)
+		return false;
+	http_unwatch(x);
+	on_fate(s, fate != NET_FATE_LOST);
+	return true;
+}
+
+/* It neither arrives nor breaks: cut it, and what it carried goes again. */
+static void cut_doubt(struct eio_session *s)
+{
+	struct http_exchange *x = s->doubt->exchange;
+
+	http_unwatch(x);
+	http_exchange_cut(x);
+	on_fate(s, false);
+}
+
+void eio_doubt_over(struct net_delay *deadline, void *loop)
+{
+	struct eio_session *s = list_entry(deadline, struct eio_doubt, deadline)->session;
+	struct eio_loop *at = loop;
+
+	if (ask_fate(s))
+		return;
+	if (s->poll != NULL)
+		cut_doubt(s);
+	else
+		net_delay_start(&s->doubt->deadline, &at->settlings, at->loop);
+}
+
+void eio_poll_settle(struct eio_session *s)
+{
+	/* A client that goes on by another transport has had its last poll: what is under way will arrive. */
+	if (s->doubt == NULL || ask_fate(s))
+		return;
+	http_unwatch(s->doubt->exchange);
+	on_fate(s, true);
+}
+
+void eio_polls_forget(struct eio_session *s)
+{
+	if (s->poll != NULL)
+		http_unwatch(s->poll);
+	if (s->post != NULL)
+		http_unwatch(s->post);
+	if (s->doubt != NULL) {
+		http_unwatch(s->doubt->exchange);
+		net_delay_stop(&s->doubt->deadline);
+		free(s->doubt);
+	}
+	s->poll = s->post = NULL;
+	s->doubt = NULL;
+}
 
 static void post_gone(void *ctx)
 {
@@ -62,15 +131,6 @@ static void post_fate(void *ctx, bool arrived)
 }
 
 static const struct http_watch_ops post_ops = { .gone = post_gone, .fate = post_fate };
-
-void eio_poll_settle(struct eio_session *s)
-{
-	if (s->poll_state != EIO_POLL_IN_DOUBT)
-		return;
-	bool alive = http_exchange_alive(s->poll);
-	http_unwatch(s->poll);
-	poll_over(s, alive);
-}
 
 static const struct http_response poll_response = {
 	.status = 200,
@@ -97,7 +157,8 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 		struct blob_share *unit = eio_queue_at(&s->queue, units);
 
 		packets += eio_unit_packets(unit);
-		if (units > 0 && packets > EIO_POLL_PACKETS_MAX)
+		if (units > 0 &&
+			(packets > EIO_POLL_PACKETS_MAX || body->bytes + unit->bytes > EIO_POLL_BYTES_MAX))
 			break;
 		if (!eio_unit_append_polling(unit, body))
 			return false;
@@ -114,13 +175,15 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 }
 
 /* Compressed where that is worth it. */
-static void answer_body(struct http_exchange *x, enum http_coding coding, struct buf *body)
+static void answer_body(struct eio_session *s, struct http_exchange *x, struct buf *body)
 {
+	enum http_coding coding = (enum http_coding)s->poll_coding;
+	bool worth_it = body->bytes >= HTTP_COMPRESS_BYTES_MIN && body->bytes <= EIO_COMPRESS_BYTES_MAX &&
+			!s->lost_poll;
 	struct http_response r = poll_response;
 	struct http_header header = { .name = STR("Content-Encoding") };
 
-	if (coding != HTTP_CODING_IDENTITY && body->bytes >= HTTP_COMPRESS_BYTES_MIN &&
-		http_compress(coding, body)) {
+	if (coding != HTTP_CODING_IDENTITY && worth_it && http_compress(coding, body)) {
 		header.value = http_coding_name(coding);
 		r.headers = &header;
 		r.header_count = 1;
@@ -128,40 +191,58 @@ static void answer_body(struct http_exchange *x, enum http_coding coding, struct
 	http_answer_buf(x, &r, body);
 }
 
+/* The session cannot go on; its client is told by an empty answer, or by the end of the connection. */
+static void no_memory(struct eio_session *s)
+{
+	if (s->state == EIO_STATE_OPEN) {
+		eio_fail(s);
+		return;
+	}
+	eio_poll_release(s, EIO_CLOSE);
+	eio_session_free(s);
+}
+
 void eio_poll_answer(struct eio_session *s)
 {
+	struct eio_doubt *d;
 	struct buf body;
 	uint32_t units = 0;
 
-	if (s->poll_state != EIO_POLL_WAITING)
+	if (s->poll == NULL || s->doubt != NULL)
 		return;
 	if (s->queue.count == 0 && !s->ping_due && !s->noop_due && !s->close_due)
 		return;
+	bool closing = s->close_due;
 	buf_init(&body, BLOB_BYTES_MAX);
-	if (!make_body(s, &body, &units)) {
+	d = calloc(1, sizeof(*d));
+	if (d == NULL || !make_body(s, &body, &units)) {
+		free(d);
 		buf_finish(&body);
-		s->overflowed = true;
-		net_defer(s->at->loop, &s->task);
+		no_memory(s);
 		return;
 	}
-	s->poll_state = EIO_POLL_IN_DOUBT;
-	s->poll_units = units;
+	*d = (struct eio_doubt){
+		.session = s, .exchange = s->poll, .units = units, .told_close = closing && !s->close_due
+	};
+	net_delay_init(&d->deadline);
+	net_delay_start(&d->deadline, &s->at->settlings, s->at->loop);
+	s->doubt = d;
+	s->poll = NULL;
 	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */
-	answer_body(s->poll, (enum http_coding)s->poll_coding, &body);
+	answer_body(s, d->exchange, &body);
 }
 
 void eio_poll_release(struct eio_session *s, enum eio_type packet)
 {
 	uint8_t byte = (uint8_t)packet;
-
-	if (s->poll_state != EIO_POLL_WAITING)
-		return;
 	struct http_exchange *x = s->poll;
+
+	if (x == NULL)
+		return;
 	http_unwatch(x);
 	s->poll = NULL;
-	s->poll_state = EIO_POLL_NONE;
 	http_answer(x, &poll_response, &byte, 1);
 }
 
@@ -172,27 +253,29 @@ static void answer_bare(struct http_exchange *x, uint16_t status)
 
 static void serve_get(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
 {
-	if (s->poll_state == EIO_POLL_WAITING && !http_exchange_alive(s->poll)) {
+	if (s->poll != NULL && http_exchange_fate(s->poll) != NET_FATE_ACKED) {
 		/* Its client has closed it; the news is still under way. */
 		struct http_exchange *old = s->poll;
 		http_unwatch(old);
 		s->poll = NULL;
-		s->poll_state = EIO_POLL_NONE;
-		http_exchange_close_after(old);
-		answer_bare(old, 400);
+		http_exchange_cut(old);
 	}
-	if (s->poll_state == EIO_POLL_WAITING) {
+	if (s->poll != NULL) {
 		eio_session_end(s, EIO_TRANSPORT_ERROR);
 		answer_bare(x, 400);
 		return;
 	}
-	eio_poll_settle(s);
-	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
-		s->close_due = true; /* it asks again, so it has not heard */
+	if (s->doubt != NULL && !ask_fate(s))
+		net_delay_start(&s->doubt->deadline, &s->at->doubts, s->at->loop);
+	if (s->state == EIO_STATE_GONE) { /* it had been told */
+		answer_bare(x, 400);
+		return;
+	}
 	s->poll = x;
-	s->poll_state = EIO_POLL_WAITING;
 	s->poll_coding = (uint8_t)http_coding_best(head);
 	http_watch(x, &poll_ops, s);
+	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
+		s->close_due = true; /* it asks again, so it has not heard */
 	net_defer(s->at->loop, &s->task);
 }
 

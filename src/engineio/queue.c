@@ -4,40 +4,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool eio_queue_grow(struct eio_queue *q)
+/* A ring of the smallest size. */
+static struct blob_share **take_ring(struct eio_rings *rings)
 {
-	uint32_t cap = q->ring == NULL ? EIO_QUEUE_KEPT : q->cap * 2;
+	struct blob_share **ring = rings->first;
+
+	if (ring == NULL)
+		return malloc(EIO_RING_UNITS * sizeof(struct blob_share *));
+	memcpy(&rings->first, ring, sizeof(rings->first));
+	rings->count--;
+	return ring;
+}
+
+static void give_ring(struct eio_rings *rings, struct blob_share **ring, uint32_t cap)
+{
+	if (cap != EIO_RING_UNITS || rings->count == EIO_RINGS_SPARE_MAX) {
+		free(ring);
+		return;
+	}
+	memcpy(ring, &rings->first, sizeof(rings->first));
+	rings->first = ring;
+	rings->count++;
+}
+
+void eio_rings_finish(struct eio_rings *rings)
+{
+	while (rings->first != NULL)
+		free(take_ring(rings));
+}
+
+bool eio_queue_grow(struct eio_queue *q, struct eio_rings *rings)
+{
+	uint32_t cap = q->ring == NULL ? EIO_RING_UNITS : q->cap * 2;
 
 	if (cap > EIO_QUEUE_UNITS_MAX)
 		return false;
-	struct blob_share **ring = malloc(cap * sizeof(struct blob_share *));
+	struct blob_share **ring =
+		q->ring == NULL ? take_ring(rings) : malloc(cap * sizeof(struct blob_share *));
 	if (ring == NULL)
 		return false;
 	for (uint32_t i = 0; i < q->count; i++)
 		ring[i] = eio_queue_at(q, i);
-	free(q->ring);
+	if (q->ring != NULL)
+		give_ring(rings, q->ring, q->cap);
 	q->ring = ring;
 	q->cap = cap;
 	q->head = 0;
 	return true;
 }
 
-/* Empty: a ring of the smallest size stays for the next burst, until it is trimmed. */
-static void rest(struct eio_queue *q)
+/* An empty queue owns nothing. */
+static void rest(struct eio_queue *q, struct eio_rings *rings)
 {
 	if (q->count > 0)
 		return;
 	assert(q->bytes == 0 && q->sent == 0);
-	q->head = 0;
-	if (q->cap > EIO_QUEUE_KEPT)
-		eio_queue_trim(q);
-}
-
-void eio_queue_trim(struct eio_queue *q)
-{
-	if (q->count > 0 || q->ring == NULL)
-		return;
-	free(q->ring);
+	if (q->ring != NULL)
+		give_ring(rings, q->ring, q->cap);
 	q->ring = NULL;
 	q->cap = q->head = 0;
 }
@@ -54,12 +77,11 @@ static void pop(struct eio_queue *q)
 	blob_unref(front);
 }
 
-void eio_queue_clear(struct eio_queue *q)
+void eio_queue_clear(struct eio_queue *q, struct eio_rings *rings)
 {
 	while (q->count > 0)
 		pop(q);
-	rest(q);
-	eio_queue_trim(q);
+	rest(q, rings);
 }
 
 /* The same units, in the same order, as the connection before has: then its bytes serve again. */
@@ -103,7 +125,8 @@ void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
 {
 	uint32_t units = q->count < NET_BUNDLE_PARTS_MAX ? q->count : NET_BUNDLE_PARTS_MAX;
 
-	if (units > 1 && q->sent == 0 && (bundle_fits(q, g->bundle, units) || make_bundle(q, g->bundle, units))) {
+	if (units > 1 && q->sent == 0 &&
+		(bundle_fits(q, g->bundle, units) || make_bundle(q, g->bundle, units))) {
 		(void)net_gather_add(g, g->bundle->data, g->bundle->bytes);
 		g->more = g->more || units < q->count;
 		return;
@@ -119,7 +142,7 @@ void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
 	}
 }
 
-void eio_queue_sent(struct eio_queue *q, size_t bytes)
+void eio_queue_sent(struct eio_queue *q, struct eio_rings *rings, size_t bytes)
 {
 	while (bytes > 0) {
 		assert(q->count > 0);
@@ -132,13 +155,13 @@ void eio_queue_sent(struct eio_queue *q, size_t bytes)
 		bytes -= left;
 		pop(q);
 	}
-	rest(q);
+	rest(q, rings);
 }
 
-void eio_queue_drop(struct eio_queue *q, uint32_t units)
+void eio_queue_drop(struct eio_queue *q, struct eio_rings *rings, uint32_t units)
 {
 	assert(units <= q->count && q->sent == 0);
 	while (units-- > 0)
 		pop(q);
-	rest(q);
+	rest(q, rings);
 }

@@ -75,10 +75,12 @@ static void refuse(
 static void handshake(
 	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, bool websocket)
 {
-	struct eio_session *s = net_loop_stopping(at->loop) ? NULL : eio_session_create(at);
+	struct eio_session *s =
+		net_loop_stopping(at->loop) ? NULL : eio_session_create(at, http_exchange_conn(x));
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
 
 	if (s == NULL) {
+		eio_count(&at->counts.sessions_refused);
 		http_exchange_close_after(x);
 		http_answer_text(x, 503, true, STR(""));
 		return;
@@ -91,7 +93,7 @@ static void handshake(
 	bool opened = eio_session_open(s, head, websocket ? ws_conn_net(s->ws) : http_exchange_conn(x));
 	if (websocket) {
 		if (!opened)
-			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER, STR(""));
+			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER);
 		return;
 	}
 	if (!opened) {
@@ -112,7 +114,7 @@ static void handshake(
 static void serve_upgrade(
 	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, struct eio_session *s)
 {
-	if (ws_upgrade_check(head) != WS_VERDICT_OK) {
+	if (ws_upgrade_check(head) != WS_VERDICT_OK || head->body != HTTP_BODY_NONE) {
 		refuse(at, x, head, EIO_BAD_REQUEST);
 		return;
 	}
@@ -138,48 +140,54 @@ static bool origin_bad(const struct http_head *head)
 	return false;
 }
 
+enum { REQUEST_OK = -1 };
+
+/* What is wrong with a request (enum eio_error), in the order in which Node's server looks; the session it names. */
+static int judge(struct eio_loop *at, const struct http_head *head, struct eio_session **ret_session)
+{
+	struct query q;
+
+	*ret_session = NULL;
+	read_query(head, &q);
+	bool websocket = str_equal(q.transport, STR("websocket"));
+	bool polling = str_equal(q.transport, STR("polling"));
+	bool version = str_equal(q.eio, STR("4"));
+	if (!websocket && !polling)
+		return EIO_UNKNOWN_TRANSPORT;
+	if (origin_bad(head) || (polling && head->upgrade))
+		return EIO_BAD_REQUEST;
+	if (q.has_sid) {
+		struct eio_session *s = eio_session_find(at, q.sid);
+		if (s == NULL)
+			return EIO_UNKNOWN_SID;
+		if ((websocket && !head->upgrade) || (polling && s->ws != NULL) || !version)
+			return EIO_BAD_REQUEST;
+		if (polling && head->method != HTTP_GET && head->method != HTTP_POST)
+			return EIO_BAD_METHOD;
+		*ret_session = s;
+		return REQUEST_OK;
+	}
+	if (head->method != HTTP_GET)
+		return EIO_BAD_METHOD;
+	if (websocket && !head->upgrade)
+		return EIO_BAD_REQUEST;
+	return version ? REQUEST_OK : EIO_BAD_VERSION;
+}
+
 static void serve(void *ctx, struct http_exchange *x, const struct http_request *request)
 {
 	struct eio_server *server = ctx;
 	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
 	const struct http_head *head = request->head;
-	struct eio_session *s = NULL;
-	struct query q;
+	struct eio_session *s;
+	int wrong = judge(at, head, &s);
 
-	read_query(head, &q);
-	bool websocket = str_equal(q.transport, STR("websocket"));
-	bool polling = str_equal(q.transport, STR("polling"));
-	bool version = str_equal(q.eio, STR("4"));
-	if (!websocket && !polling) {
-		refuse(at, x, head, EIO_UNKNOWN_TRANSPORT);
-		return;
-	}
-	if (origin_bad(head) || (polling && head->upgrade)) {
-		refuse(at, x, head, EIO_BAD_REQUEST);
-		return;
-	}
-	if (q.has_sid) {
-		s = eio_session_find(at, q.sid);
-		if (s == NULL)
-			refuse(at, x, head, EIO_UNKNOWN_SID);
-		else if ((websocket && !head->upgrade) || (polling && s->ws != NULL) || !version)
-			refuse(at, x, head, EIO_BAD_REQUEST);
-		else if (websocket)
-			serve_upgrade(at, x, head, s);
-		else if (head->method != HTTP_GET && head->method != HTTP_POST)
-			refuse(at, x, head, EIO_BAD_METHOD);
-		else
-			eio_poll_serve(s, x, request);
-		return;
-	}
-	if (head->method != HTTP_GET)
-		refuse(at, x, head, EIO_BAD_METHOD);
-	else if (websocket && !head->upgrade)
-		refuse(at, x, head, EIO_BAD_REQUEST);
-	else if (!version)
-		refuse(at, x, head, EIO_BAD_VERSION);
-	else if (websocket)
-		serve_upgrade(at, x, head, NULL);
+	if (wrong != REQUEST_OK)
+		refuse(at, x, head, (enum eio_error)wrong);
+	else if (head->upgrade)
+		serve_upgrade(at, x, head, s);
+	else if (s != NULL)
+		eio_poll_serve(s, x, request);
 	else
 		handshake(at, x, head, false);
 }
@@ -193,16 +201,15 @@ static uint32_t loop_of(void *ctx, const struct http_head *head)
 	return q.has_sid && eio_sid_loop(ctx, q.sid, &loop) ? loop : HTTP_ANY_LOOP;
 }
 
+/* A body is let come only where it will be read. */
 static bool begin(void *ctx, struct http_exchange *x, const struct http_head *head)
 {
 	struct eio_server *server = ctx;
 	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
-	struct query q;
+	struct eio_session *s;
 
-	read_query(head, &q);
-	struct eio_session *s = q.has_sid ? eio_session_find(at, q.sid) : NULL;
-	if (s == NULL || s->ws != NULL || head->method != HTTP_POST)
-		return true; /* serve says what is wrong with it */
+	if (judge(at, head, &s) != REQUEST_OK || s == NULL || head->upgrade || head->method != HTTP_POST)
+		return false; /* serve says what is wrong with it */
 	return eio_post_begin(s, x);
 }
 
@@ -218,6 +225,11 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 	server->ctx = ctx;
 	server->loop_count = net_pool_loops(pool);
 	server->loops = calloc(server->loop_count, sizeof(*server->loops));
+	server->sessions_max = net_pool_conns_max(pool) * EIO_SESSIONS_PER_CONN_MAX;
+	server->addresses =
+		net_addresses_create(net_pool_conns_per_address_max(pool) * EIO_SESSIONS_PER_CONN_MAX,
+			net_pool_limits_loopback(pool));
+	atomic_init(&server->sessions, 0);
 	struct http_route route = {
 		.path = options->path,
 		.prefix = true,
@@ -227,7 +239,8 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.serve = serve,
 		.ctx = server,
 	};
-	if (server->loops == NULL || http_server_route(http, &route) != 0) {
+	if (server->loops == NULL || server->addresses == NULL || http_server_route(http, &route) != 0) {
+		net_addresses_destroy(server->addresses);
 		free(server->loops);
 		free(server);
 		return NULL;
@@ -240,6 +253,8 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		net_delays_init(&at->pings, at->loop, options->ping_interval_ms, eio_ping_due, at);
 		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
+		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
+		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_MS, eio_doubt_over, at);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
 	return server;
@@ -279,7 +294,9 @@ void eio_server_destroy(struct eio_server *server)
 				eio_session_free(s);
 		}
 		slots_finish(sessions);
+		eio_rings_finish(&server->loops[i].rings);
 	}
+	net_addresses_destroy(server->addresses);
 	free(server->loops);
 	free(server);
 }
@@ -293,6 +310,7 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->opened += atomic_load_explicit(&c->opened, memory_order_relaxed);
 		ret->closed += atomic_load_explicit(&c->closed, memory_order_relaxed);
 		ret->upgraded += atomic_load_explicit(&c->upgraded, memory_order_relaxed);
+		ret->sessions_refused += atomic_load_explicit(&c->sessions_refused, memory_order_relaxed);
 		ret->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
 		ret->parse_errors += atomic_load_explicit(&c->parse_errors, memory_order_relaxed);
 		ret->transport_errors += atomic_load_explicit(&c->transport_errors, memory_order_relaxed);

@@ -20,6 +20,14 @@ enum {
 	EIO_SID_CHARS = 20,
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
+	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
+	EIO_COMPRESS_BYTES_MAX = 64 << 10, /* longer bodies would hold up a loop */
+	EIO_SETTLE_MS =
+		1000, /* an answer that the peer's kernel has by then has arrived, whatever its connection does later */
+	EIO_DOUBT_MS =
+		200, /* the same when the client polls elsewhere already; then the old connection is cut */
+	EIO_SESSIONS_PER_CONN_MAX =
+		2, /* sessions, in all and per address, for each connection that there may be */
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
 };
@@ -46,7 +54,7 @@ struct eio_events {
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
 	/* The last call. Not made after eio_close(). */
 	void (*closed)(void *ctx, enum eio_reason);
-	/* Past the soft limit after an attempt to flush; and empty again. */
+	/* Past the soft limit after an attempt to flush: its WebSocket is not read until it is empty again. */
 	void (*lagging)(void *ctx, bool lagging);
 };
 
@@ -68,7 +76,9 @@ void eio_server_stopping(struct eio_server *, struct net_loop *);
 void eio_server_overrun(struct eio_server *, struct net_loop *);
 
 struct eio_counters {
-	uint64_t opened, closed, upgraded, refused; /* refused: requests answered with an error */
+	uint64_t opened, closed, upgraded;
+	uint64_t refused; /* requests answered with an error */
+	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	uint64_t messages_in;
 };
@@ -85,6 +95,8 @@ enum eio_send {
  * once. Past the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
  */
 enum eio_send eio_send(struct eio_session *, struct blob_share *unit, bool is_volatile);
+/* End it as if it had overflowed, later in this iteration: it has missed something. `closed` is called. */
+void eio_fail(struct eio_session *);
 /* Send what is queued and close. `closed` is not called. */
 void eio_close(struct eio_session *);
 

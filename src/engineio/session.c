@@ -40,14 +40,38 @@ static void run_task(struct net_task *task)
 		judge_queue(s);
 }
 
-struct eio_session *eio_session_create(struct eio_loop *at)
+/* Sessions cost memory without a connection, so they have limits of their own. */
+static bool admit(struct eio_session *s, struct eio_server *server)
+{
+	if (atomic_fetch_add_explicit(&server->sessions, 1, memory_order_relaxed) < server->sessions_max) {
+		if (net_addresses_enter(server->addresses, &s->peer, &s->counted))
+			return true;
+	}
+	atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
+	return false;
+}
+
+static void dismiss(struct eio_session *s, struct eio_server *server)
+{
+	if (s->counted)
+		net_addresses_leave(server->addresses, &s->peer);
+	atomic_fetch_sub_explicit(&server->sessions, 1, memory_order_relaxed);
+}
+
+struct eio_session *eio_session_create(struct eio_loop *at, const struct net_conn *peer)
 {
 	struct eio_session *s = calloc(1, sizeof(*s));
 	uint32_t generation;
 
 	if (s == NULL)
 		return NULL;
+	s->peer = net_conn_peer(peer);
+	if (!admit(s, at->server)) {
+		free(s);
+		return NULL;
+	}
 	if (!slots_put(&at->sessions, s, &s->slot, &generation)) {
+		dismiss(s, at->server);
 		free(s);
 		return NULL;
 	}
@@ -140,15 +164,13 @@ void eio_session_free(struct eio_session *s)
 	assert(s->state != EIO_STATE_GONE);
 	s->state = EIO_STATE_GONE;
 	eio_probe_cancel(s);
-	if (s->poll != NULL)
-		http_unwatch(s->poll);
-	if (s->post != NULL)
-		http_unwatch(s->post);
-	s->poll = s->post = NULL;
+	eio_polls_forget(s);
 	net_delay_stop(&s->beat);
-	eio_queue_clear(&s->queue);
+	eio_queue_clear(&s->queue, &s->at->rings);
 	slots_take(&s->at->sessions, s->slot);
-	eio_count(&s->at->counts.closed);
+	dismiss(s, s->at->server);
+	if (s->ctx != NULL)
+		eio_count(&s->at->counts.closed);
 	net_task_cancel(&s->task);
 	s->task.run = free_later;
 	net_defer(s->at->loop, &s->task);
@@ -188,7 +210,7 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 		s->ws = NULL;
 		eio_session_free(s);
 	} else if (s->ws != NULL) {
-		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE, STR(""));
+		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE);
 	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
 		/* Over at once: its id is unknown from now on. */
 		eio_poll_release(s, EIO_CLOSE);
@@ -231,7 +253,6 @@ void eio_ping_due(struct net_delay *d, void *loop)
 
 	s->awaiting_pong = true;
 	s->extended = false;
-	eio_queue_trim(&s->queue);
 	net_delay_start(&s->beat, &at->pongs, at->loop);
 	if (s->ws != NULL) {
 		eio_ws_ping(s);
@@ -297,7 +318,15 @@ static bool can_take_now(const struct eio_session *s)
 		return false;
 	if (s->ws != NULL)
 		return !net_conn_blocked(ws_conn_net(s->ws));
-	return s->poll_state == EIO_POLL_WAITING;
+	return s->poll != NULL && s->doubt == NULL;
+}
+
+void eio_fail(struct eio_session *s)
+{
+	if (s->state != EIO_STATE_OPEN)
+		return;
+	s->overflowed = true;
+	net_defer(s->at->loop, &s->task);
 }
 
 enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, bool is_volatile)
@@ -309,39 +338,55 @@ enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, bool is_v
 	if (is_volatile && !can_take_now(s))
 		return EIO_SEND_SKIPPED;
 	/* An empty queue takes one message of any size. */
-	bool over = s->queue.count > 0 && s->queue.bytes + unit->bytes > o->queue_bytes_max;
-	if (over || !eio_queue_push(&s->queue, unit)) {
-		s->overflowed = true;
-		net_defer(s->at->loop, &s->task);
+	bool over = s->queue.count > 0 && eio_queue_weight(&s->queue) + unit->bytes > o->queue_bytes_max;
+	if (over || !eio_queue_push(&s->queue, &s->at->rings, unit)) {
+		eio_fail(s);
 		return EIO_SEND_CLOSED;
 	}
 	if (s->ws != NULL)
 		ws_conn_want_send(s->ws);
-	else if (s->poll_state == EIO_POLL_WAITING)
+	else if (s->poll != NULL)
 		net_defer(s->at->loop, &s->task);
-	if (s->queue.bytes > o->queue_bytes_soft && !s->is_lagging)
+	if (eio_queue_weight(&s->queue) > o->queue_bytes_soft && !s->is_lagging)
 		net_defer(s->at->loop, &s->task);
 	return EIO_SEND_QUEUED;
+}
+
+/*
+ * Who does not take our answers is not asked for more: while it lags its WebSocket is not read, and no pong is due, for it
+ * could not be heard. A peer that takes nothing at all is cut by the deadline for sends.
+ */
+static void set_lagging(struct eio_session *s, bool lagging)
+{
+	struct eio_loop *at = s->at;
+
+	s->is_lagging = lagging;
+	if (s->ws != NULL && lagging) {
+		net_conn_pause(ws_conn_net(s->ws));
+		net_delay_stop(&s->beat);
+	} else if (s->ws != NULL) {
+		net_conn_resume(ws_conn_net(s->ws));
+		s->awaiting_pong = false;
+		net_delay_start(&s->beat, &at->pings, at->loop);
+	}
+	at->server->events->lagging(s->ctx, lagging);
 }
 
 /* Lagging: past the soft limit although a flush was tried. Drained: empty again. */
 static void judge_queue(struct eio_session *s)
 {
-	struct eio_loop *at = s->at;
-	bool past = s->queue.bytes > at->server->options.queue_bytes_soft;
+	bool past = eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
 
-	if (s->is_lagging && s->queue.count == 0) {
-		s->is_lagging = false;
-		at->server->events->lagging(s->ctx, false);
-	} else if (past && !s->is_lagging && s->tried) {
-		s->is_lagging = true;
-		at->server->events->lagging(s->ctx, true);
-	} else if (past && !s->is_lagging) {
+	if (past && !s->is_lagging && !s->tried) {
 		s->tried = true; /* this iteration's flush is the attempt */
-		net_defer(at->loop, &s->task);
+		net_defer(s->at->loop, &s->task);
 		return;
 	}
 	s->tried = false;
+	if (s->is_lagging && s->queue.count == 0)
+		set_lagging(s, false);
+	else if (past && !s->is_lagging)
+		set_lagging(s, true);
 }
 
 void eio_session_sent(struct eio_session *s)

@@ -10,6 +10,7 @@
 #include "engineio/payload.h"
 #include "engineio/queue.h"
 #include "engineio/server.h"
+#include "net/address.h"
 #include "net/timer.h"
 #include "ws/conn.h"
 
@@ -24,10 +25,13 @@ enum eio_state {
 	EIO_STATE_GONE,
 };
 
-enum eio_poll {
-	EIO_POLL_NONE, /* no request is there */
-	EIO_POLL_WAITING, /* unanswered */
-	EIO_POLL_IN_DOUBT, /* answered; whether it arrived is not known yet */
+/* An answered poll of which it is not known yet whether it arrived. */
+struct eio_doubt {
+	struct eio_session *session;
+	struct http_exchange *exchange;
+	uint32_t units; /* at the front of the queue, that it carries */
+	bool told_close; /* it carries the close packet */
+	struct net_delay deadline; /* when the kernel is asked */
 };
 
 /* A WebSocket that wants to take a polling session over. */
@@ -42,27 +46,30 @@ struct eio_session {
 	/* What a broadcast touches comes first. */
 	struct ws_conn *ws; /* the transport; NULL: polling */
 	uint8_t state; /* enum eio_state */
-	uint8_t poll_state; /* enum eio_poll */
 	bool is_lagging, overflowed;
 	struct eio_queue queue;
 
 	void *ctx;
 	struct eio_loop *at;
-	struct http_exchange *poll, *post; /* post: a request whose body is still coming */
+	struct http_exchange *poll; /* unanswered */
+	struct http_exchange *post; /* a request whose body is still coming */
+	struct eio_doubt *doubt; /* the poll before */
 	struct eio_probe *probe;
-	uint32_t poll_units; /* at the front of the queue, carried by the poll in doubt */
+	struct net_peer peer;
 	uint32_t slot;
 	struct net_task task; /* answer the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
 	uint8_t poll_coding; /* enum http_coding: what the waiting poll takes */
+	bool counted; /* for its peer */
+	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
 };
 
 struct eio_counts {
-	atomic_uint_fast64_t opened, closed, upgraded, refused;
+	atomic_uint_fast64_t opened, closed, upgraded, refused, sessions_refused;
 	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	atomic_uint_fast64_t messages_in;
 };
@@ -72,6 +79,9 @@ struct eio_loop {
 	struct net_loop *loop;
 	struct slots sessions;
 	struct net_delays pings, pongs, closings, upgrades;
+	struct net_delays settlings,
+		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
+	struct eio_rings rings;
 	struct eio_counts counts;
 };
 
@@ -81,6 +91,9 @@ struct eio_server {
 	void *ctx;
 	uint32_t loop_count;
 	struct eio_loop *loops;
+	struct net_addresses *addresses; /* sessions of each */
+	uint32_t sessions_max;
+	atomic_uint sessions; /* in all */
 };
 
 static inline void eio_count(atomic_uint_fast64_t *figure)
@@ -90,9 +103,9 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 }
 
 /* session.c */
-/* A new session, not yet open. NULL: no memory. */
-struct eio_session *eio_session_create(struct eio_loop *);
-/* Tell the layer above, count the first heartbeat. False: it was turned away and is gone. */
+/* A new session, not yet open. NULL: no memory, or a limit. */
+struct eio_session *eio_session_create(struct eio_loop *, const struct net_conn *peer);
+/* Tell the layer above, count the first heartbeat. False: it was turned away, and is to be freed. */
 bool eio_session_open(struct eio_session *, const struct http_head *, const struct net_conn *peer);
 /* By the id in text, on this loop. */
 struct eio_session *eio_session_find(struct eio_loop *, struct str sid);
@@ -116,13 +129,17 @@ void eio_closing_over(struct net_delay *, void *loop);
 
 /* polling.c */
 void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
+/* A POST whose body is to come. False: another is under way; the session ends. */
 bool eio_post_begin(struct eio_session *, struct http_exchange *);
-/* Answer the waiting poll if there is anything for it. */
+/* Answer the waiting poll if there is anything for it, and nothing in doubt. */
 void eio_poll_answer(struct eio_session *);
-/* Give up whatever requests are there: a waiting poll is answered with `packet`. */
+/* The waiting poll is answered with `packet`. */
 void eio_poll_release(struct eio_session *, enum eio_type packet);
-/* What became of the poll in doubt is asked now. */
+/* Polling is over: what the poll before carried has arrived, or goes again by another way. */
 void eio_poll_settle(struct eio_session *);
+/* Let go of all requests. */
+void eio_polls_forget(struct eio_session *);
+void eio_doubt_over(struct net_delay *, void *loop);
 
 /* websocket.c */
 /* Make the exchange this session's WebSocket. False: no memory; it is still to be answered. */

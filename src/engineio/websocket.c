@@ -43,7 +43,7 @@ static void on_sent(void *ctx, size_t bytes)
 {
 	struct eio_session *s = ctx;
 
-	eio_queue_sent(&s->queue, bytes);
+	eio_queue_sent(&s->queue, &s->at->rings, bytes);
 	eio_session_sent(s);
 }
 
@@ -90,13 +90,15 @@ bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct 
 	size_t bytes = eio_open_packet(s, text, sizeof(text));
 	size_t at = ws_frame_header_encode(frame, WS_OP_TEXT, true, bytes);
 	memcpy(frame + at, text, bytes);
-	ws_conn_send_urgent(s->ws, frame, at + bytes);
+	if (!ws_conn_send_urgent(s->ws, frame, at + bytes))
+		eio_fail(s); /* without its id it would be mute */
 	return true;
 }
 
 void eio_ws_ping(struct eio_session *s)
 {
-	ws_conn_send_urgent(s->ws, ping_frame, sizeof(ping_frame));
+	/* A ping that finds no room is missed, and the session with it: the peer reads nothing. */
+	(void)ws_conn_send_urgent(s->ws, ping_frame, sizeof(ping_frame));
 }
 
 /* The probe: a WebSocket that is not yet, or will never be, the transport. */
@@ -125,6 +127,10 @@ static void take_over(struct eio_probe *p)
 	s->ping_due = false;
 	ws_conn_set_ops(ws, &session_ops, s);
 	eio_count(&s->at->counts.upgraded);
+	if (s->is_lagging) { /* as a WebSocket does that lags */
+		net_conn_pause(ws_conn_net(ws));
+		net_delay_stop(&s->beat);
+	}
 	if (s->awaiting_pong)
 		eio_ws_ping(s); /* the poll that was to carry it may never have come */
 	if (s->queue.count > 0)
@@ -141,14 +147,14 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		return; /* it is closing */
 	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
 		p->probed = true;
-		ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
+		(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
 		s->noop_due = true;
 		net_defer(s->at->loop, &s->task);
 	} else if (!binary && p->probed && str_equal(text, STR("5"))) {
 		take_over(p);
 	} else {
 		let_go(p);
-		ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+		ws_conn_close(p->ws, WS_CLOSE_NONE);
 	}
 }
 
@@ -194,7 +200,7 @@ void eio_probe_late(struct net_delay *d, void *loop)
 
 	(void)loop;
 	let_go(p);
-	ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+	ws_conn_close(p->ws, WS_CLOSE_NONE);
 }
 
 void eio_probe_cancel(struct eio_session *s)
@@ -204,7 +210,7 @@ void eio_probe_cancel(struct eio_session *s)
 	if (p == NULL)
 		return;
 	let_go(p);
-	ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+	ws_conn_close(p->ws, WS_CLOSE_NONE);
 }
 
 /* A probe without a session is one that closes. */
@@ -242,5 +248,5 @@ void eio_ws_turn_away(struct eio_loop *at, struct http_exchange *x, const struct
 	struct eio_probe *p = create_probe(at, x, head);
 
 	if (p != NULL)
-		ws_conn_close(p->ws, WS_CLOSE_NONE, STR(""));
+		ws_conn_close(p->ws, WS_CLOSE_NONE);
 }

@@ -25,6 +25,8 @@ static void go_on(struct net_task *task)
 		tell_fate(x, true); /* of the answer before: there is no telling it from one that arrived */
 	if (x->in.bytes > 0 && x->state < HTTP_CONN_SERVING)
 		process(x, NULL, 0);
+	if (x->state < HTTP_CONN_SERVING)
+		net_conn_resume(x->net); /* what there is makes no request: read on */
 	if (x->peer_ended && (x->state == HTTP_CONN_HEAD || x->state == HTTP_CONN_BODY))
 		http_conn_refuse(x, 400, "the request was cut short");
 }
@@ -87,6 +89,7 @@ void http_conn_refuse(struct http_exchange *x, uint16_t status, const char *reas
 	drop_chunks(x);
 	buf_finish(&x->in);
 	x->keep_alive = false;
+	x->head_only = x->head_only && status != 408;
 	x->state = HTTP_CONN_SERVING;
 	http_answer_text(x, status, false, str_c(reason));
 }
@@ -217,6 +220,7 @@ static size_t serve_next(struct http_exchange *x, uint8_t *data, size_t bytes)
 	}
 	if (parsed == HTTP_PARSE_FAIL) {
 		x->minor = 1;
+		x->head_only = false;
 		http_conn_refuse(x, head->fail_status, head->fail_reason);
 		return bytes;
 	}
@@ -244,7 +248,8 @@ static size_t serve_next(struct http_exchange *x, uint8_t *data, size_t bytes)
 	}
 	if (!complete) {
 		if (x->state != HTTP_CONN_BODY && !route->begin(route->ctx, x, head)) {
-			http_conn_refuse(x, 400, "");
+			head->keep_alive = false;
+			serve(x, route, NULL, 0);
 			return bytes;
 		}
 		x->head_bytes = head->head_bytes;
@@ -277,7 +282,10 @@ static bool keep(struct http_exchange *x, const uint8_t *data, size_t bytes)
 		return true;
 	}
 	struct net_conn *net = x->net;
-	tell_gone(x);
+	if (x->state == HTTP_CONN_ANSWERING || x->state == HTTP_CONN_IDLE)
+		tell_fate(x, false);
+	else
+		tell_gone(x);
 	http_conn_bury(x);
 	net_conn_close(net);
 	return false;
@@ -315,6 +323,8 @@ static void process(struct http_exchange *x, uint8_t *data, size_t bytes)
 		buf_drop_front(&x->in, drop);
 		if (x->in.bytes == 0)
 			buf_finish(&x->in);
+		if (x->state >= HTTP_CONN_SERVING && x->in.bytes > HTTP_PIPELINE_BYTES_MAX)
+			net_conn_pause(net);
 	} else if (used < have && x->state != HTTP_CONN_FINISHING) {
 		if (keep(x, from + used, have - used) && x->state == HTTP_CONN_BODY && x->need_bytes == 0)
 			net_defer(x->at->loop, &x->task); /* chunks are decoded out of `in` */
@@ -376,7 +386,7 @@ void http_conn_answered(struct http_exchange *x)
 	struct net_conn *net = x->net;
 
 	http_out_clear(x);
-	if (!x->keep_alive || (x->peer_ended && x->in.bytes == 0)) {
+	if (!x->keep_alive || net_loop_stopping(x->at->loop) || (x->peer_ended && x->in.bytes == 0)) {
 		x->state = HTTP_CONN_FINISHING;
 		buf_finish(&x->in);
 		if (x->peer_ended)
@@ -385,10 +395,11 @@ void http_conn_answered(struct http_exchange *x)
 		return;
 	}
 	x->state = HTTP_CONN_IDLE;
-	net_conn_resume(net);
 	net_delay_start(&x->deadline, &x->at->idles, x->at->loop);
 	if (x->in.bytes > 0)
 		net_defer(x->at->loop, &x->task);
+	else
+		net_conn_resume(net);
 }
 
 static void on_closed(struct net_conn *net, void *ctx, int error)
@@ -417,8 +428,9 @@ static void on_moved(struct net_conn *net, void *ctx)
 	list_push_back(&x->at->conns, &x->all);
 	net_delay_start(&x->deadline, &x->at->heads, x->at->loop);
 	memset(&x->scan, 0, sizeof(x->scan));
-	net_conn_resume(net);
 	process(x, NULL, 0);
+	if (x->state < HTTP_CONN_SERVING)
+		net_conn_resume(net);
 }
 
 static const struct net_conn_ops conn_ops = {

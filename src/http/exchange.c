@@ -191,20 +191,27 @@ void http_unwatch(struct http_exchange *x)
 	x->watch = NULL;
 }
 
-bool http_exchange_alive(struct http_exchange *x)
+enum net_fate http_exchange_fate(struct http_exchange *x)
 {
-	enum net_fate fate;
+	enum net_fate fate = net_conn_fate(x->net);
 
-	if (x->peer_ended && x->state == HTTP_CONN_SERVING)
-		return false;
-	fate = net_conn_fate(x->net);
-	return fate == NET_FATE_ACKED || fate == NET_FATE_OPEN ||
-	       (fate == NET_FATE_ENDED && x->state != HTTP_CONN_SERVING);
+	if (x->state == HTTP_CONN_SERVING && x->peer_ended)
+		return NET_FATE_ENDED;
+	if (x->state == HTTP_CONN_SERVING && fate == NET_FATE_OPEN)
+		return NET_FATE_ACKED; /* what is under way is an answer before this one */
+	/* What has not even gone to the kernel has not arrived. */
+	if (x->state == HTTP_CONN_ANSWERING && fate != NET_FATE_LOST)
+		return NET_FATE_OPEN;
+	return fate;
 }
 
-bool http_exchange_answered(const struct http_exchange *x)
+void http_exchange_cut(struct http_exchange *x)
 {
-	return x->state != HTTP_CONN_SERVING;
+	struct net_conn *net = x->net;
+
+	assert(x->watch == NULL);
+	http_conn_bury(x);
+	net_conn_close(net);
 }
 
 struct net_conn *http_exchange_conn(const struct http_exchange *x)

@@ -50,7 +50,10 @@ struct http_route {
 	uint32_t body_bytes_max; /* more: 413 */
 	/* The loop that must serve it, or HTTP_ANY_LOOP. Called when the head is there, on any loop's thread. */
 	uint32_t (*loop_of)(void *ctx, const struct http_head *);
-	/* The head is there, on the right loop, and its body is still to come: watch it, or false to refuse it with 400. */
+	/*
+	 * The head is there, on the right loop, and its body is still to come: true to let it come, and perhaps watch it. False:
+	 * it is not wanted; `serve` is called at once, without it, and the connection closes after the answer.
+	 */
 	bool (*begin)(void *ctx, struct http_exchange *, const struct http_head *);
 	/* Answer now or later, or take the connection over. */
 	void (*serve)(void *ctx, struct http_exchange *, const struct http_request *);
@@ -105,10 +108,13 @@ struct http_watch_ops {
 /* Exactly one of the two is called, unless http_unwatch() comes first. */
 void http_watch(struct http_exchange *, const struct http_watch_ops *, void *ctx);
 void http_unwatch(struct http_exchange *);
-/* Ask now: false if the connection is known to have broken. The watch stays. */
-bool http_exchange_alive(struct http_exchange *);
-/* The answer has been given to it. */
-bool http_exchange_answered(const struct http_exchange *);
+/*
+ * Ask now what became of what was sent; of an unanswered exchange, whether its client is still there (NET_FATE_ACKED). The
+ * watch stays.
+ */
+enum net_fate http_exchange_fate(struct http_exchange *);
+/* Cut the connection. It is not watched; the exchange is gone. */
+void http_exchange_cut(struct http_exchange *);
 
 struct net_conn *http_exchange_conn(const struct http_exchange *);
 /*

@@ -1,8 +1,6 @@
-/*
- * net/address.c -- how many connections each address has, over all loops.
- *
- * Asked when a connection opens and closes, never for a message: the one lock of net/.
- */
+/* net/address.c -- see net/address.h. */
+#include "net/address.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +22,17 @@ struct net_addresses {
 	pthread_mutex_t lock; /* guards map and the entries' counts */
 	struct map map;
 };
+
+/* What is counted as one. */
+static struct net_peer counted_as(const struct net_peer *peer)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct net_peer key = *peer;
+
+	if (memcmp(peer->bytes, mapped, sizeof(mapped)) != 0)
+		memset(key.bytes + 8, 0, 8);
+	return key;
+}
 
 struct net_addresses *net_addresses_create(uint32_t each_max, bool limit_loopback)
 {
@@ -112,8 +121,9 @@ bool net_addresses_enter(struct net_addresses *a, const struct net_peer *key, bo
 	*ret_counted = false;
 	if (is_loopback(key) && !a->limit_loopback)
 		return true;
+	struct net_peer one = counted_as(key);
 	pthread_mutex_lock(&a->lock);
-	bool ok = enter_locked(a, key);
+	bool ok = enter_locked(a, &one);
 	pthread_mutex_unlock(&a->lock);
 	*ret_counted = ok;
 	return ok;
@@ -121,8 +131,9 @@ bool net_addresses_enter(struct net_addresses *a, const struct net_peer *key, bo
 
 void net_addresses_leave(struct net_addresses *a, const struct net_peer *key)
 {
+	struct net_peer one = counted_as(key);
 	pthread_mutex_lock(&a->lock);
-	struct map_node *n = map_find(&a->map, key_text(key));
+	struct map_node *n = map_find(&a->map, key_text(&one));
 	assert(n != NULL);
 	struct entry *e = map_entry(n, struct entry, node);
 	if (--e->conns == 0) {

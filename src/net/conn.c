@@ -119,15 +119,10 @@ static bool take_received(struct net_conn *c, ssize_t n, int error)
 	return false;
 }
 
+/* One read: who sends more has another turn in the next iteration, after others. */
 static void read_turn(struct net_conn *c)
 {
-	size_t turn = 0;
-
 	while (c->unread && !c->paused && !c->peer_ended && c->state < NET_CONN_MOVING) {
-		if (turn >= NET_RECV_TURN_BYTES_MAX) {
-			net_defer(c->loop, &c->again);
-			return;
-		}
 		ssize_t n = recv(c->fd, c->loop->recv, NET_RECV_BYTES, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -136,7 +131,10 @@ static void read_turn(struct net_conn *c)
 			c->unread = false;
 		if (!take_received(c, n, n < 0 ? errno : 0))
 			return;
-		turn += (size_t)n;
+		if (n == NET_RECV_BYTES) {
+			net_defer_next(c->loop, &c->again);
+			return;
+		}
 	}
 }
 

@@ -22,9 +22,10 @@
 #include "net/loop.h"
 
 enum {
-	NET_RECV_BYTES = 64 << 10, /* the loop's one receive buffer */
-	NET_RECV_TURN_BYTES_MAX = 256 << 10, /* from one connection before others have their turn */
-	NET_BUNDLE_PARTS_MAX = 64,
+	NET_RECV_BYTES =
+		8
+		<< 10, /* the loop's one receive buffer, and from one connection before others have their turn */
+	NET_BUNDLE_PARTS_MAX = 256,
 	NET_BUNDLE_BYTES_MAX = 8192, /* larger parts are better sent from where they lie */
 	NET_BUNDLES_BYTES = 256 << 10, /* of all bundles of a batch */
 	NET_ADDRESS_BYTES = 64, /* text of a peer's address with its NUL */

@@ -66,7 +66,9 @@ static void send_batch(struct net_loop *loop, uint32_t count)
 /* Ask one connection; true if it has something for the batch, at entry `at`. */
 static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, uint32_t iov_used)
 {
-	struct net_gather g = { .iov = loop->iov + iov_used, .max = NET_SEND_IOV_MAX, .bundle = &loop->bundle };
+	struct net_gather g = {
+		.iov = loop->iov + iov_used, .max = NET_SEND_IOV_MAX, .bundle = &loop->bundle
+	};
 
 	c->dirty = false;
 	if (c->blocked || c->state >= NET_CONN_LINGERING)
@@ -84,12 +86,11 @@ static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, u
 	return true;
 }
 
-void net_flush(struct net_loop *loop)
+/* Each dirty connection once. Those marked meanwhile are left for the next pass. */
+static void flush_pass(struct net_loop *loop)
 {
 	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0;
 
-	if (dirty == 0)
-		return;
 	reset_bundle(loop);
 	for (uint32_t i = 0; i < dirty; i++) {
 		if (gather_one(loop, loop->dirty[i], batch, iov_used))
@@ -100,10 +101,18 @@ void net_flush(struct net_loop *loop)
 		}
 	}
 	send_batch(loop, batch);
-	net_count(&loop->counts.flushes, 1);
-	/* Those marked meanwhile are for the next iteration. */
 	uint32_t left = loop->dirty_count - dirty;
 	for (uint32_t i = 0; i < left; i++)
 		loop->dirty[i] = loop->dirty[dirty + i];
 	loop->dirty_count = left;
+}
+
+void net_flush(struct net_loop *loop)
+{
+	if (loop->dirty_count == 0)
+		return;
+	/* Whoever has more than one send takes has it sent at once, or small answers would come slower than their questions. */
+	for (uint32_t pass = 0; pass < NET_FLUSH_PASSES_MAX && loop->dirty_count > 0; pass++)
+		flush_pass(loop);
+	net_count(&loop->counts.flushes, 1);
 }

@@ -1,12 +1,11 @@
 /*
  * net/listener.c -- accepting, refusing and ending politely.
  *
- * Each loop has a listener of its own on the same port (SO_REUSEPORT). When descriptors have run out, a reserved one is
- * given up to accept and refuse what waits, so nobody hangs and no loop spins. To stop without resetting a connection that
+ * Each loop has a listener of its own on the same port (SO_REUSEPORT). When descriptors have run out,
+ * what waits is refused by the reserve (reserve.c), so nobody hangs and no loop spins. To stop without resetting a connection that
  * the kernel has accepted for us: drop new SYNs by a socket filter, accept what is queued, and only then close.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -137,13 +136,15 @@ int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accept
 		if (loop->listener_count == NET_LISTENERS_MAX)
 			return error_text(err, err_bytes, "too many listeners:", where, ENOSPC);
 		int fd = bound_socket(&address, bytes, true);
-		if (fd < 0 || listen(fd, NET_LISTEN_BACKLOG) != 0)
-			return error_text(err, err_bytes, "cannot listen on", where, fd < 0 ? -fd : errno);
+		if (fd < 0)
+			return error_text(err, err_bytes, "cannot listen on", where, -fd);
 		struct net_listener *l = &loop->listeners[loop->listener_count++];
 		*l = (struct net_listener){ .loop = loop, .fd = fd, .accepted = accepted, .ctx = ctx };
 		l->source.ready = listener_ready;
 		net_task_init(&l->again, accept_again);
 		net_timer_init(&l->retry, accept_retry);
+		if (listen(fd, NET_LISTEN_BACKLOG) != 0)
+			return error_text(err, err_bytes, "cannot listen on", where, errno);
 	}
 	if (pool->port == 0)
 		pool->port =
@@ -198,51 +199,48 @@ refuse:
 	close(fd);
 }
 
-/* No descriptor is left: give up the reserve, take one connection with it and turn it away. False: try later. */
-static bool refuse_one(struct net_listener *l)
+/* What an accept failed with. True: go on with the next. */
+static bool accept_failed(struct net_listener *l, int error)
 {
 	struct net_loop *loop = l->loop;
 
-	if (loop->reserve_fd < 0)
+	if (error == EAGAIN)
 		return false;
-	close(loop->reserve_fd);
-	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-	int error = errno;
-	if (fd >= 0) {
-		close(fd);
-		net_count(&loop->counts.refused_descriptors, 1);
+	if (error == EMFILE || error == ENFILE) {
+		int rc = net_reserve_refuse(loop->pool->reserve, l->fd);
+		if (rc == 0)
+			net_count(&loop->counts.refused_descriptors, 1);
+		if (rc != -EMFILE)
+			return rc != -EAGAIN;
+	} else if (error != ENOBUFS && error != ENOMEM) {
+		return true; /* it concerns that one connection (accept(2)) */
 	}
-	loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	return fd >= 0 || error == ECONNABORTED;
+	if (!net_timer_start(&l->retry, loop, NET_ACCEPT_RETRY_MS))
+		net_defer_next(loop, &l->again);
+	return false;
+}
+
+/* Accept what waits, but at most turn_max. True: there may be more. */
+static bool accept_turn(struct net_listener *l, uint32_t turn_max)
+{
+	for (uint32_t turn = 0; turn < turn_max; turn++) {
+		union net_address peer;
+
+		if (l->fd < 0)
+			return false;
+		int fd = net_reserve_accept(l->loop->pool->reserve, l->fd, &peer);
+		if (fd >= 0)
+			admit(l, fd, &peer);
+		else if (!accept_failed(l, -fd))
+			return false;
+	}
+	return true;
 }
 
 static void accept_some(struct net_listener *l)
 {
-	for (uint32_t turn = 0; turn < NET_ACCEPT_TURN_MAX; turn++) {
-		union net_address peer;
-		socklen_t bytes = sizeof(peer);
-
-		if (l->fd < 0)
-			return;
-		int fd = accept4(l->fd, &peer.any, &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			admit(l, fd, &peer);
-			continue;
-		}
-		if (errno == EAGAIN)
-			return;
-		if ((errno == EMFILE || errno == ENFILE) && refuse_one(l))
-			continue;
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			if (l->loop->reserve_fd < 0)
-				l->loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-			if (!net_timer_start(&l->retry, l->loop, NET_ACCEPT_RETRY_MS))
-				net_defer(l->loop, &l->again);
-			return;
-		}
-		/* Anything else concerns that one connection (accept(2): treat like EAGAIN, by retrying). */
-	}
-	net_defer(l->loop, &l->again);
+	if (accept_turn(l, NET_ACCEPT_TURN_MAX))
+		net_defer_next(l->loop, &l->again);
 }
 
 void net_listeners_refuse_new(struct net_loop *loop)
@@ -270,7 +268,7 @@ void net_listeners_refuse_new(struct net_loop *loop)
 void net_listeners_drain(struct net_loop *loop)
 {
 	for (uint32_t i = 0; i < loop->listener_count; i++)
-		accept_some(&loop->listeners[i]);
+		(void)accept_turn(&loop->listeners[i], 2 * NET_LISTEN_BACKLOG); /* all that can wait */
 }
 
 void net_listeners_close(struct net_loop *loop)

@@ -2,7 +2,6 @@
 #include "net/loop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -88,9 +87,10 @@ int net_loop_create(struct net_pool *pool, uint32_t index, struct net_loop **ret
 		return -error;
 	loop->pool = pool;
 	loop->index = index;
-	loop->epoll_fd = loop->wake_fd = loop->reserve_fd = -1;
+	loop->epoll_fd = loop->wake_fd = -1;
 	list_init(&loop->delay_lists);
 	list_init(&loop->tasks);
+	list_init(&loop->tasks_next);
 	list_init(&loop->conns);
 	list_init(&loop->dead);
 	list_init(&loop->moving);
@@ -104,15 +104,18 @@ int net_loop_create(struct net_pool *pool, uint32_t index, struct net_loop **ret
 		goto fail;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	loop->wake.ready = woken;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &loop->wake };
-	if (loop->epoll_fd < 0 || loop->wake_fd < 0 || loop->reserve_fd < 0 ||
+	if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) != 0) {
 		error = errno;
 		goto fail;
 	}
 	loop->sender = pool->sender_ops->create(&error);
+	if (loop->sender == NULL && pool->options.sender == NET_SENDER_AUTO) {
+		log_line(LOG_WARN, "loop %u sends by plain: %s", index, strerror(error));
+		loop->sender = net_sender_plain.create(&error);
+	}
 	if (loop->sender == NULL)
 		goto fail;
 	*ret = loop;
@@ -127,7 +130,9 @@ static void run_tasks(struct net_loop *loop);
 void net_loop_close(struct net_loop *loop)
 {
 	net_conns_cut_all(loop);
+	atomic_store(&loop->ended, true);
 	net_posts_discard(loop);
+	list_splice(&loop->tasks, &loop->tasks_next);
 	while (!list_empty(&loop->tasks))
 		run_tasks(loop);
 }
@@ -147,8 +152,6 @@ void net_loop_destroy(struct net_loop *loop)
 		close(loop->epoll_fd);
 	if (loop->wake_fd >= 0)
 		close(loop->wake_fd);
-	if (loop->reserve_fd >= 0)
-		close(loop->reserve_fd);
 	free(loop->dirty);
 	free(loop->heap);
 	free(loop->recv);
@@ -157,7 +160,8 @@ void net_loop_destroy(struct net_loop *loop)
 
 static bool has_work(const struct net_loop *loop)
 {
-	return !list_empty(&loop->tasks) || loop->dirty_count > 0 || !list_empty(&loop->moving) ||
+	return !list_empty(&loop->tasks) || !list_empty(&loop->tasks_next) || loop->dirty_count > 0 ||
+	       !list_empty(&loop->moving) ||
 	       atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 
@@ -212,6 +216,7 @@ static void iterate(struct net_loop *loop)
 	struct epoll_event events[NET_EVENTS_MAX];
 	int n = wait_for_events(loop, events);
 
+	list_splice(&loop->tasks, &loop->tasks_next);
 	for (int i = 0; i < n; i++) {
 		struct net_source *source = events[i].data.ptr;
 		source->ready(source, events[i].events);
@@ -247,6 +252,12 @@ void net_defer(struct net_loop *loop, struct net_task *task)
 {
 	if (list_empty(&task->node))
 		list_push_back(&loop->tasks, &task->node);
+}
+
+void net_defer_next(struct net_loop *loop, struct net_task *task)
+{
+	if (list_empty(&task->node))
+		list_push_back(&loop->tasks_next, &task->node);
 }
 
 void net_task_cancel(struct net_task *task)

@@ -44,7 +44,7 @@ struct net_pool_options {
 	bool limit_loopback; /* count connections from this machine too */
 	/* The pool stops: called once on each loop's thread, when its listeners no longer take new connections. */
 	void (*stopping)(struct net_loop *, void *ctx);
-	/* A loop's posts were over their bound and one was refused: called on that loop, in its next iteration. */
+	/* After net_overrun(): called on that loop, in its next iteration. */
 	void (*overrun)(struct net_loop *, void *ctx);
 	void *ctx;
 };
@@ -66,8 +66,12 @@ void net_pool_destroy(struct net_pool *);
 
 uint32_t net_pool_loops(const struct net_pool *);
 struct net_loop *net_pool_loop(struct net_pool *, uint32_t index);
-/* The kind in use on all loops, after net_pool_create(). */
+/* The kind in use, after net_pool_create(). */
 enum net_sender_kind net_pool_sender(const struct net_pool *);
+/* The limits in force. */
+uint32_t net_pool_conns_max(const struct net_pool *);
+uint32_t net_pool_conns_per_address_max(const struct net_pool *);
+bool net_pool_limits_loopback(const struct net_pool *);
 
 struct net_counters {
 	uint64_t accepted, closed, refused_limit, refused_address, refused_descriptors;
@@ -94,8 +98,10 @@ struct net_message {
 	void (*discard)(struct net_message *);
 	size_t bytes; /* counted against NET_POST_BYTES_MAX; >= sizeof *this */
 };
-/* False: the bound is reached; the message is still the caller's, and the loop will report an overrun. */
+/* False: the bound is reached, or the loop has been closed; the message is still the caller's. */
 __attribute__((warn_unused_result)) bool net_post(struct net_loop *, struct net_message *);
+/* Something that could not be posted must not go unnoticed there: `overrun` will be called on that loop. Any thread. */
+void net_overrun(struct net_loop *);
 /* For what is bounded otherwise, by a connection or a slot reserved with the request. Always taken. */
 void net_post_reserved(struct net_loop *, struct net_message *);
 

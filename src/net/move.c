@@ -46,7 +46,9 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 	loop->conn_count++;
 	loop->conns_held++;
 	net_count(&loop->counts.moved, 1);
-	if (!room || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) != 0) {
+	bool too_late =
+		loop->listeners_closed && !net_timer_running(&loop->stop_timer); /* all others were cut */
+	if (!room || too_late || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) != 0) {
 		net_conn_fail(c, ENOMEM);
 		return;
 	}

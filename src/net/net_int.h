@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #include "base/list.h"
+#include "net/address.h"
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/sender.h"
@@ -18,6 +19,7 @@
 enum {
 	NET_EVENTS_MAX = 256, /* taken from epoll at once */
 	NET_IOV_POOL = 4096, /* pieces of a batch in all */
+	NET_FLUSH_PASSES_MAX = 32, /* sends to one connection in an iteration */
 	NET_LISTENERS_MAX = 8,
 	NET_ACCEPT_TURN_MAX = 256, /* before others have their turn */
 	NET_ACCEPT_RETRY_MS = 100, /* after the kernel had no memory for one */
@@ -95,7 +97,6 @@ struct net_loop {
 	struct net_pool *pool;
 	uint32_t index;
 	int epoll_fd;
-	int reserve_fd; /* given up to refuse a connection when descriptors have run out */
 	bool stopping, listeners_closed;
 
 	uint64_t now_ns, stalled_ns; /* the loop's clock = monotonic - stalled_ns */
@@ -104,7 +105,7 @@ struct net_loop {
 	struct list delay_lists; /* of struct net_delays */
 	struct net_timer **heap;
 	uint32_t heap_count, heap_cap;
-	struct list tasks;
+	struct list tasks, tasks_next; /* of this iteration, and of the next */
 
 	struct net_source wake;
 	int wake_fd;
@@ -142,22 +143,24 @@ struct net_pool {
 	struct net_pool_options options;
 	uint32_t loop_count;
 	uint16_t port;
-	enum net_sender_kind sender_kind;
 	const struct net_sender_ops *sender_ops;
 	uint32_t conns_max;
 	atomic_uint conns; /* open in all */
 	atomic_bool stop;
 	struct net_addresses *addresses;
+	struct net_reserve *reserve;
 	struct net_loop *loops[NET_LOOPS_MAX];
 };
 
 /* loop.c */
-uint64_t net_loop_clock_ns(const struct net_loop *);
 void net_loop_run(struct net_loop *);
 int net_loop_create(struct net_pool *, uint32_t index, struct net_loop **ret);
 void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);
 void net_loop_stop(struct net_loop *);
+
+/* Run in the next iteration. */
+void net_defer_next(struct net_loop *, struct net_task *);
 
 /* post.c */
 void net_posts_init(struct net_loop *);
@@ -188,18 +191,21 @@ void net_conns_free_dead(struct net_loop *);
 void net_flush(struct net_loop *);
 void net_moves_run(struct net_loop *);
 
+/* reserve.c: descriptors kept, to be given up for refusing a connection when all others are taken. */
+struct net_reserve *net_reserve_create(uint32_t count);
+void net_reserve_destroy(struct net_reserve *);
+/* accept4(), so that nobody takes the descriptor that a refusal needs. -errno. */
+int net_reserve_accept(struct net_reserve *, int listener, union net_address *ret_peer);
+/* Take one connection and turn it away. 0; -EAGAIN: nobody waits; -EMFILE: it cannot be done now. */
+int net_reserve_refuse(struct net_reserve *, int listener);
+
 /* listener.c */
 void net_listeners_begin(struct net_loop *);
 void net_listeners_refuse_new(struct net_loop *);
 void net_listeners_drain(struct net_loop *);
 void net_listeners_close(struct net_loop *);
 
-/* address.c: how many connections each address has, over all loops. */
-struct net_addresses *net_addresses_create(uint32_t each_max, bool limit_loopback);
-void net_addresses_destroy(struct net_addresses *);
-/* False: the address has its maximum (or no memory). *ret_counted: give it back with leave. Any thread. */
-bool net_addresses_enter(struct net_addresses *, const struct net_peer *, bool *ret_counted);
-void net_addresses_leave(struct net_addresses *, const struct net_peer *);
+/* address.c */
 struct net_peer net_peer_of(const union net_address *);
 
 #endif

@@ -11,7 +11,7 @@
 #include "net/net_int.h"
 
 /* Descriptors kept for files and pipes of the application when the limit decides how many connections there may be. */
-enum { DESCRIPTORS_KEPT = 64 };
+enum { DESCRIPTORS_KEPT = 64, DESCRIPTORS_PER_LOOP = 8 };
 
 static uint32_t usable_cores(void)
 {
@@ -82,20 +82,20 @@ struct net_pool *net_pool_create(const struct net_pool_options *options, char *e
 	}
 	uint32_t limit = descriptors();
 	pool->conns_max = options->conns_max;
+	uint32_t kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_LOOP * pool->loop_count;
 	if (pool->conns_max == 0)
-		pool->conns_max = limit > 2 * DESCRIPTORS_KEPT ? limit - DESCRIPTORS_KEPT : limit / 2;
+		pool->conns_max = limit > 2 * kept ? limit - kept : limit / 2;
 	atomic_init(&pool->conns, 0);
 	atomic_init(&pool->stop, false);
-	pool->addresses =
-		net_addresses_create(options->conns_per_address_max == 0 ? NET_CONNS_PER_ADDRESS_MAX
-									 : options->conns_per_address_max,
-			options->limit_loopback);
-	if (pool->addresses == NULL)
+	if (options->conns_per_address_max == 0)
+		pool->options.conns_per_address_max = NET_CONNS_PER_ADDRESS_MAX;
+	pool->addresses = net_addresses_create(pool->options.conns_per_address_max, options->limit_loopback);
+	pool->reserve = net_reserve_create(pool->loop_count);
+	if (pool->addresses == NULL || pool->reserve == NULL)
 		return fail(pool, err, err_bytes, "the loops", ENOMEM);
 	pool->sender_ops = choose_sender(options->sender, &error);
 	if (pool->sender_ops == NULL)
 		return fail(pool, err, err_bytes, "the batch sender", error);
-	pool->sender_kind = pool->sender_ops == &net_sender_plain ? NET_SENDER_PLAIN : NET_SENDER_URING;
 	for (uint32_t i = 0; i < pool->loop_count; i++) {
 		int rc = net_loop_create(pool, i, &pool->loops[i]);
 		if (rc < 0)
@@ -154,6 +154,7 @@ void net_pool_destroy(struct net_pool *pool)
 	for (uint32_t i = 0; i < pool->loop_count; i++)
 		net_loop_destroy(pool->loops[i]);
 	net_addresses_destroy(pool->addresses);
+	net_reserve_destroy(pool->reserve);
 	free(pool);
 }
 
@@ -170,7 +171,22 @@ struct net_loop *net_pool_loop(struct net_pool *pool, uint32_t index)
 
 enum net_sender_kind net_pool_sender(const struct net_pool *pool)
 {
-	return pool->sender_kind;
+	return pool->sender_ops == &net_sender_plain ? NET_SENDER_PLAIN : NET_SENDER_URING;
+}
+
+uint32_t net_pool_conns_max(const struct net_pool *pool)
+{
+	return pool->conns_max;
+}
+
+uint32_t net_pool_conns_per_address_max(const struct net_pool *pool)
+{
+	return pool->options.conns_per_address_max;
+}
+
+bool net_pool_limits_loopback(const struct net_pool *pool)
+{
+	return pool->options.limit_loopback;
 }
 
 void net_pool_counters(const struct net_pool *pool, struct net_counters *ret)

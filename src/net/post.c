@@ -46,6 +46,10 @@ static void push(struct net_loop *loop, struct net_message *m)
 void net_post_reserved(struct net_loop *loop, struct net_message *m)
 {
 	assert(m->bytes >= sizeof(*m) && m->run != NULL && m->discard != NULL);
+	if (atomic_load_explicit(&loop->ended, memory_order_relaxed)) {
+		m->discard(m);
+		return;
+	}
 	atomic_fetch_add_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 	push(loop, m);
 }
@@ -56,15 +60,20 @@ bool net_post(struct net_loop *loop, struct net_message *m)
 	size_t before = atomic_fetch_add_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 
 	/* One message always fits, however large. */
-	if (before != 0 && before + m->bytes > NET_POST_BYTES_MAX) {
+	bool ended = atomic_load_explicit(&loop->ended, memory_order_relaxed);
+	if (ended || (before != 0 && before + m->bytes > NET_POST_BYTES_MAX)) {
 		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 		atomic_fetch_add_explicit(&loop->counts.posts_refused, 1, memory_order_relaxed);
-		if (!atomic_exchange_explicit(&loop->overrun, true, memory_order_acq_rel))
-			net_wake(loop);
 		return false;
 	}
 	push(loop, m);
 	return true;
+}
+
+void net_overrun(struct net_loop *loop)
+{
+	if (!atomic_exchange_explicit(&loop->overrun, true, memory_order_acq_rel))
+		net_wake(loop);
 }
 
 static struct net_message *take_oldest_first(struct net_loop *loop)

@@ -5,7 +5,8 @@
  * io_uring all of an iteration's sends are one system call. What is above cannot tell which is in use.
  *
  * Nothing is kept between calls: when net_send_batch() has returned, every entry has its result and the memory that
- * was sent is the caller's again. Threads: a sender belongs to one loop's thread (create it there).
+ * was sent is the caller's again. Threads: a sender belongs to one loop's
+ * thread; it may be created on another.
  */
 #ifndef NET_SENDER_H
 #define NET_SENDER_H

@@ -76,7 +76,8 @@ bool net_timer_start(struct net_timer *t, struct net_loop *loop, uint64_t delay_
 		loop->heap = bigger;
 		loop->heap_cap = cap;
 	}
-	t->due_ns = loop->now_ns + delay_ms * CLOCK_NS_PER_MS;
+	/* From now, not from when this iteration began: a handler may have worked for long. */
+	t->due_ns = clock_now_ns() - loop->stalled_ns + delay_ms * CLOCK_NS_PER_MS;
 	sift_up(loop, loop->heap_count++, t);
 	return true;
 }

@@ -12,8 +12,11 @@
 
 bool sio_ack_expect(struct sio_socket *s, uint64_t id)
 {
-	if (s->ack_count == SIO_ACKS_WAITING_MAX)
-		return false;
+	/* Who leaves so many unanswered will hardly answer the oldest any more. */
+	if (s->ack_count == SIO_ACKS_WAITING_MAX) {
+		s->ack_count--;
+		memmove(&s->acks[0], &s->acks[1], s->ack_count * sizeof(s->acks[0]));
+	}
 	if (s->ack_count == s->ack_cap) {
 		uint16_t cap = s->ack_cap == 0 ? 4 : (uint16_t)(s->ack_cap * 2);
 		uint64_t *bigger = realloc(s->acks, cap * sizeof(*bigger));
@@ -34,6 +37,11 @@ static bool take_ack(struct sio_socket *s, uint64_t id)
 			continue;
 		s->ack_count--;
 		memmove(&s->acks[i], &s->acks[i + 1], (size_t)(s->ack_count - i) * sizeof(s->acks[0]));
+		if (s->ack_count == 0) { /* an idle socket holds nothing */
+			free(s->acks);
+			s->acks = NULL;
+			s->ack_cap = 0;
+		}
 		return true;
 	}
 	return false;
@@ -64,9 +72,14 @@ static void answer_run(struct net_loop *loop, struct net_message *message)
 	struct sio_server *server = p->ack.space->server;
 	struct blob_share *unit = blob_import(p->unit);
 
+	struct sio_loop *here = &server->loops[net_loop_index(loop)];
+	struct sio_socket *s = sio_socket_find(here, p->ack.socket);
+
 	if (unit != NULL) {
-		(void)deliver_answer(&server->loops[net_loop_index(loop)], &p->ack, unit);
+		(void)deliver_answer(here, &p->ack, unit);
 		blob_unref(unit);
+	} else if (s != NULL) {
+		eio_fail(s->session); /* no memory: it must not miss one without a word */
 	}
 	free(p);
 }
@@ -92,16 +105,17 @@ static int post_answer(struct sio_server *server, const struct sio_ack *ack, str
 		.ack = *ack,
 		.unit = blob_export(unit),
 	};
-	/* Its place was reserved with the question: SIO_ACKS_WAITING_MAX bounds it. */
-	net_post_reserved(net_pool_loop(server->pool, ack->socket.loop), &p->message);
-	return 0;
+	if (net_post(net_pool_loop(server->pool, ack->socket.loop), &p->message))
+		return 0;
+	answer_discard(&p->message);
+	return -ENOBUFS;
 }
 
 int sio_answer(struct sio_ack ack, struct sio_args args)
 {
 	struct blob_share *unit;
 
-	if (!ack.wanted || ack.socket.generation == 0)
+	if (!ack.wanted || ack.socket.generation == 0 || ack.socket.loop >= ack.space->server->loop_count)
 		return -ENOENT;
 	struct sio_server *server = ack.space->server;
 	struct sio_loop *here = sio_loop_here(server);
@@ -239,7 +253,7 @@ static void ask_run(struct net_loop *loop, struct net_message *message)
 	if (s != NULL && s->space == p->space)
 		rc = ask(s, p->event, p->args, p->timeout_ms, p->fn, p->ctx);
 	if (rc < 0)
-		tell_gone(p, -ECONNRESET);
+		tell_gone(p, rc == -ENOENT ? -ECONNRESET : rc);
 	free(p);
 }
 

@@ -32,7 +32,7 @@ static void end_client(struct sio_client *c, const char *reason)
 	drop_pending(c);
 	while (!list_empty(&c->sockets))
 		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
-	list_push_back(&c->at->dead_clients, &c->sockets);
+	list_push_back(&c->at->dead_clients, &c->dead);
 	net_defer(c->at->loop, &c->at->bury);
 }
 
@@ -72,7 +72,7 @@ void sio_client_send_text(struct sio_client *c, const struct str *parts, size_t 
 		bytes += parts[i].bytes;
 	struct blob_share *unit = eio_unit_create(bytes, NULL, 0, &text, NULL);
 	if (unit == NULL) {
-		eio_close(c->session); /* it must not miss one without a word */
+		eio_fail(c->session); /* it must not miss one without a word */
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -110,6 +110,10 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 {
 	struct sio_space *space = space_named(c->server, p->space);
 
+	if (space == NULL && p->space.bytes > SIO_SPACE_BYTES_MAX) {
+		reject(c, "forced close", "an overlong namespace");
+		return;
+	}
 	if (space == NULL) {
 		bool named = p->space.bytes > 1;
 		struct str parts[] = {
@@ -134,16 +138,13 @@ static void take_event(struct sio_socket *s, const struct sio_packet *p, const s
 
 	if (n == NULL)
 		return; /* nobody will answer it either */
-	if (p->has_id && !sio_ack_expect(s, p->id)) {
-		reject(s->client, "forced server close", "too many events wait for their answers");
-		return;
-	}
+	bool wanted = p->has_id && sio_ack_expect(s, p->id);
 	const struct sio_handler *h = map_entry(n, struct sio_handler, node);
 	struct sio_event e = {
 		.socket = s,
 		.name = { p->name.s, p->name.bytes },
 		.args = *args,
-		.ack = { .socket = sio_id(s), .space = s->space, .id = p->id, .wanted = p->has_id },
+		.ack = { .socket = sio_id(s), .space = s->space, .id = p->id, .wanted = wanted },
 		.ctx = h->ctx,
 	};
 	at->lent = *args;
@@ -263,6 +264,7 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 	c->server = server;
 	c->at = at;
 	list_init(&c->sockets);
+	list_init(&c->dead);
 	c->peer = net_conn_peer(peer);
 	net_delay_init(&c->connecting);
 	net_delay_start(&c->connecting, &at->connectings, at->loop);
@@ -288,16 +290,15 @@ static void on_closed(void *ctx, enum eio_reason reason)
 static void on_lagging(void *ctx, bool lagging)
 {
 	struct sio_client *c = ctx;
-	struct list *n = c->sockets.next;
+	struct sio_socket *sockets[SIO_SPACES_MAX];
+	size_t count = 0;
 
-	/* A handler may disconnect its own socket, and with it all: look again after each. */
-	while (n != &c->sockets) {
-		struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
-
-		n = n->next;
-		sio_call_own(s, lagging ? SIO_ON_LAGGING : SIO_ON_DRAINED, STR(""), STR(""));
-		if (c->session == NULL)
-			return;
+	/* A handler may disconnect any of them; their memory stays until the iteration ends. */
+	for (struct list *n = c->sockets.next; n != &c->sockets && count < SIO_SPACES_MAX; n = n->next)
+		sockets[count++] = list_entry(n, struct sio_socket, in_client);
+	for (size_t i = 0; i < count; i++) {
+		if (sockets[i]->session != NULL)
+			sio_call_own(sockets[i], lagging ? SIO_ON_LAGGING : SIO_ON_DRAINED, STR(""), STR(""));
 	}
 }
 

@@ -42,7 +42,7 @@ static bool is_lent(const struct sio_space *space, const struct sio_args *args)
 {
 	const struct sio_loop *here = sio_loop_here(space->server);
 
-	return here != NULL && here->lent.json.s == args->json.s &&
+	return here != NULL && args->json.s != NULL && here->lent.json.s == args->json.s &&
 	       here->lent.json.bytes == args->json.bytes && here->lent.attachments == args->attachments &&
 	       here->lent.attachment_count == args->attachment_count;
 }
@@ -52,7 +52,7 @@ bool sio_args_valid(const struct sio_space *space, const struct sio_args *args)
 	struct str json = { .s = args->json.s, .bytes = args->json.bytes };
 	size_t count;
 
-	if (args->attachment_count > SIO_ATTACHMENTS_MAX)
+	if (args->json.s == NULL || args->attachment_count > SIO_ATTACHMENTS_MAX)
 		return false;
 	if (is_lent(space, args))
 		return true;
@@ -143,9 +143,10 @@ void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile
 {
 	if (s->session == NULL)
 		return;
-	if (eio_send(s->session, unit, is_volatile) == EIO_SEND_SKIPPED)
+	enum eio_send sent = eio_send(s->session, unit, is_volatile);
+	if (sent == EIO_SEND_SKIPPED)
 		sio_count(&s->at->counts.skipped_volatile, 1);
-	else
+	else if (sent == EIO_SEND_QUEUED)
 		sio_count(&s->at->counts.deliveries, 1);
 }
 
@@ -160,10 +161,9 @@ static void deliver_room(struct sio_loop *here, const struct sio_room *room, con
 
 		if (s == except || s->session == NULL)
 			continue;
-		if (eio_send(s->session, unit, is_volatile) == EIO_SEND_SKIPPED)
-			skipped++;
-		else
-			delivered++;
+		enum eio_send sent = eio_send(s->session, unit, is_volatile);
+		delivered += sent == EIO_SEND_QUEUED;
+		skipped += sent == EIO_SEND_SKIPPED;
 	}
 	sio_count(&here->counts.deliveries, delivered);
 	if (skipped > 0)
@@ -221,14 +221,17 @@ static void posted_discard(struct net_message *message)
 	free(p);
 }
 
-/* 0, -ENOMEM or -ENOBUFS. */
+/* 0, or -ENOBUFS: that loop's clients will miss it, and are closed. */
 static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct blob_share *unit)
 {
 	size_t name_bytes = t->room == NULL ? 0 : strlen(t->room) + 1;
 	struct posted *p = malloc(sizeof(*p) + name_bytes);
 
-	if (p == NULL)
-		return -ENOMEM;
+	if (p == NULL) {
+		atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
+		net_overrun(net_pool_loop(server->pool, loop));
+		return -ENOBUFS;
+	}
 	p->message = (struct net_message){
 		.run = posted_run,
 		.discard = posted_discard,
@@ -244,6 +247,7 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 		return 0;
 	atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
 	posted_discard(&p->message);
+	net_overrun(net_pool_loop(server->pool, loop));
 	return -ENOBUFS;
 }
 
@@ -270,8 +274,8 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 		int posted = post(server, i, &target, unit);
 		rc = posted < 0 ? posted : rc;
 	}
-	if (here != NULL)
-		sio_count(&here->counts.events_out, 1);
+	atomic_fetch_add_explicit(
+		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
 	blob_unref(unit);
 	return rc;
 }

@@ -78,7 +78,15 @@ bool sio_room_enter_all(struct sio_socket *s)
 	assert(s->membership_count == 0);
 	if (rooms->all == NULL)
 		rooms->all = create_room(STR(""));
-	return rooms->all != NULL && enter(s, rooms->all);
+	if (rooms->all == NULL)
+		return false;
+	if (enter(s, rooms->all))
+		return true;
+	if (rooms->all->count == 0) {
+		destroy_room(rooms->all);
+		rooms->all = NULL;
+	}
+	return false;
 }
 
 static bool is_member(const struct sio_socket *s, const struct sio_room *r)

@@ -61,6 +61,7 @@ struct sio_socket {
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
 	uint64_t next_ask;
 	struct list asks; /* struct sio_ask_waiting */
+	const char *reason; /* why it was disconnected; a constant */
 	void *data;
 	void (*destroy_data)(void *);
 };
@@ -78,7 +79,8 @@ struct sio_client {
 	struct eio_session *session; /* NULL once it has closed */
 	struct sio_server *server;
 	struct sio_loop *at;
-	struct list sockets; /* head; when it has ended, its place in at->dead_clients */
+	struct list sockets;
+	struct list dead; /* in at->dead_clients */
 	struct sio_pending *pending;
 	struct net_delay connecting; /* until it has joined its first namespace */
 	struct net_peer peer; /* where it shook hands from */
@@ -149,7 +151,7 @@ struct sio_server {
 	struct sio_loop *loops;
 	struct sio_file files[SIO_FILES_MAX];
 	char *path, *client_path; /* of Engine.IO; of the client library */
-	atomic_uint_fast64_t answers_late, broadcasts_refused; /* from any thread */
+	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
 	atomic_bool running;
 };
 
@@ -177,7 +179,10 @@ void sio_bury(struct net_task *);
 /* socket.c */
 /* A client joins a namespace. False: no memory. */
 bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth);
-/* It leaves: rooms, questions, "disconnect". The caller has told the client, or need not. */
+/*
+ * It leaves its rooms and is found no more; its handlers are called at the end of this iteration. The caller has told the
+ * client, or need not. reason is a constant. Calls nobody back.
+ */
 void sio_socket_close(struct sio_socket *, const char *reason);
 struct sio_socket *sio_socket_find(const struct sio_loop *, struct sio_id);
 void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str reason);
@@ -207,6 +212,7 @@ int sio_encode(const struct sio_message *, struct blob_share **ret_unit);
 void sio_deliver(struct sio_socket *, struct blob_share *unit, bool is_volatile);
 
 /* ack.c */
+/* An event waits for our answer. Past SIO_ACKS_WAITING_MAX the oldest is forgotten. False: no memory, it cannot be answered. */
 bool sio_ack_expect(struct sio_socket *, uint64_t id);
 void sio_ask_answered(struct sio_socket *, uint64_t id, const struct sio_args *);
 void sio_asks_end(struct sio_socket *);

@@ -41,6 +41,7 @@ void sio_sid(const struct sio_socket *s, char *out)
 static void free_socket(struct sio_socket *s)
 {
 	assert(s->membership_count == 0 && list_empty(&s->asks));
+	sio_set_data(s, NULL, NULL);
 	free(s->memberships);
 	free(s->acks);
 	free(s);
@@ -101,27 +102,32 @@ void sio_socket_close(struct sio_socket *s, const char *reason)
 	if (s->session == NULL)
 		return;
 	s->session = NULL;
+	s->reason = reason;
 	list_remove(&s->in_client);
 	sio_rooms_leave_all(s);
 	slots_take(&at->sockets, s->slot);
-	sio_asks_end(s);
 	sio_count(&at->counts.disconnected, 1);
-	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(reason));
-	sio_set_data(s, NULL, NULL);
 	list_push_back(&at->dead_sockets, &s->in_client);
 	net_defer(at->loop, &at->bury);
+}
+
+/* Handlers are called here, and may disconnect others: those come behind. */
+static void bury_socket(struct sio_socket *s)
+{
+	sio_asks_end(s);
+	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(s->reason));
+	free_socket(s);
 }
 
 void sio_bury(struct net_task *task)
 {
 	struct sio_loop *at = list_entry(task, struct sio_loop, bury);
 
-	while (!list_empty(&at->dead_sockets)) {
-		free_socket(list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
-	}
-	while (!list_empty(&at->dead_clients)) {
-		free(list_entry(list_take_first(&at->dead_clients), struct sio_client, sockets));
-	}
+	while (!list_empty(&at->dead_sockets))
+		bury_socket(list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
+	/* None of their sockets is left. */
+	while (!list_empty(&at->dead_clients))
+		free(list_entry(list_take_first(&at->dead_clients), struct sio_client, dead));
 }
 
 struct sio_socket *sio_socket_find(const struct sio_loop *at, struct sio_id id)
@@ -131,6 +137,19 @@ struct sio_socket *sio_socket_find(const struct sio_loop *at, struct sio_id id)
 	return slots_get(&at->sockets, id.slot, id.generation);
 }
 
+/* `1`, or `1/custom,`. */
+static void send_disconnect(struct sio_socket *s)
+{
+	bool named = s->space->name_bytes > 1;
+	struct str parts[] = {
+		STR("1"),
+		str_of(s->space->name, named ? s->space->name_bytes : 0),
+		named ? STR(",") : STR(""),
+	};
+
+	sio_client_send_text(s->client, parts, 3);
+}
+
 void sio_disconnect(struct sio_socket *s, bool close)
 {
 	struct sio_client *c = s->client;
@@ -138,23 +157,19 @@ void sio_disconnect(struct sio_socket *s, bool close)
 
 	if (s->session == NULL)
 		return;
-	struct list *n = close ? c->sockets.next : &s->in_client;
-	/* Each of its namespaces is told, then all is closed: as Node's disconnect(true). */
-	while (n != &c->sockets) {
-		struct sio_socket *each = list_entry(n, struct sio_socket, in_client);
-		bool named = each->space->name_bytes > 1;
-		struct str parts[] = {
-			STR("1"),
-			str_of(each->space->name, named ? each->space->name_bytes : 0),
-			named ? STR(",") : STR(""),
-		};
-
-		sio_client_send_text(c, parts, 3);
-		sio_socket_close(each, reason);
-		n = close ? c->sockets.next : &c->sockets;
+	if (!close) {
+		send_disconnect(s);
+		sio_socket_close(s, reason);
+		return;
 	}
-	if (close)
-		sio_client_close(c, "forced server close");
+	/* Each of its namespaces is told, then all is closed: as Node's disconnect(true). */
+	while (!list_empty(&c->sockets)) {
+		struct sio_socket *each = list_entry(c->sockets.next, struct sio_socket, in_client);
+
+		send_disconnect(each);
+		sio_socket_close(each, reason);
+	}
+	sio_client_close(c, "forced server close");
 }
 
 struct posted {

@@ -8,6 +8,10 @@
 
 static bool name_valid(struct str name)
 {
+	for (size_t i = 0; i < name.bytes; i++) {
+		if ((unsigned char)name.s[i] < 0x20)
+			return false; /* 0x1e parts packets */
+	}
 	return name.bytes >= 1 && name.bytes <= SIO_SPACE_BYTES_MAX && name.s[0] == '/' &&
 	       memchr(name.s, ',', name.bytes) == NULL && utf8_valid((const uint8_t *)name.s, name.bytes);
 }

@@ -9,7 +9,8 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 	ret->sessions_opened = e.opened;
 	ret->sessions_closed = e.closed;
 	ret->sessions_upgraded = e.upgraded;
-	ret->sessions_refused = e.refused;
+	ret->sessions_refused = e.sessions_refused;
+	ret->handshakes_bad = e.refused;
 	ret->ping_timeouts = e.ping_timeouts;
 	ret->parse_errors = e.parse_errors;
 	ret->transport_errors = e.transport_errors;
@@ -51,6 +52,7 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 		ret->deliveries += atomic_load_explicit(&c->deliveries, memory_order_relaxed);
 		ret->skipped_volatile += atomic_load_explicit(&c->skipped_volatile, memory_order_relaxed);
 	}
+	ret->events_out += atomic_load_explicit(&server->events_out, memory_order_relaxed);
 	ret->answers_late = atomic_load_explicit(&server->answers_late, memory_order_relaxed);
 	ret->broadcasts_refused = atomic_load_explicit(&server->broadcasts_refused, memory_order_relaxed);
 }

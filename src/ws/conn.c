@@ -16,6 +16,8 @@ enum ws_conn_state {
 	WS_FINISHED, /* net/ waits for the peer's end */
 };
 
+enum { CLOSE_FRAME_BYTES = 4 }; /* header and code */
+
 /* The answer to the handshake, pings and pongs, waiting. */
 struct urgent {
 	uint16_t bytes, sent;
@@ -29,12 +31,11 @@ struct ws_conn {
 	void *ctx;
 	struct ws_reader reader;
 	struct urgent *urgent; /* NULL: nothing of the transport's is waiting */
-	uint8_t *close; /* the close frame; owned */
 	uint16_t close_code; /* ours */
 	uint8_t close_bytes, close_sent;
+	uint8_t close[CLOSE_FRAME_BYTES];
 	uint16_t pings; /* in the second ping_s */
 	uint32_t ping_s;
-	struct net_task ending; /* end(), out of gather */
 	uint8_t state;
 	bool busy; /* within a callback that goes on using it: freeing waits */
 	bool freed;
@@ -44,7 +45,6 @@ struct ws_conn {
 };
 
 static const struct net_conn_ops net_ops;
-static void end_later(struct net_task *task);
 
 enum ws_verdict ws_upgrade_check(const struct http_head *head)
 {
@@ -112,7 +112,6 @@ struct ws_conn *ws_conn_accept(struct http_exchange *x, const struct http_head *
 	}
 	w->ops = ops;
 	w->ctx = ctx;
-	net_task_init(&w->ending, end_later);
 	w->net = http_exchange_take(x);
 	net_conn_set_ops(w->net, &net_ops, w);
 	net_conn_want_send(w->net);
@@ -140,12 +139,10 @@ void ws_conn_want_send(struct ws_conn *w)
 static void release(struct ws_conn *w)
 {
 	w->freed = true;
-	net_task_cancel(&w->ending);
 	if (w->busy)
 		return;
 	ws_reader_finish(&w->reader);
 	drop_urgent(w);
-	free(w->close);
 	free(w);
 }
 
@@ -181,34 +178,35 @@ static bool put_control(struct ws_conn *w, enum ws_opcode op, const void *payloa
 	return true;
 }
 
-static void put_close(struct ws_conn *w, uint16_t code, struct str reason)
+static void put_close(struct ws_conn *w, uint16_t code)
 {
 	uint8_t payload[WS_CONTROL_BYTES_MAX];
-	size_t bytes = ws_close_encode(payload, code, reason);
+	size_t bytes = ws_close_encode(payload, code, STR(""));
+	uint8_t frame[WS_HEADER_BYTES_MAX];
+	size_t at = ws_frame_header_encode(frame, WS_OP_CLOSE, true, bytes);
 
-	net_conn_want_send(w->net);
-	w->close_code = code;
-	w->close = malloc(WS_HEADER_BYTES_MAX + bytes);
-	if (w->close == NULL)
-		return; /* the end of the connection alone will have to do */
-	size_t at = ws_frame_header_encode(w->close, WS_OP_CLOSE, true, bytes);
+	assert(at + bytes <= CLOSE_FRAME_BYTES);
+	memcpy(w->close, frame, at);
 	memcpy(w->close + at, payload, bytes);
 	w->close_bytes = (uint8_t)(at + bytes);
-}
-
-void ws_conn_send_urgent(struct ws_conn *w, const void *frame, size_t bytes)
-{
-	if (w->state != WS_OPEN || !put_urgent(w, frame, bytes))
-		return;
+	w->close_code = code;
 	net_conn_want_send(w->net);
 }
 
-void ws_conn_close(struct ws_conn *w, uint16_t code, struct str reason)
+bool ws_conn_send_urgent(struct ws_conn *w, const void *frame, size_t bytes)
+{
+	if (w->state != WS_OPEN || !put_urgent(w, frame, bytes))
+		return false;
+	net_conn_want_send(w->net);
+	return true;
+}
+
+void ws_conn_close(struct ws_conn *w, uint16_t code)
 {
 	if (w->state != WS_OPEN)
 		return;
 	w->state = WS_CLOSING;
-	put_close(w, code, reason);
+	put_close(w, code);
 }
 
 void ws_conn_fail(struct ws_conn *w, uint16_t code)
@@ -216,7 +214,7 @@ void ws_conn_fail(struct ws_conn *w, uint16_t code)
 	if (w->state > WS_CLOSING)
 		return;
 	if (w->state == WS_OPEN)
-		put_close(w, code, STR(""));
+		put_close(w, code);
 	leave_owner(w);
 }
 
@@ -266,14 +264,14 @@ static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
 		break;
 	case WS_READ_PING:
 		if (!answer_ping(w, e)) {
-			put_close(w, WS_CLOSE_POLICY, STR("too many pings"));
+			put_close(w, WS_CLOSE_POLICY);
 			tell_closed(w, WS_CLOSE_POLICY, true);
 		}
 		break;
 	case WS_READ_CLOSE:
 	case WS_READ_FAIL:
 		if (w->state == WS_OPEN)
-			put_close(w, e->code, STR(""));
+			put_close(w, e->code);
 		tell_closed(w, e->code, what == WS_READ_FAIL);
 		break;
 	case WS_READ_PONG:
@@ -308,10 +306,11 @@ static void on_ended(struct net_conn *net, void *ctx)
 {
 	struct ws_conn *w = ctx;
 
-	(void)net;
+	if (w->state == WS_ENDING)
+		return; /* it closed in order, and gets our close frame */
 	if (w->state <= WS_CLOSING)
 		tell_closed(w, WS_CLOSE_LOST, false);
-	net_conn_close(w->net);
+	net_conn_close(net);
 	release(w);
 }
 
@@ -337,23 +336,14 @@ static void gather_owner(struct ws_conn *w, struct net_gather *g)
 	w->gathered_owner = (uint32_t)(g->bytes - before);
 }
 
-/* All that we had to say is said. */
+/* All that we had to say is said, and the owner knows. */
 static void end(struct ws_conn *w, struct net_conn *net)
 {
-	if (w->state == WS_CLOSING)
-		tell_closed(w, w->close_code, false);
 	w->state = WS_FINISHED;
 	net_conn_finish(net);
 }
 
-static void end_later(struct net_task *task)
-{
-	struct ws_conn *w = list_entry(task, struct ws_conn, ending);
-
-	end(w, w->net);
-}
-
-/* Our close frame is there, or could not be had. */
+/* The close frame is next. */
 static bool closing_is_due(const struct ws_conn *w, const struct net_gather *g)
 {
 	return w->state == WS_ENDING || (w->state == WS_CLOSING && !g->more);
@@ -385,8 +375,8 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 		return;
 	if (w->close_sent < w->close_bytes)
 		(void)net_gather_add(g, w->close + w->close_sent, (size_t)(w->close_bytes - w->close_sent));
-	else if (g->count == 0)
-		net_defer(net_conn_loop(net), &w->ending);
+	else if (g->count == 0 && w->state == WS_ENDING)
+		end(w, net); /* a frame was cut in two: no close frame can follow */
 }
 
 static size_t least(size_t a, size_t b)
@@ -414,7 +404,10 @@ static void sent_mixed(struct ws_conn *w, struct net_conn *net, size_t bytes)
 	urgent_sent(w, urgent);
 	if (rest + owner > 0 && w->state <= WS_CLOSING)
 		w->ops->sent(w->ctx, rest + owner);
-	if (w->close_bytes > 0 && w->close_sent == w->close_bytes && w->state < WS_FINISHED)
+	bool said = w->close_bytes > 0 && w->close_sent == w->close_bytes;
+	if (said && w->state == WS_CLOSING)
+		tell_closed(w, w->close_code, false);
+	if (said && w->state == WS_ENDING)
 		end(w, net);
 	w->busy = false;
 	if (w->freed)

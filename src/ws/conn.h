@@ -57,10 +57,10 @@ struct net_conn *ws_conn_net(const struct ws_conn *);
 void ws_conn_set_ops(struct ws_conn *, const struct ws_conn_ops *, void *ctx);
 /* There is something to gather. */
 void ws_conn_want_send(struct ws_conn *);
-/* A small frame that may overtake. Dropped if the reserve (WS_RESERVE_BYTES_MAX) is full, or without memory. */
-void ws_conn_send_urgent(struct ws_conn *, const void *frame, size_t bytes);
+/* A small frame that may overtake. False: the reserve (WS_RESERVE_BYTES_MAX) is full, it is closing, or no memory. */
+bool ws_conn_send_urgent(struct ws_conn *, const void *frame, size_t bytes);
 /* Send what the owner still gives, then a close frame, and end. */
-void ws_conn_close(struct ws_conn *, uint16_t code, struct str reason);
+void ws_conn_close(struct ws_conn *, uint16_t code);
 /* Close with a code at once: nothing more of the owner is sent, and it is not called any more. */
 void ws_conn_fail(struct ws_conn *, uint16_t code);
 /* Cut the connection; no callback. */

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { slower, within } from './wait.mjs';
+import { slower, until, within } from './wait.mjs';
 
 const START_MS = 20000 * slower;
 const STOP_MS = 10000 * slower;
@@ -106,10 +106,10 @@ class Server {
 }
 
 // The server says in its first line how many loops it has and by what it sends: it must be what the test asked for.
-function usesWhatWasAsked(server, env) {
+async function usesWhatWasAsked(server, env) {
   const sender = { plain: 'plain', uring: 'io_uring' }[env.SIO_SENDER];
   const loops = env.SIO_THREADS ? `${env.SIO_THREADS} loop` : '';
-  const said = server.lines(/sends by/).at(0) ?? '';
+  const said = await until(() => server.lines(/sends by .*connections/).at(0), 'its first line', START_MS);
   if ((sender && !said.includes(`sends by ${sender},`)) || !said.includes(loops)) {
     throw new Error(`asked for ${env.SIO_SENDER} and ${env.SIO_THREADS} threads, the server says: ${said}`);
   }
@@ -137,7 +137,7 @@ async function startOnce(kind, port, env) {
   });
   const first = await within(Promise.race([ready, server.exit]), 'the server to listen', START_MS);
   if (first === 'ready' && !node) {
-    usesWhatWasAsked(server, { ...process.env, ...env });
+    await usesWhatWasAsked(server, { ...process.env, ...env });
   }
   return first === 'ready' ? server : null;
 }

@@ -14,6 +14,8 @@ enum {
 	IOV_MAX_HERE = 8,
 };
 
+static struct eio_rings rings; /* of all queues here */
+
 /* What the queue must hold: units from `first` on, `sent` bytes of the first of which have gone. */
 struct model {
 	struct blob_share *units[UNITS_MAX];
@@ -48,7 +50,7 @@ static void expect_same(const struct eio_queue *q, const struct model *m)
 	for (uint32_t i = 0; i < m->count; i++)
 		assert_ptr_equal(eio_queue_at(q, i), m->units[m->first + i]);
 	if (m->count == 0)
-		assert_true(q->cap <= EIO_QUEUE_KEPT);
+		assert_null(q->ring);
 }
 
 /* Byte by byte what comes next, from however many pieces; returns the units of the model that it covers. */
@@ -119,7 +121,7 @@ static void step(struct eio_queue *q, struct model *m, struct rng *rng, unsigned
 			return;
 		struct blob_share *unit = m->units[m->first + m->count];
 
-		assert_true(eio_queue_push(q, unit));
+		assert_true(eio_queue_push(q, &rings, unit));
 		m->count++;
 		return;
 	}
@@ -128,7 +130,7 @@ static void step(struct eio_queue *q, struct model *m, struct rng *rng, unsigned
 	if (rng_below(rng, 10) == 0 && m->sent == 0) {
 		uint32_t units = (uint32_t)rng_below(rng, (m->count < 5 ? m->count : 5) + 1);
 
-		eio_queue_drop(q, units);
+		eio_queue_drop(q, &rings, units);
 		m->first += units;
 		m->count -= units;
 		return;
@@ -136,7 +138,7 @@ static void step(struct eio_queue *q, struct model *m, struct rng *rng, unsigned
 	size_t most = model_bytes(m) - m->sent;
 	size_t bytes = rng_below(rng, most < 100 ? most + 1 : rng_below(rng, 20) == 0 ? most + 1 : 100);
 
-	eio_queue_sent(q, bytes);
+	eio_queue_sent(q, &rings, bytes);
 	model_sent(m, bytes);
 }
 
@@ -161,7 +163,7 @@ static void random_use_against_an_array(void **state)
 	/* One reference for ourselves, and one a place in the queue. */
 	for (size_t i = 0; i < UNITS_MAX; i++)
 		assert_int_equal(m.units[i]->refs, 1u + (i >= m.first && i < m.first + m.count));
-	eio_queue_clear(&q);
+	eio_queue_clear(&q, &rings);
 	m.count = m.sent = 0;
 	expect_same(&q, &m);
 	for (size_t i = 0; i < UNITS_MAX; i++) {
@@ -179,9 +181,9 @@ static void an_empty_queue(void **state)
 	expect_same(&q, &m);
 	expect_gathered(&q, &m, 0);
 	expect_gathered(&q, &m, 3);
-	eio_queue_sent(&q, 0);
-	eio_queue_drop(&q, 0);
-	eio_queue_clear(&q);
+	eio_queue_sent(&q, &rings, 0);
+	eio_queue_drop(&q, &rings, 0);
+	eio_queue_clear(&q, &rings);
 	expect_same(&q, &m);
 }
 
@@ -194,11 +196,11 @@ static void the_first_few_need_no_memory(void **state)
 	failing_alloc_arm_from(1);
 	for (int round = 0; round < 5; round++) {
 		for (int i = 0; i < EIO_QUEUE_FEW; i++)
-			assert_true(eio_queue_push(&q, unit));
-		eio_queue_sent(&q, 10);
-		assert_true(eio_queue_push(&q, unit));
+			assert_true(eio_queue_push(&q, &rings, unit));
+		eio_queue_sent(&q, &rings, 10);
+		assert_true(eio_queue_push(&q, &rings, unit));
 		assert_int_equal(q.count, EIO_QUEUE_FEW);
-		eio_queue_sent(&q, 10 * EIO_QUEUE_FEW);
+		eio_queue_sent(&q, &rings, 10 * EIO_QUEUE_FEW);
 		assert_int_equal(q.count, 0);
 	}
 	assert_false(failing_alloc_disarm());
@@ -213,15 +215,15 @@ static void the_same_unit_may_wait_twice(void **state)
 	struct blob_share *unit = unit_of(10, 1);
 
 	for (int i = 0; i < 100; i++)
-		assert_true(eio_queue_push(&q, unit));
+		assert_true(eio_queue_push(&q, &rings, unit));
 	assert_int_equal(unit->refs, 101);
 	assert_int_equal(q.bytes, 1000);
-	eio_queue_sent(&q, 995);
+	eio_queue_sent(&q, &rings, 995);
 	assert_int_equal(unit->refs, 2);
 	assert_int_equal(q.sent, 5);
 	assert_int_equal(q.bytes, 10);
 	/* What has gone in part can be cleared, as with a connection that broke. */
-	eio_queue_clear(&q);
+	eio_queue_clear(&q, &rings);
 	assert_int_equal(unit->refs, 1);
 	assert_int_equal(q.sent, 0);
 	assert_int_equal(q.bytes, 0);
@@ -243,22 +245,23 @@ static void without_memory_it_stays_as_it_is(void **state)
 		struct eio_queue q = { 0 };
 
 		m.first = m.count = m.sent = 0;
+		eio_rings_finish(&rings);
 		failing_alloc_arm(++n);
 		for (size_t i = 0; i < 300; i++) {
-			while (!eio_queue_push(&q, m.units[m.first + m.count])) {
+			while (!eio_queue_push(&q, &rings, m.units[m.first + m.count])) {
 				failures++;
 				expect_same(&q, &m);
 				assert_int_equal(m.units[m.first + m.count]->refs, 1);
 			}
 			m.count++;
 			if (i % 3 == 0) {
-				eio_queue_sent(&q, 2);
+				eio_queue_sent(&q, &rings, 2);
 				model_sent(&m, 2);
 			}
 			expect_same(&q, &m);
 		}
 		failed = failing_alloc_disarm();
-		eio_queue_clear(&q);
+		eio_queue_clear(&q, &rings);
 	} while (failed);
 	assert_int_equal(failures, n - 1);
 	assert_true(failures >= 3);
@@ -275,18 +278,26 @@ static void it_has_a_maximum(void **state)
 	struct blob_share *unit = unit_of(1, 1);
 
 	for (uint32_t i = 0; i < EIO_QUEUE_UNITS_MAX; i++)
-		assert_true(eio_queue_push(&q, unit));
-	assert_false(eio_queue_push(&q, unit));
+		assert_true(eio_queue_push(&q, &rings, unit));
+	assert_false(eio_queue_push(&q, &rings, unit));
 	assert_int_equal(q.count, EIO_QUEUE_UNITS_MAX);
 	assert_int_equal(unit->refs, EIO_QUEUE_UNITS_MAX + 1);
-	eio_queue_drop(&q, 1);
-	assert_true(eio_queue_push(&q, unit));
-	eio_queue_sent(&q, EIO_QUEUE_UNITS_MAX);
+	eio_queue_drop(&q, &rings, 1);
+	assert_true(eio_queue_push(&q, &rings, unit));
+	eio_queue_sent(&q, &rings, EIO_QUEUE_UNITS_MAX);
 	assert_int_equal(q.count, 0);
-	eio_queue_trim(&q);
 	assert_null(q.ring);
 	assert_int_equal(unit->refs, 1);
 	blob_unref(unit);
+}
+
+static int free_rings(void **state)
+{
+	(void)state;
+	assert_true(rings.count <= EIO_RINGS_SPARE_MAX);
+	eio_rings_finish(&rings);
+	assert_null(rings.first);
+	return 0;
 }
 
 int main(void)
@@ -300,5 +311,5 @@ int main(void)
 		cmocka_unit_test(it_has_a_maximum),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, free_rings);
 }

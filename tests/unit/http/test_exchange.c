@@ -21,10 +21,10 @@ static void answer_held(struct net_loop *loop, void *ctx)
 	char text[20];
 
 	(void)loop;
-	assert(!http_exchange_answered(x));
+	assert(http_exchange_fate(x) != NET_FATE_OPEN);
 	snprintf(text, sizeof(text), "held %u", n);
 	http_answer_text(x, 200, false, str_c(text));
-	assert(http_exchange_answered(x));
+	assert(http_exchange_fate(x) == NET_FATE_OPEN);
 }
 
 static void answer(unsigned n)
@@ -119,7 +119,7 @@ static void a_pipeline_has_an_end(void **state)
 
 	send_rest(from);
 	net_pool_counters(w.h.pool, &c);
-	assert_true(c.bytes_in < HTTP_PIPELINE_BYTES_MAX + 2 * NET_RECV_TURN_BYTES_MAX);
+	assert_true(c.bytes_in < HTTP_PIPELINE_BYTES_MAX + 2 * NET_RECV_BYTES);
 	assert_true(from[1] < BODIES * (size_t)BODY_BYTES);
 	client_reset(fd);
 	web_finish(&w);
@@ -147,7 +147,7 @@ static void serve_watched(void *ctx, struct http_exchange *x, const struct http_
 	struct str how = web_rest(r, sizeof("/watched/") - 1);
 
 	http_watch(x, &watch_ops, &gone);
-	assert(http_exchange_alive(x) || str_equal(how, STR("half")));
+	assert(http_exchange_fate(x) == NET_FATE_ACKED || str_equal(how, STR("half")));
 	if (str_equal(how, STR("later"))) {
 		web_held(ctx, x, r);
 	} else if (str_equal(how, STR("large"))) {
@@ -158,7 +158,7 @@ static void serve_watched(void *ctx, struct http_exchange *x, const struct http_
 		if (str_equal(how, STR("last")))
 			http_exchange_close_after(x);
 		http_answer_text(x, 200, false, how);
-		assert(http_exchange_answered(x));
+		assert(http_exchange_fate(x) == NET_FATE_OPEN);
 	}
 }
 
@@ -317,10 +317,10 @@ static void break_and_ask(struct net_loop *loop, void *ctx)
 	int fd = *(const int *)ctx;
 
 	(void)loop;
-	assert(http_exchange_alive(w.held[0]));
+	assert(http_exchange_fate(w.held[0]) == NET_FATE_ACKED);
 	assert(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
 	close(fd);
-	assert(!http_exchange_alive(w.held[0]));
+	assert(http_exchange_fate(w.held[0]) == NET_FATE_LOST);
 	/* Asking tells nobody. */
 	assert(atomic_load(&gone) == 0);
 }

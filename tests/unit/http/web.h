@@ -54,7 +54,7 @@ static inline void web_echo(void *ctx, struct http_exchange *x, const struct htt
 		memset(r->body, 0xee, r->body_bytes); /* it is ours to write on */
 	atomic_fetch_add(&w->served, 1);
 	http_answer_text(x, 200, false, buf_str(&text));
-	assert(http_exchange_answered(x));
+	assert(http_exchange_fate(x) == NET_FATE_OPEN);
 	buf_finish(&text);
 }
 
@@ -93,9 +93,17 @@ static inline void web_held(void *ctx, struct http_exchange *x, const struct htt
 	unsigned n = atomic_load(&w->held_count);
 
 	(void)r;
-	assert(n < WEB_HELD_MAX && !http_exchange_answered(x));
+	assert(n < WEB_HELD_MAX && http_exchange_fate(x) != NET_FATE_OPEN);
 	w->held[n] = x;
 	atomic_store(&w->held_count, n + 1);
+}
+
+/* What /refused answers; its bodies are never let come. */
+static inline void web_refused(void *ctx, struct http_exchange *x, const struct http_request *r)
+{
+	(void)ctx;
+	assert(r->body_bytes == 0);
+	http_answer_text(x, 400, false, STR("no bodies here"));
 }
 
 static inline bool web_refuse(void *ctx, struct http_exchange *x, const struct http_head *head)
@@ -145,9 +153,10 @@ static inline void web_create(struct web *w, uint32_t loops)
 			   .serve = web_loop });
 	web_add(w, &(struct http_route){
 			   .path = "/held", .body_bytes_max = WEB_BODY_BYTES_MAX, .serve = web_held });
-	web_add(w,
-		&(struct http_route){
-			.path = "/refused", .body_bytes_max = 1000, .begin = web_refuse, .serve = web_echo });
+	web_add(w, &(struct http_route){ .path = "/refused",
+			   .body_bytes_max = 1000,
+			   .begin = web_refuse,
+			   .serve = web_refused });
 }
 
 static inline void web_run(struct web *w)

@@ -151,8 +151,8 @@ static void on_ordered(struct net_timer *t)
 	struct noted *n = list_entry(t, struct noted, timer);
 
 	note(n);
-	assert(n->due_ns >= last_due_ns);
-	last_due_ns = n->due_ns;
+	assert(t->due_ns >= last_due_ns);
+	last_due_ns = t->due_ns;
 }
 
 /* Start all; then stop a third and start another third anew, some of them with the same delay. */
