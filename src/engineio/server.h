@@ -22,12 +22,12 @@ enum {
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
 	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
 	EIO_COMPRESS_BYTES_MAX = 64 << 10, /* longer bodies would hold up a loop */
-	EIO_SETTLE_MS =
-		1000, /* an answer that the peer's kernel has by then has arrived, whatever its connection does later */
-	EIO_DOUBT_MS =
-		200, /* the same when the client polls elsewhere already; then the old connection is cut */
-	EIO_SESSIONS_PER_CONN_MAX =
-		2, /* sessions, in all and per address, for each connection that there may be */
+	/* An answer that the peer's kernel has by then has arrived, whatever its connection does later. */
+	EIO_SETTLE_MS = 1000,
+	/* The same when the client polls elsewhere already; then the old connection is cut. */
+	EIO_DOUBT_MS = 200,
+	/* Sessions, in all and per address, for each connection that there may be. */
+	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
 };

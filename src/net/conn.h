@@ -22,9 +22,8 @@
 #include "net/loop.h"
 
 enum {
-	NET_RECV_BYTES =
-		8
-		<< 10, /* the loop's one receive buffer, and from one connection before others have their turn */
+	/* The loop's one receive buffer, and what is read of one connection before others have their turn. */
+	NET_RECV_BYTES = 8 << 10,
 	NET_BUNDLE_PARTS_MAX = 256,
 	NET_BUNDLE_BYTES_MAX = 8192, /* larger parts are better sent from where they lie */
 	NET_BUNDLES_BYTES = 256 << 10, /* of all bundles of a batch */
