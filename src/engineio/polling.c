@@ -87,10 +87,12 @@ void eio_doubt_over(struct net_delay *deadline, void *loop)
 
 	if (ask_fate(s))
 		return;
-	if (s->poll != NULL)
-		cut_doubt(s);
-	else
+	if (s->poll == NULL)
 		net_delay_start(&s->doubt->deadline, &at->settlings, at->loop);
+	else if (++s->doubt->asked < EIO_DOUBT_MS / EIO_DOUBT_STEP_MS)
+		net_delay_start(&s->doubt->deadline, &at->doubts, at->loop);
+	else
+		cut_doubt(s);
 }
 
 void eio_poll_settle(struct eio_session *s)

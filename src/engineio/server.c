@@ -254,7 +254,7 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
 		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
-		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_MS, eio_doubt_over, at);
+		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_STEP_MS, eio_doubt_over, at);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
 	return server;

@@ -26,6 +26,7 @@ enum {
 	EIO_SETTLE_MS = 1000,
 	/* The same when the client polls elsewhere already; then the old connection is cut. */
 	EIO_DOUBT_MS = 200,
+	EIO_DOUBT_STEP_MS = 10, /* how often that is looked at */
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,

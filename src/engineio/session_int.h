@@ -31,6 +31,7 @@ struct eio_doubt {
 	struct http_exchange *exchange;
 	uint32_t units; /* at the front of the queue, that it carries */
 	bool told_close; /* it carries the close packet */
+	uint8_t asked; /* times the kernel was asked while another poll waits */
 	struct net_delay deadline; /* when the kernel is asked */
 };
 

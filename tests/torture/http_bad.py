@@ -10,10 +10,10 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from harness import SLOWER, Server, note, run, wait_until  # noqa: E402
-from wire import PATH, Ended, Http, Person  # noqa: E402
+from wire import PATH, Ended, Http, Person, Poller  # noqa: E402
 
 GET = b"GET /nothing HTTP/1.1\r\nHost: t\r\n"
-POST = f"POST {PATH}polling HTTP/1.1\r\nHost: t\r\n".encode()
+POST = f"POST {PATH}polling&sid=@SID@ HTTP/1.1\r\nHost: t\r\n".encode()  # a body is let come for a session only
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 HEAD_S = 10  # a head takes no longer, nor a body below the least rate
 EARLY_S, LATE_S = 1, 2  # tolerances
@@ -59,6 +59,14 @@ server = Server()
 neighbour = Person(server.port)
 
 
+def live(data):
+    """With the id of a new session where one is named."""
+    if b"@SID@" not in data:
+        return data
+    with Http(server.port) as http:
+        return data.replace(b"@SID@", Poller(http, join=False).opened["sid"].encode())
+
+
 def harmless(body):
     """Around a case: the neighbour is served, and descriptors come back."""
     before = server.descriptors()
@@ -70,7 +78,7 @@ def harmless(body):
 def refused(data, statuses, closes):
     with Http(server.port) as http:
         try:
-            http.write(data)
+            http.write(live(data))
             answer = http.answer()
         except (Ended, ConnectionError) as end:
             raise AssertionError(f"ended without an answer, wanted {statuses}: {end!r}") from None
@@ -81,6 +89,7 @@ def refused(data, statuses, closes):
 
 def byte_by_byte(data, statuses):
     """The same in single bytes gets the same."""
+    data = live(data)
     with Http(server.port) as http:
         try:
             for at in range(len(data)):
@@ -136,7 +145,7 @@ def huge_announcements():
 def trickle(http, first, byte, every_s, result):
     """Sends a byte so often until there is an answer; its status, and when it came."""
     began = time.monotonic()
-    http.write(first)
+    http.write(live(first))
     http.socket.settimeout(every_s)
     while True:
         try:

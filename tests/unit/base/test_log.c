@@ -65,6 +65,11 @@ static void control_characters_are_escaped(void **state)
 	/* Text of other languages passes. */
 	log_line(LOG_INFO, "%s", "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80 ~");
 	assert_string_equal(t.text, "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80 ~");
+	/* So do the characters next to those that terminals obey, written in two bytes as they are. */
+	log_line(LOG_INFO, "%s",
+		"a\xc2\x9b"
+		"31m\xc2\x80\xc2\x9f\xc2\xa0\xc3\x9b");
+	assert_string_equal(t.text, "a\\xc2\\x9b31m\\xc2\\x80\\xc2\\x9f\xc2\xa0\xc3\x9b");
 	log_line(LOG_INFO, "%s", "");
 	assert_string_equal(t.text, "");
 	for (int c = 1; c < 0x80; c++) {

@@ -1,7 +1,6 @@
-/* Answers that come later, what became of them, connections taken over, and requests that are under way when the pool stops. */
+/* Answers that come later, what became of them, and requests that are under way when the pool stops. */
 #include "http/server.h"
 
-#include "lib/failing_alloc.h"
 #include "web.h"
 
 enum {
@@ -122,6 +121,33 @@ static void a_pipeline_has_an_end(void **state)
 	assert_true(c.bytes_in < HTTP_PIPELINE_BYTES_MAX + 2 * NET_RECV_BYTES);
 	assert_true(from[1] < BODIES * (size_t)BODY_BYTES);
 	client_reset(fd);
+	web_finish(&w);
+}
+
+/* And yet each of its requests is answered. */
+static void a_long_pipeline_is_answered(void **state)
+{
+	(void)state;
+	pthread_t thread;
+
+	web_start(&w, 1);
+	int fd = get_new("/held");
+	size_t from[3] = { (size_t)fd, 0, 0 };
+
+	WAIT_FOR(atomic_load(&w.held_count) == 1);
+	assert_int_equal(pthread_create(&thread, NULL, send_rest, from), 0);
+	answer(0);
+	web_expect(fd, 200, "held 0");
+	for (int i = 0; i < BODIES; i++) {
+		struct web_answer a;
+
+		web_read(fd, &a, false);
+		assert_int_equal(a.status, 200);
+		assert_int_equal(a.body.bytes, BODY_BYTES + 6);
+		buf_finish(&a.body);
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(fd);
 	web_finish(&w);
 }
 
@@ -336,132 +362,6 @@ static void asking_whether_it_is_alive(void **state)
 	finish_watching(1, 0, 0);
 }
 
-/* A connection that is taken over: what came behind the request belongs to its new owner. */
-static struct sides taken;
-
-static void serve_take(void *ctx, struct http_exchange *x, const struct http_request *r)
-{
-	(void)ctx;
-	(void)r;
-	struct net_conn *conn = http_exchange_take(x);
-
-	sides_accepted(conn, &taken);
-	/* Not before this call has returned. */
-	assert(atomic_load(&taken.all[atomic_load(&taken.count) - 1].received) == 0);
-}
-
-static void echo(struct side *s)
-{
-	side_send(s, atomic_load(&s->received) - atomic_load(&s->out));
-}
-
-static void close_itself(struct side *s)
-{
-	side_close(s);
-}
-
-static void connections_taken_over(void **state)
-{
-	static const char request[] = "GET /take HTTP/1.1\r\nHost: a\r\n\r\n";
-	struct buf all;
-
-	(void)state;
-	memset(&taken, 0, sizeof(taken));
-	taken.hooks = (struct side_hooks){ .data = echo, .ended = close_itself };
-	web_create(&w, 1);
-	web_add(&w, &(struct http_route){ .path = "/take", .serve = serve_take });
-	web_run(&w);
-	for (unsigned i = 0; i < 4 * ROUNDS; i++) {
-		int fd = client_connect(&w.h);
-		size_t behind = i % 4 * 300;
-
-		/* Alone, with bytes behind it, and behind another request; whole and in two. */
-		buf_init(&all, 1 << 20);
-		if (i % 3 == 0)
-			assert_true(buf_append_str(&all, STR("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")));
-		assert_true(buf_append(&all, request, sizeof(request) - 1));
-		for (size_t n = 0; n < behind; n++)
-			assert_true(buf_append(&all, &(uint8_t){ side_byte(n) }, 1));
-		size_t first = i % 2 == 0 ? all.bytes : all.bytes / 2;
-
-		client_send(fd, all.data, first);
-		client_send(fd, all.data + first, all.bytes - first);
-		if (i % 3 == 0)
-			web_expect(fd, 200, "GET  ");
-		client_send_stream(fd, behind, 1000);
-		client_expect_stream(fd, 0, behind + 1000);
-		close(fd);
-		WAIT_FOR(atomic_load(&sides_wait(&taken, i)->cut));
-		buf_finish(&all);
-	}
-	web_finish(&w);
-}
-
-static void serve_answers(void *ctx, struct http_exchange *x, const struct http_request *r)
-{
-	static const struct http_header headers[] = { { STR_INIT("X-One"), STR_INIT("1") },
-		{ STR_INIT("X-Two"), STR_INIT("2") } };
-	struct http_response answer_of = { .status = 200,
-		.content_type = STR("text/x"),
-		.cache_control = STR("no-store"),
-		.headers = headers,
-		.header_count = 2 };
-	char how = r->path.s[r->path.bytes - 1];
-	struct buf body;
-
-	(void)ctx;
-	if (how == 'n' || how == 'm') {
-		answer_of.status = how == 'n' ? 204 : 304;
-		http_answer(x, &answer_of, NULL, 0);
-		return;
-	}
-	buf_init(&body, 100);
-	bool ok = buf_append_str(&body, STR("a body"));
-
-	assert(ok);
-	http_answer_buf(x, &answer_of, &body);
-	assert(body.data == NULL && body.bytes == 0);
-}
-
-static void kinds_of_answers(void **state)
-{
-	(void)state;
-	struct web_answer a;
-	size_t left;
-
-	web_create(&w, 1);
-	web_add(&w, &(struct http_route){ .path = "/answers/", .prefix = true, .serve = serve_answers });
-	web_run(&w);
-	int fd = get_new("/answers/b");
-
-	web_read(fd, &a, false);
-	assert_true(str_equal(buf_str(&a.body), STR("a body")));
-	assert_true(web_says(&a, "content-type: text/x") && web_says(&a, "cache-control: no-store"));
-	assert_true(
-		web_says(&a, "x-one: 1") && web_says(&a, "x-two: 2") && web_says(&a, "content-length: 6"));
-	assert_true(web_says(&a, "x-content-type-options: nosniff"));
-	assert_non_null(strcasestr(a.head, "\r\ndate: "));
-	assert_null(strcasestr(a.head, "\r\nserver: "));
-	buf_finish(&a.body);
-	get(fd, "/answers/n");
-	web_read(fd, &a, true);
-	assert_int_equal(a.status, 204);
-	assert_null(strcasestr(a.head, "content-length"));
-	get(fd, "/answers/m");
-	web_read(fd, &a, true);
-	assert_int_equal(a.status, 304);
-	client_send_text(fd, "HEAD /answers/b HTTP/1.1\r\nHost: a\r\n\r\n");
-	web_read(fd, &a, true);
-	assert_true(web_says(&a, "content-length: 6"));
-	get(fd, "/large");
-	web_read(fd, &a, false);
-	assert_int_equal(a.body.bytes, WEB_LARGE_BYTES);
-	assert_memory_equal(a.body.data, side_content(0, &left), WEB_LARGE_BYTES);
-	buf_finish(&a.body);
-	close(fd);
-	web_finish(&w);
-}
-
 static uint64_t accepted(void)
 {
 	struct net_counters c;
@@ -521,53 +421,12 @@ static void one_that_is_never_answered(void **state)
 	close(fd);
 }
 
-/* A session in which the n-th allocation fails harms nobody but itself. It must not allocate on our own side. */
-static void session(int fd)
-{
-	static const char requests[] =
-		"GET /loop/0 HTTP/1.1\r\nHost: a\r\n\r\n"
-		"POST /loop/0 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe";
-	static const char rest[] =
-		"\r\n3\r\nllo\r\n0\r\n\r\nPOST /loop/0 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-		"Content-Length: 5\r\n\r\n";
-	char got[4096];
-	size_t bytes = 0;
-	ssize_t n;
-
-	(void)send(fd, requests, sizeof(requests) - 1, MSG_NOSIGNAL);
-	(void)send(fd, rest, sizeof(rest) - 1, MSG_NOSIGNAL);
-	(void)send(fd, "hello", 5, MSG_NOSIGNAL);
-	shutdown(fd, SHUT_WR);
-	while (bytes < sizeof(got) && (n = client_recv(fd, got + bytes, sizeof(got) - bytes)) > 0)
-		bytes += (size_t)n;
-	assert_true(bytes < sizeof(got));
-}
-
-static void without_memory(void **state)
-{
-	(void)state;
-	unsigned n = 0;
-	bool failed;
-
-	web_start(&w, 1);
-	do {
-		failing_alloc_arm(++n);
-		int fd = client_connect(&w.h);
-
-		session(fd);
-		failed = failing_alloc_disarm();
-		close(fd);
-		web_ask(&w, "GET /loop/0 HTTP/1.1\r\nHost: a\r\n\r\n", 200, false);
-	} while (failed);
-	assert_true(n > 5);
-	web_finish(&w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_behind_waits),
 		cmocka_unit_test(a_pipeline_has_an_end),
+		cmocka_unit_test(a_long_pipeline_is_answered),
 		cmocka_unit_test(gone_before_the_answer),
 		cmocka_unit_test(who_asks_again_has_the_answer),
 		cmocka_unit_test(who_has_asked_again_already),
@@ -575,11 +434,8 @@ int main(void)
 		cmocka_unit_test(who_breaks_has_it_not),
 		cmocka_unit_test(nobody_watches),
 		cmocka_unit_test(asking_whether_it_is_alive),
-		cmocka_unit_test(connections_taken_over),
-		cmocka_unit_test(kinds_of_answers),
 		cmocka_unit_test(requests_under_way_when_it_stops),
 		cmocka_unit_test(one_that_is_never_answered),
-		cmocka_unit_test(without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

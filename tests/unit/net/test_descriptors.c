@@ -1,8 +1,9 @@
-/* When descriptors run out: whoever comes is turned away at once, and all is well when there are some again. */
+/* When descriptors run out: whoever comes is turned away at once, nothing spins, and all is well when there are some again. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "net/conn.h"
 #include "side.h"
@@ -10,6 +11,7 @@
 enum {
 	CHILD_DESCRIPTORS = 40,
 	CHILD_CLIENTS = 100,
+	IDLE_MS = 300,
 };
 
 static void close_itself(struct side *s)
@@ -69,6 +71,27 @@ _Noreturn static void child_main(int tell)
 	_exit(0);
 }
 
+/* Processor time that a process has used. */
+static uint64_t used_ns(pid_t pid)
+{
+	clockid_t clock;
+	struct timespec t;
+
+	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &t), 0);
+	return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* With its descriptors used up the child has nothing to do: it waits, and so do we. */
+static void expect_idle(pid_t child, int quiet_fd)
+{
+	uint64_t before_ns = used_ns(child);
+	struct pollfd p = { .fd = quiet_fd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, IDLE_MS), 0);
+	assert_true(used_ns(child) - before_ns < IDLE_MS / 4 * CLOCK_NS_PER_MS);
+}
+
 static bool try_again(uint16_t port)
 {
 	int fd = client_connect_from(port, "127.0.0.1");
@@ -104,6 +127,7 @@ static void when_descriptors_run_out(void **state)
 			close(fd);
 	}
 	assert_in_range(in, 10, CHILD_DESCRIPTORS);
+	expect_idle(child, fds[0]);
 	/* Those who are in are served. */
 	for (unsigned i = 0; i < in; i++) {
 		client_send_stream(fds[i], 0, 1000);
