@@ -322,8 +322,8 @@ static int64_t take_frame(struct conn *c, uint8_t *in, size_t in_bytes)
 		length = (size_t)in[2] << 8 | in[3];
 	if (in_bytes < header + length)
 		return 0;
-	if (ws_decode(&d, in, in_bytes, &used, &piece) != WS_DECODE_PIECE || piece.op != WS_OP_TEXT || !piece.fin ||
-		!take_text(c, (char *)piece.data, piece.data_bytes))
+	if (ws_decode(&d, in, in_bytes, &used, &piece) != WS_DECODE_PIECE || piece.op != WS_OP_TEXT ||
+		!piece.fin || !take_text(c, (char *)piece.data, piece.data_bytes))
 		return -1;
 	return (int64_t)(header + length);
 }
@@ -355,8 +355,8 @@ static int64_t take_request(struct conn *c, const uint8_t *in, size_t in_bytes)
 	push(c, b);
 	unref(b);
 	n = snprintf(text, sizeof(text),
-		"0{\"sid\":\"%s\",\"upgrades\":[],\"pingInterval\":%d,\"pingTimeout\":%d,\"maxPayload\":%d}", sid, PING_MS,
-		PONG_MS, MESSAGE_BYTES_MAX);
+		"0{\"sid\":\"%s\",\"upgrades\":[],\"pingInterval\":%d,\"pingTimeout\":%d,\"maxPayload\":%d}",
+		sid, PING_MS, PONG_MS, MESSAGE_BYTES_MAX);
 	send_text(c, text, (size_t)n);
 	c->upgraded = true;
 	beat_start(c, &pings, PING_MS);
@@ -368,7 +368,8 @@ static void take(struct conn *c, uint8_t *in, size_t in_bytes)
 	size_t at = 0;
 
 	while (at < in_bytes && !c->closing) {
-		int64_t used = c->upgraded ? take_frame(c, in + at, in_bytes - at) : take_request(c, in + at, in_bytes - at);
+		int64_t used = c->upgraded ? take_frame(c, in + at, in_bytes - at)
+					   : take_request(c, in + at, in_bytes - at);
 
 		if (used < 0 || (used == 0 && in_bytes - at > KEPT_BYTES_MAX)) {
 			cut(c);
@@ -423,8 +424,8 @@ static void on_connection(uv_stream_t *server, int status)
 	list_init(&c->beat);
 	uv_tcp_init(loop, &c->tcp);
 	conn_count++;
-	if (uv_accept(server, (uv_stream_t *)&c->tcp) != 0 || conn_count > CONNS_MAX || uv_tcp_nodelay(&c->tcp, 1) != 0 ||
-		uv_read_start((uv_stream_t *)&c->tcp, lend, on_read) != 0)
+	if (uv_accept(server, (uv_stream_t *)&c->tcp) != 0 || conn_count > CONNS_MAX ||
+		uv_tcp_nodelay(&c->tcp, 1) != 0 || uv_read_start((uv_stream_t *)&c->tcp, lend, on_read) != 0)
 		cut(c);
 }
 
