@@ -131,10 +131,11 @@ static void read_turn(struct net_conn *c)
 			c->unread = false;
 		if (!take_received(c, n, n < 0 ? errno : 0))
 			return;
-		if (n == NET_RECV_BYTES) {
+		if (n < NET_RECV_BYTES)
+			continue;
+		if (c->state < NET_CONN_MOVING) /* its owner may have closed it, or handed it over */
 			net_defer_next(c->loop, &c->again);
-			return;
-		}
+		return;
 	}
 }
 
