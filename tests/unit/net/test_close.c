@@ -96,6 +96,38 @@ static void closing_from_within_callbacks(void **state)
 	}
 }
 
+/* More than one read takes is there when `data` closes it: what was left to be read is of no account. */
+static void send_much(struct net_loop *loop, void *ctx)
+{
+	static char much[4 * NET_RECV_BYTES];
+	int fd = *(const int *)ctx;
+	ssize_t n = send(fd, much, sizeof(much), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)loop;
+	assert(n > NET_RECV_BYTES);
+}
+
+static void take_any(struct side *s)
+{
+	s->raw = true;
+}
+
+static void closing_within_a_full_read(void **state)
+{
+	(void)state;
+	start(&(struct side_hooks){ .accepted = take_any, .data = close_itself });
+	for (unsigned i = 0; i < 20; i++) {
+		int fd = client_connect(&h);
+		struct side *s = sides_wait(&sides, i);
+
+		harness_call(&h, 0, send_much, &fd);
+		WAIT_FOR(atomic_load(&s->cut));
+		expect_gone(fd, i + 1);
+		assert_int_equal(atomic_load(&s->datas), 1);
+	}
+	harness_finish(&h);
+}
+
 static atomic_uint refused;
 
 static void refuse(struct net_conn *conn, void *ctx)
@@ -402,6 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(closing_from_within_callbacks),
+		cmocka_unit_test(closing_within_a_full_read),
 		cmocka_unit_test(closing_instead_of_taking_it),
 		cmocka_unit_test(closing_others_that_are_ready),
 		cmocka_unit_test(closing_others_of_a_batch),

@@ -70,6 +70,39 @@ static void unread_bytes_travel(void **state)
 	harness_finish(&h);
 }
 
+/* More is there than one read takes: nothing of it is touched here any more once it moves. */
+static void send_much(struct net_loop *loop, void *ctx)
+{
+	static char much[8 * NET_RECV_BYTES];
+	int fd = *(const int *)ctx;
+	ssize_t n = send(fd, much, sizeof(much), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)loop;
+	assert(n > NET_RECV_BYTES);
+}
+
+static void take_any(struct side *s)
+{
+	s->raw = true;
+}
+
+static void moving_within_a_full_read(void **state)
+{
+	(void)state;
+	start(&(struct net_pool_options){ 0 },
+		&(struct side_hooks){ .accepted = take_any, .data = move_on, .ended = close_itself });
+	for (unsigned i = 0; i < 20; i++) {
+		int fd = client_connect(&h);
+		struct side *s = sides_wait(&sides, i);
+
+		harness_call(&h, atomic_load(&s->loop), send_much, &fd);
+		close(fd);
+		WAIT_FOR(atomic_load(&s->cut));
+		assert_true(atomic_load(&s->received) > NET_RECV_BYTES);
+	}
+	harness_finish(&h);
+}
+
 /* An answer first, and on when it has gone: as a server does it between two requests. */
 static void echo(struct side *s)
 {
@@ -305,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unread_bytes_travel),
+		cmocka_unit_test(moving_within_a_full_read),
 		cmocka_unit_test(moving_between_answers),
 		cmocka_unit_test(many_connections_in_a_circle),
 		cmocka_unit_test(the_peer_goes_meanwhile),
