@@ -23,9 +23,9 @@ enum {
 	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
 	EIO_COMPRESS_BYTES_MAX = 64 << 10, /* longer bodies would hold up a loop */
 	/* An answer that the peer's kernel has by then has arrived, whatever its connection does later. */
-	EIO_SETTLE_MS = 1000,
+	EIO_SETTLE_MS = 200,
 	/* The same when the client polls elsewhere already; then the old connection is cut. */
-	EIO_DOUBT_MS = 200,
+	EIO_DOUBT_MS = 2000,
 	EIO_DOUBT_STEP_MS = 10, /* how often that is looked at */
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
