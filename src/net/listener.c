@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "net/net_int.h"
 
 static int error_text(char *err, size_t err_bytes, const char *what, const char *where, int error)
@@ -33,8 +34,11 @@ static int resolve(
 	char host[256];
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *found = NULL;
+	uint64_t port;
 
-	if (colon == NULL || (size_t)(colon - where) >= sizeof(host))
+	/* getaddrinfo() would take a port out of range for another one. */
+	if (colon == NULL || (size_t)(colon - where) >= sizeof(host) ||
+		!str_parse_u64(str_c(colon + 1), UINT16_MAX, &port))
 		return error_text(err, err_bytes, "not ADDRESS:PORT:", where, EINVAL);
 	size_t bytes = (size_t)(colon - where);
 	if (bytes >= 2 && where[0] == '[' && where[bytes - 1] == ']') {

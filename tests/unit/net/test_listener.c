@@ -276,7 +276,8 @@ static int listen_on(const char *where, char *err, size_t err_bytes)
 
 static void addresses_that_cannot_be_had(void **state)
 {
-	static const char *const bad[] = { "", "127.0.0.1", "127.0.0.1:x", "256.0.0.1:0",
+	static const char *const bad[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+		"127.0.0.1:70000", "127.0.0.1:+0", "127.0.0.1: 0", "127.0.0.1:x", "256.0.0.1:0",
 		"no such host.invalid:0", "[::1:0", "192.0.2.1:0" };
 	struct harness other;
 	char err[300], where[40];
