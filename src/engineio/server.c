@@ -213,6 +213,12 @@ static bool begin(void *ctx, struct http_exchange *x, const struct http_head *he
 	return eio_post_begin(s, x);
 }
 
+static uint32_t sessions_for(uint32_t conns)
+{
+	return conns > UINT32_MAX / EIO_SESSIONS_PER_CONN_MAX ? UINT32_MAX
+							      : conns * EIO_SESSIONS_PER_CONN_MAX;
+}
+
 struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool,
 	const struct eio_options *options, const struct eio_events *events, void *ctx)
 {
@@ -225,10 +231,9 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 	server->ctx = ctx;
 	server->loop_count = net_pool_loops(pool);
 	server->loops = calloc(server->loop_count, sizeof(*server->loops));
-	server->sessions_max = net_pool_conns_max(pool) * EIO_SESSIONS_PER_CONN_MAX;
-	server->addresses =
-		net_addresses_create(net_pool_conns_per_address_max(pool) * EIO_SESSIONS_PER_CONN_MAX,
-			net_pool_limits_loopback(pool));
+	server->sessions_max = sessions_for(net_pool_conns_max(pool));
+	server->addresses = net_addresses_create(
+		sessions_for(net_pool_conns_per_address_max(pool)), net_pool_limits_loopback(pool));
 	atomic_init(&server->sessions, 0);
 	struct http_route route = {
 		.path = options->path,

@@ -251,6 +251,11 @@ void eio_ping_due(struct net_delay *d, void *loop)
 	struct eio_session *s = of_beat(d);
 	struct eio_loop *at = loop;
 
+	if (s->held) { /* its pong could not be heard */
+		net_delay_start(&s->beat, &at->pings, at->loop);
+		eio_ws_ping(s);
+		return;
+	}
 	s->awaiting_pong = true;
 	s->extended = false;
 	net_delay_start(&s->beat, &at->pongs, at->loop);
@@ -285,6 +290,8 @@ bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 		at->server->events->message(s->ctx, p->binary, p->data, p->bytes);
 		break;
 	case EIO_PONG:
+		if (s->held)
+			break; /* what was read before the hold; pings go on by themselves */
 		s->awaiting_pong = false;
 		net_delay_start(&s->beat, &at->pings, at->loop);
 		break;
@@ -347,34 +354,48 @@ enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, bool is_v
 		ws_conn_want_send(s->ws);
 	else if (s->poll != NULL)
 		net_defer(s->at->loop, &s->task);
-	if (eio_queue_weight(&s->queue) > o->queue_bytes_soft && !s->is_lagging)
+	if (eio_queue_weight(&s->queue) > o->queue_bytes_soft &&
+		(!s->is_lagging || (s->ws != NULL && !s->held)))
 		net_defer(s->at->loop, &s->task);
 	return EIO_SEND_QUEUED;
 }
 
 /*
- * Who does not take our answers is not asked for more: while it lags its WebSocket is not read, and no pong is due, for it
- * could not be heard. A peer that takes nothing at all is cut by the deadline for sends.
+ * Who does not take our answers is not asked for more: its WebSocket is not read. Pings go on, for clients count from the last
+ * one, but no pong is due that could not be heard. A peer that takes nothing at all is cut by the deadline for sends.
  */
-static void set_lagging(struct eio_session *s, bool lagging)
+void eio_session_hold(struct eio_session *s)
 {
-	struct eio_loop *at = s->at;
-
-	s->is_lagging = lagging;
-	if (s->ws != NULL && lagging) {
-		net_conn_pause(ws_conn_net(s->ws));
-		net_delay_stop(&s->beat);
-	} else if (s->ws != NULL) {
-		net_conn_resume(ws_conn_net(s->ws));
+	assert(s->ws != NULL && !s->held);
+	s->held = true;
+	net_conn_pause(ws_conn_net(s->ws));
+	if (s->awaiting_pong) {
 		s->awaiting_pong = false;
-		net_delay_start(&s->beat, &at->pings, at->loop);
+		net_delay_start(&s->beat, &s->at->pings, s->at->loop);
 	}
-	at->server->events->lagging(s->ctx, lagging);
+}
+
+/* Read on; a ping at once tells whether it is still there. */
+static void release(struct eio_session *s)
+{
+	s->held = false;
+	net_conn_resume(ws_conn_net(s->ws));
+	s->awaiting_pong = true;
+	s->extended = false;
+	net_delay_start(&s->beat, &s->at->pongs, s->at->loop);
+	eio_ws_ping(s);
+}
+
+/* Little enough is waiting to read on. */
+static bool is_low(const struct eio_session *s)
+{
+	return eio_queue_weight(&s->queue) <= s->at->server->options.queue_bytes_soft / 4;
 }
 
 /* Lagging: past the soft limit although a flush was tried. Drained: empty again. */
 static void judge_queue(struct eio_session *s)
 {
+	const struct eio_events *events = s->at->server->events;
 	bool past = eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
 
 	if (past && !s->is_lagging && !s->tried) {
@@ -383,15 +404,22 @@ static void judge_queue(struct eio_session *s)
 		return;
 	}
 	s->tried = false;
-	if (s->is_lagging && s->queue.count == 0)
-		set_lagging(s, false);
-	else if (past && !s->is_lagging)
-		set_lagging(s, true);
+	if (past && s->ws != NULL && !s->held)
+		eio_session_hold(s);
+	else if (s->held && is_low(s))
+		release(s);
+	if (s->is_lagging && s->queue.count == 0) {
+		s->is_lagging = false;
+		events->lagging(s->ctx, false);
+	} else if (past && !s->is_lagging) {
+		s->is_lagging = true;
+		events->lagging(s->ctx, true);
+	}
 }
 
 void eio_session_sent(struct eio_session *s)
 {
-	if (s->is_lagging && s->queue.count == 0)
+	if ((s->is_lagging && s->queue.count == 0) || (s->held && is_low(s)))
 		net_defer(s->at->loop, &s->task);
 }
 

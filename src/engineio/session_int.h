@@ -48,6 +48,7 @@ struct eio_session {
 	struct ws_conn *ws; /* the transport; NULL: polling */
 	uint8_t state; /* enum eio_state */
 	bool is_lagging, overflowed;
+	bool held; /* its WebSocket is not read, for it does not take our answers */
 	struct eio_queue queue;
 
 	void *ctx;
@@ -120,6 +121,8 @@ void eio_session_bad_packet(struct eio_session *);
 void eio_session_end(struct eio_session *, enum eio_reason);
 /* The transport has gone, or has sent the last: free. */
 void eio_session_free(struct eio_session *);
+/* Its WebSocket is not read until its queue is low. */
+void eio_session_hold(struct eio_session *);
 /* The queue has shrunk. */
 void eio_session_sent(struct eio_session *);
 size_t eio_open_packet(const struct eio_session *, char *out, size_t out_bytes);

@@ -127,12 +127,10 @@ static void take_over(struct eio_probe *p)
 	s->ping_due = false;
 	ws_conn_set_ops(ws, &session_ops, s);
 	eio_count(&s->at->counts.upgraded);
-	if (s->is_lagging) { /* as a WebSocket does that lags */
-		net_conn_pause(ws_conn_net(ws));
-		net_delay_stop(&s->beat);
-	}
 	if (s->awaiting_pong)
 		eio_ws_ping(s); /* the poll that was to carry it may never have come */
+	if (s->is_lagging)
+		eio_session_hold(s); /* as a WebSocket does that lags */
 	if (s->queue.count > 0)
 		ws_conn_want_send(ws);
 }

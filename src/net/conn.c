@@ -25,7 +25,7 @@ static void read_again(struct net_task *task)
 	struct net_conn *c = list_entry(task, struct net_conn, again);
 
 	if (c->state == NET_CONN_LINGERING && c->peer_ended)
-		net_conn_fail(c, c->broken ? ECONNRESET : 0);
+		net_conn_fail(c, net_conn_fate(c) == NET_FATE_LOST ? ECONNRESET : 0);
 	else
 		read_turn(c);
 }
@@ -110,7 +110,7 @@ static bool take_received(struct net_conn *c, ssize_t n, int error)
 	if (n == 0) {
 		c->peer_ended = true;
 		if (c->broken || c->state == NET_CONN_LINGERING)
-			net_conn_fail(c, c->broken ? ECONNRESET : 0);
+			net_conn_fail(c, net_conn_fate(c) == NET_FATE_LOST ? ECONNRESET : 0);
 		else if (c->state == NET_CONN_OPEN)
 			c->ops->ended(c, c->ctx);
 	} else if (error != EAGAIN) {

@@ -162,7 +162,9 @@ static void finish_ask(struct sio_ask_waiting *w, int status, const struct sio_a
 
 static void ask_late(struct net_timer *t)
 {
-	finish_ask(list_entry(t, struct sio_ask_waiting, deadline), -ETIMEDOUT, NULL);
+	struct sio_ask_waiting *w = list_entry(t, struct sio_ask_waiting, deadline);
+
+	finish_ask(w, w->socket->session == NULL ? -ECONNRESET : -ETIMEDOUT, NULL);
 }
 
 void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *args)
