@@ -9,11 +9,12 @@ import { serverIsNode, startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
 import { until } from './lib/wait.mjs';
 
-const PING_MS = 2000;
-const COUNT = 12000;
+const PING_MS = 3000;
+const COUNT = 36000;
 const BYTES = 1000;
-const STEP_MS = 20;
-// 2 MB a second: half as long again as the client waits for a ping, and more than the kernels hold within pingTimeout.
+const STEP_MS = 10;
+// 4 MB a second: half as long again as the client waits for a ping. What the kernels hold before a ping, some MB, must go
+// within pingTimeout all the same: no server can overtake that.
 const BYTES_PER_STEP = 40000;
 
 /** A proxy whose way down is slow; returns its port. */
@@ -43,7 +44,7 @@ async function slowProxy(port) {
 
 test('a reader that lags for longer than pingInterval + pingTimeout gets everything and stays', async (t) => {
   const server = await startServer('probe', {
-    PING_INTERVAL: String(PING_MS), PING_TIMEOUT: String(PING_MS), QUEUE_MAX: '67108864',
+    PING_INTERVAL: String(PING_MS), PING_TIMEOUT: String(PING_MS), QUEUE_MAX: '134217728',
   });
   const socket = io(`http://127.0.0.1:${await slowProxy(server.port)}`, {
     transports: ['websocket'], reconnection: false, forceNew: true,
@@ -65,10 +66,10 @@ test('a reader that lags for longer than pingInterval + pingTimeout gets everyth
     assert.ok(server.lines(/^lagging/).length > 0);
   }
   assert.equal(await socket.emitWithAck('echo', 'read again'), 'read again');
-  /* It is pinged, and its pongs are heard, for some rounds more. */
+  /* It is pinged, and its pongs are heard, for two rounds more. */
   let pings = 0;
   socket.io.engine.on('ping', () => pings++);
-  await until(() => gone || pings === 3, 'three more pings');
+  await until(() => gone || pings === 2, 'two more pings');
   assert.equal(gone, null);
   socket.close();
   await server.stop();
