@@ -49,7 +49,9 @@ class Run:
         self.options = options
         self.date = datetime.date.today().isoformat()
         self.commit = machine.commit()
-        self.specs = programs.ours(options.ours) + [programs.PEERS[name] for name in options.peers]
+        self.specs = (programs.ours(options.ours) + programs.floors(options.floor) +
+                      [programs.PEERS[name] for name in options.peers])
+        self.peers = [programs.PEERS[name] for name in options.peers]
         self.results, self.latency, self.memory = [], {}, {}
         self.latency_rate, self.memory_conns = 0, options.memory_conns
         self.judgements, self.missed, self.facts = {}, [], []
@@ -67,7 +69,7 @@ class Run:
                 self.results.append(self._rounds(servers, conns))
         if self.options.memory:
             for spec in self.specs:
-                if spec.name != "again":
+                if spec.name != "again" and not spec.floor:
                     self.memory[spec.name] = self._memory(spec)
         self._judge()
 
@@ -81,6 +83,7 @@ class Run:
 
     def _rounds(self, servers, conns):
         decides = conns == CONNS
+        servers = [s for s in servers if decides or not s.spec.floor]
         with contextlib.ExitStack() as stack:
             generators = {}
             for server in servers:
@@ -117,8 +120,8 @@ class Run:
         print(f"round {number}/{count}  {workload.name:5}  CPU ns per {workload.unit:10}  {cells}", flush=True)
 
     def _latency(self, generators, results):
-        peers = [s.name for s in self.specs if not s.ours]
-        capacity = min(max(results.median(w, p, "per_second") for w in ("W=1", "W=8")) for p in peers)
+        generators = {name: g for name, g in generators.items() if not g.server.spec.floor}
+        capacity = min(max(results.median(w, p.name, "per_second") for w in ("W=1", "W=8")) for p in self.peers)
         self.latency_rate = capacity / 2
         command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds=2"
         taken = {name: [] for name in generators}
@@ -165,12 +168,12 @@ class Run:
         if self.noisy():
             return
         for results in (r for r in self.results if not r.too_noisy()):
-            for peer in (s for s in self.specs if not s.ours):
+            for peer in self.peers:
                 for sender in ("uring", "plain"):
                     for workload in results.workloads():
                         self._judge_one(results, peer, sender, workload)
         self._judge_memory()
-        for peer in (s for s in self.specs if not s.ours and self.latency):
+        for peer in self.peers if self.latency else []:
             if self.latency["uring"]["p99_ms"] > self.latency[peer.name]["p99_ms"]:
                 self.missed.append(f"p99 latency is above that of {peer.title}")
 
@@ -208,6 +211,8 @@ class Run:
         for results in self.results:
             print(f"\n{results.conns} connections: CPU per delivery, theirs over ours, median (25th percentile)\n")
             print(report.ratios_table(results, self.specs, self.judgements).replace("**", ""), end="")
+            if results.conns == CONNS:
+                print("\n" + report.floor_table(results), end="")
         print(f"\n{self.verdict()}")
 
     def write(self):
@@ -237,7 +242,7 @@ def parse():
     parser.add_argument("--memory-conns", type=int, default=MEMORY_CONNS)
     o = parser.parse_args()
     build = ROOT / o.build
-    o.load = str(build / "bench" / "load")
+    o.load, o.floor = str(build / "bench" / "load"), str(build / "bench" / "floor")
     o.ours = o.ours or [str(build / "examples" / "broadcast")]
     o.peers = o.peers or (["socketio"] if o.quick else list(programs.PEERS))
     o.rounds = o.rounds or (6 if o.quick else 8)

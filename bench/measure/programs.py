@@ -26,6 +26,7 @@ class Spec:
     command: tuple
     env: dict = dataclasses.field(default_factory=dict)
     ours: bool = False
+    floor: bool = False  # no server but the price of the kernel's part
     warm: bool = False  # compiles while it runs: 300,000 deliveries before anything counts
 
 
@@ -51,6 +52,12 @@ def ours(command):
         one("plain", "palaver, plain send", "plain"),
         one("again", "palaver, io_uring, again", "uring"),
     ]
+
+
+def floors(command):
+    """bench/prototypes/floor.c with either sender."""
+    return [Spec(f"floor_{sender}", f"the kernel's part, {title}", "raw", (command,), {"SENDER": sender}, floor=True)
+            for sender, title in (("uring", "io_uring"), ("plain", "plain send"))]
 
 
 class Server:

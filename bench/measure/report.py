@@ -18,7 +18,7 @@ def ratios_table(results, specs, judgements):
     """One row a peer and sender: median (25th percentile) and what was to be reached."""
     head = ["against", "with"] + results.workloads()
     rows = []
-    for peer in (s for s in specs if not s.ours):
+    for peer in (s for s in specs if not s.ours and not s.floor):
         for sender in ("uring", "plain"):
             cells = []
             for workload in results.workloads():
@@ -28,6 +28,19 @@ def ratios_table(results, specs, judgements):
             rows.append([peer.title, sender, *cells])
     rows.append(["palaver itself (A/A)", "uring", *(f"{v:.3f}" for v in results.noise().values())])
     return _table(head, rows)
+
+
+def floor_table(results):
+    """What we cost over the kernel's part: per send, since a program that batches worse sends more often."""
+    rows = []
+    for sender in ("uring", "plain"):
+        cells = []
+        for workload in results.workloads():
+            over, _ = results.ratio(workload, sender, f"floor_{sender}", "cpu_per_receive_ns")
+            floor = results.median(workload, f"floor_{sender}", "cpu_per_receive_ns")
+            cells.append(f"{over:.2f}× of {floor:,.0f} ns")
+        rows.append([sender, *cells])
+    return _table(["our CPU per send, over the kernel's part", *results.workloads()], rows)
 
 
 def figures_table(results, specs):
@@ -73,7 +86,10 @@ def markdown(run):
         text += f"![CPU per delivery]({run.svg_name})\n\n"
     for results in run.results:
         text += f"## {results.conns:,} connections\n\n" + ratios_table(results, run.specs, run.judgements) + "\n"
-        text += figures_table(results, run.specs) + "\n"
+        specs = [s for s in run.specs if s.name in next(iter(results.figures.values()))]
+        text += figures_table(results, specs) + "\n"
+        if any(s.floor for s in specs):
+            text += floor_table(results) + "\n"
     if run.latency:
         text += f"## Latency at {run.latency_rate:,.0f} deliveries a second\n\n"
         text += "Half of what the slowest peer can do, Poisson arrivals, counted from the scheduled time.\n\n"

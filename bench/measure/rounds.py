@@ -46,6 +46,10 @@ class Figure:
         return self.cpu_ns / self.deliveries
 
     @property
+    def cpu_per_receive_ns(self):
+        return self.cpu_ns / max(1, self.receives)
+
+    @property
     def per_second(self):
         return self.deliveries / self.seconds
 
@@ -67,10 +71,10 @@ class Results:
     def median(self, workload, server, attribute):
         return statistics.median(getattr(f, attribute) for f in self.figures[workload][server])
 
-    def ratio(self, workload, peer, ours):
+    def ratio(self, workload, peer, ours, attribute="cpu_per_delivery_ns"):
         """Median and 25th percentile over the rounds of CPU per delivery, the peer's over ours."""
         mine, theirs = self.figures[workload][ours], self.figures[workload][peer]
-        ratios = [t.cpu_per_delivery_ns / m.cpu_per_delivery_ns for m, t in zip(mine, theirs, strict=True)]
+        ratios = [getattr(t, attribute) / getattr(m, attribute) for m, t in zip(mine, theirs, strict=True)]
         if len(ratios) == 1:
             return ratios[0], ratios[0]
         return statistics.median(ratios), statistics.quantiles(ratios, n=4, method="inclusive")[0]
