@@ -6,14 +6,24 @@
  *
  * An answer whose connection broke is carried again by the next poll; one that arrived is dropped. What arrived is known
  * when the client asks again on that connection, or ends it in order. When it polls on another connection the kernel is
- * asked; if that does not know either the new poll waits for a moment, and then the old connection is cut.
+ * asked; if that does not know either, and it is not a matter of a delayed ACK, the new poll waits for a moment, and then the
+ * old connection is cut.
+ *
+ * Proxies read an answer whole and reset the connection when they like. So what went whole to the kernel of a connection
+ * that several sessions have used has arrived; and what went to one that only this session has used, if its next poll comes
+ * mixed with requests of others. Else a reset means that the client has cut the answer short.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "engineio/session_int.h"
 #include "engineio/unit.h"
 #include "http/coding.h"
+
+/* Of a connection's mark, which else is 31 bits of the session that used it last. */
+#define MARK_SHARED (UINT32_C(1) << 31)
 
 /* The doubt is over. */
 static void resolve(struct eio_session *s, bool arrived)
@@ -42,10 +52,8 @@ static void on_gone(void *ctx)
 	s->poll = NULL;
 }
 
-static void on_fate(void *ctx, bool arrived)
+static void settle(struct eio_session *s, bool arrived)
 {
-	struct eio_session *s = ctx;
-
 	assert(s->doubt != NULL);
 	bool told = s->doubt->told_close;
 	resolve(s, arrived);
@@ -55,18 +63,70 @@ static void on_fate(void *ctx, bool arrived)
 		eio_session_free(s); /* it has got the close packet */
 }
 
+/* Its connection broke, with all of the answer sent or not. */
+static void settle_broken(struct eio_session *s, bool sent, bool polls_again)
+{
+	struct eio_doubt *d = s->doubt;
+
+	if (sent && !d->by_proxy && !polls_again) {
+		d->exchange = NULL;
+		net_delay_stop(&d->deadline);
+	} else {
+		settle(s, sent && (d->by_proxy || s->poll_mixed));
+	}
+}
+
+static void on_fate(void *ctx, enum http_fate fate)
+{
+	struct eio_session *s = ctx;
+
+	if (fate == HTTP_FATE_ARRIVED)
+		settle(s, true);
+	else
+		settle_broken(s, fate == HTTP_FATE_RESET, s->poll != NULL);
+}
+
 static const struct http_watch_ops poll_ops = { .gone = on_gone, .fate = on_fate };
 
-/* Ask the kernel. True: known now. */
-static bool ask_fate(struct eio_session *s)
+/* Ask the kernel. False: it does not know either. */
+static bool ask_fate(struct eio_session *s, bool polls_again)
 {
 	struct http_exchange *x = s->doubt->exchange;
 	enum net_fate fate = http_exchange_fate(x);
+	bool sent = http_exchange_sent(x);
 
 	if (fate == NET_FATE_OPEN)
 		return false;
 	http_unwatch(x);
-	on_fate(s, fate != NET_FATE_LOST);
+	if (fate == NET_FATE_LOST)
+		settle_broken(s, sent, polls_again);
+	else
+		settle(s, true);
+	return true;
+}
+
+/*
+ * It polls on another connection: true if it is known now what became of the last answer. A client that gave it up has
+ * ended that connection before it asked anew; so if that stands, only the ACK is late.
+ */
+static bool ask_again(struct eio_session *s, struct http_exchange *other)
+{
+	struct http_exchange *x = s->doubt->exchange;
+
+	if (x == NULL) {
+		settle(s, s->poll_mixed);
+		return true;
+	}
+	struct net_peer before = net_conn_peer(http_exchange_conn(x)),
+			now = net_conn_peer(http_exchange_conn(other));
+	uint64_t age_ns = net_loop_now_ns(s->at->loop) - s->doubt->answered_ns;
+	if (ask_fate(s, true))
+		return true;
+	if (!http_exchange_sent(x) || age_ns > (uint64_t)EIO_ACK_DELAY_MS * CLOCK_NS_PER_MS ||
+		memcmp(&before, &now, sizeof(now)) != 0)
+		return false;
+	http_unwatch(x);
+	settle(s, true);
 	return true;
 }
 
@@ -77,7 +137,7 @@ static void cut_doubt(struct eio_session *s)
 
 	http_unwatch(x);
 	http_exchange_cut(x);
-	on_fate(s, false);
+	settle(s, false);
 }
 
 void eio_doubt_over(struct net_delay *deadline, void *loop)
@@ -85,7 +145,7 @@ void eio_doubt_over(struct net_delay *deadline, void *loop)
 	struct eio_session *s = list_entry(deadline, struct eio_doubt, deadline)->session;
 	struct eio_loop *at = loop;
 
-	if (ask_fate(s))
+	if (ask_fate(s, s->poll != NULL))
 		return;
 	if (s->poll == NULL)
 		net_delay_start(&s->doubt->deadline, &at->settlings, at->loop);
@@ -97,11 +157,16 @@ void eio_doubt_over(struct net_delay *deadline, void *loop)
 
 void eio_poll_settle(struct eio_session *s)
 {
-	/* A client that goes on by another transport has had its last poll: what is under way will arrive. */
-	if (s->doubt == NULL || ask_fate(s))
+	struct http_exchange *x;
+
+	if (s->doubt == NULL)
 		return;
-	http_unwatch(s->doubt->exchange);
-	on_fate(s, true);
+	x = s->doubt->exchange;
+	/* A client waits for its last poll before it goes on by another transport: what is under way will arrive. */
+	bool arrived = x == NULL || http_exchange_sent(x) || http_exchange_fate(x) != NET_FATE_LOST;
+	if (x != NULL)
+		http_unwatch(x);
+	settle(s, arrived);
 }
 
 void eio_polls_forget(struct eio_session *s)
@@ -111,7 +176,8 @@ void eio_polls_forget(struct eio_session *s)
 	if (s->post != NULL)
 		http_unwatch(s->post);
 	if (s->doubt != NULL) {
-		http_unwatch(s->doubt->exchange);
+		if (s->doubt->exchange != NULL)
+			http_unwatch(s->doubt->exchange);
 		net_delay_stop(&s->doubt->deadline);
 		free(s->doubt);
 	}
@@ -126,9 +192,9 @@ static void post_gone(void *ctx)
 	s->post = NULL;
 }
 
-static void post_fate(void *ctx, bool arrived)
+static void post_fate(void *ctx, enum http_fate fate)
 {
-	(void)arrived;
+	(void)fate;
 	post_gone(ctx);
 }
 
@@ -224,7 +290,12 @@ void eio_poll_answer(struct eio_session *s)
 		return;
 	}
 	*d = (struct eio_doubt){
-		.session = s, .exchange = s->poll, .units = units, .told_close = closing && !s->close_due
+		.session = s,
+		.exchange = s->poll,
+		.units = units,
+		.told_close = closing && !s->close_due,
+		.by_proxy = (*http_exchange_mark(s->poll) & MARK_SHARED) != 0,
+		.answered_ns = net_loop_now_ns(s->at->loop),
 	};
 	net_delay_init(&d->deadline);
 	net_delay_start(&d->deadline, &s->at->settlings, s->at->loop);
@@ -267,7 +338,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 		answer_bare(x, 400);
 		return;
 	}
-	if (s->doubt != NULL && !ask_fate(s))
+	if (s->doubt != NULL && !ask_again(s, x))
 		net_delay_start(&s->doubt->deadline, &s->at->doubts, s->at->loop);
 	if (s->state == EIO_STATE_GONE) { /* it had been told */
 		answer_bare(x, 400);
@@ -311,12 +382,27 @@ static void serve_post(struct eio_session *s, struct http_exchange *x, const str
 		"ok", 2);
 }
 
+/* Note whose request this is. True: the one before it on this connection was another's. */
+static bool mark(struct http_exchange *x, const struct eio_session *s)
+{
+	uint32_t *kept = http_exchange_mark(x), before = *kept, mine;
+
+	memcpy(&mine, s->random, sizeof(mine));
+	mine = (mine | 1) & ~MARK_SHARED;
+	bool mixed = before != 0 && (before & ~MARK_SHARED) != mine;
+	*kept = mine | (before & MARK_SHARED) | (mixed ? MARK_SHARED : 0);
+	return mixed;
+}
+
 void eio_poll_serve(struct eio_session *s, struct http_exchange *x, const struct http_request *request)
 {
-	if (request->head->method == HTTP_GET)
+	bool mixed = mark(x, s);
+	if (request->head->method == HTTP_GET) {
+		s->poll_mixed = mixed;
 		serve_get(s, x, request->head);
-	else
+	} else {
 		serve_post(s, x, request);
+	}
 }
 
 bool eio_post_begin(struct eio_session *s, struct http_exchange *x)

@@ -27,6 +27,7 @@ enum {
 	/* The same when the client polls elsewhere already; then the old connection is cut. */
 	EIO_DOUBT_MS = 2000,
 	EIO_DOUBT_STEP_MS = 10, /* how often that is looked at */
+	EIO_ACK_DELAY_MS = 250, /* a kernel may acknowledge so late what it has */
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,

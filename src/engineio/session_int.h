@@ -28,9 +28,12 @@ enum eio_state {
 /* An answered poll of which it is not known yet whether it arrived. */
 struct eio_doubt {
 	struct eio_session *session;
-	struct http_exchange *exchange;
+	struct http_exchange
+		*exchange; /* NULL: its connection was reset, and the next poll shows who did it */
 	uint32_t units; /* at the front of the queue, that it carries */
 	bool told_close; /* it carries the close packet */
+	bool by_proxy; /* its connection is shared by several sessions */
+	uint64_t answered_ns; /* in the loop's time */
 	uint8_t asked; /* times the kernel was asked while another poll waits */
 	struct net_delay deadline; /* when the kernel is asked */
 };
@@ -63,6 +66,7 @@ struct eio_session {
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
 	uint8_t poll_coding; /* enum http_coding: what the waiting poll takes */
+	bool poll_mixed; /* it came on a connection whose request before it was another session's */
 	bool counted; /* for its peer */
 	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */

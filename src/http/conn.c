@@ -8,7 +8,7 @@
 #include "http/url.h"
 
 static void process(struct http_exchange *x, uint8_t *data, size_t bytes);
-static void tell_fate(struct http_exchange *x, bool arrived);
+static void tell_fate(struct http_exchange *x, enum http_fate);
 static void tell_gone(struct http_exchange *x);
 
 static struct http_exchange *of_task(struct net_task *task)
@@ -22,7 +22,8 @@ static void go_on(struct net_task *task)
 	struct http_exchange *x = of_task(task);
 
 	if (x->state == HTTP_CONN_IDLE)
-		tell_fate(x, true); /* of the answer before: there is no telling it from one that arrived */
+		tell_fate(x,
+			HTTP_FATE_ARRIVED); /* of the answer before: there is no telling it from one that arrived */
 	if (x->in.bytes > 0 && x->state < HTTP_CONN_SERVING)
 		process(x, NULL, 0);
 	if (x->state < HTTP_CONN_SERVING)
@@ -62,13 +63,19 @@ void http_conn_bury(struct http_exchange *x)
 }
 
 /* The answer's fate is known. The watcher may do anything but touch this exchange. */
-static void tell_fate(struct http_exchange *x, bool arrived)
+static void tell_fate(struct http_exchange *x, enum http_fate fate)
 {
 	const struct http_watch_ops *watch = x->watch;
 
 	x->watch = NULL;
 	if (watch != NULL)
-		watch->fate(x->watch_ctx, arrived);
+		watch->fate(x->watch_ctx, fate);
+}
+
+/* The peer has ended its side: in order, if it has taken all. */
+static void tell_ended(struct http_exchange *x)
+{
+	tell_fate(x, net_conn_fate(x->net) == NET_FATE_ENDED ? HTTP_FATE_ARRIVED : HTTP_FATE_RESET);
 }
 
 static void tell_gone(struct http_exchange *x)
@@ -283,7 +290,7 @@ static bool keep(struct http_exchange *x, const uint8_t *data, size_t bytes)
 	}
 	struct net_conn *net = x->net;
 	if (x->state == HTTP_CONN_ANSWERING || x->state == HTTP_CONN_IDLE)
-		tell_fate(x, false);
+		tell_fate(x, HTTP_FATE_LOST);
 	else
 		tell_gone(x);
 	http_conn_bury(x);
@@ -338,7 +345,7 @@ static void on_data(struct net_conn *net, void *ctx, uint8_t *data, size_t bytes
 	(void)net;
 	/* It has taken the last answer, or it would not ask again. */
 	if (x->state == HTTP_CONN_IDLE)
-		tell_fate(x, true);
+		tell_fate(x, HTTP_FATE_ARRIVED);
 	if (x->state != HTTP_CONN_GONE)
 		process(x, data, bytes);
 }
@@ -355,7 +362,7 @@ static void on_ended(struct net_conn *net, void *ctx)
 		net_conn_close(net);
 	} else if (x->state < HTTP_CONN_SERVING && x->in.bytes == 0) {
 		if (x->state == HTTP_CONN_IDLE)
-			tell_fate(x, net_conn_fate(net) == NET_FATE_ENDED);
+			tell_ended(x);
 		if (x->state == HTTP_CONN_GONE)
 			return;
 		x->state = HTTP_CONN_FINISHING;
@@ -390,7 +397,7 @@ void http_conn_answered(struct http_exchange *x)
 		x->state = HTTP_CONN_FINISHING;
 		buf_finish(&x->in);
 		if (x->peer_ended)
-			tell_fate(x, net_conn_fate(net) == NET_FATE_ENDED);
+			tell_ended(x);
 		net_conn_finish(net);
 		return;
 	}
@@ -408,6 +415,7 @@ static void on_closed(struct net_conn *net, void *ctx, int error)
 	const struct http_watch_ops *watch = x->watch;
 	void *watch_ctx = x->watch_ctx;
 	bool unanswered = x->state == HTTP_CONN_SERVING || x->state == HTTP_CONN_BODY;
+	bool sent = http_exchange_sent(x);
 
 	(void)net;
 	http_conn_bury(x);
@@ -416,7 +424,9 @@ static void on_closed(struct net_conn *net, void *ctx, int error)
 	if (unanswered)
 		watch->gone(watch_ctx);
 	else
-		watch->fate(watch_ctx, error == 0);
+		watch->fate(watch_ctx, error == 0 ? HTTP_FATE_ARRIVED
+				       : sent     ? HTTP_FATE_RESET
+						  : HTTP_FATE_LOST);
 }
 
 static void on_moved(struct net_conn *net, void *ctx)

@@ -205,6 +205,11 @@ enum net_fate http_exchange_fate(struct http_exchange *x)
 	return fate;
 }
 
+bool http_exchange_sent(const struct http_exchange *x)
+{
+	return x->state == HTTP_CONN_IDLE || x->state == HTTP_CONN_FINISHING;
+}
+
 void http_exchange_cut(struct http_exchange *x)
 {
 	struct net_conn *net = x->net;
@@ -217,6 +222,11 @@ void http_exchange_cut(struct http_exchange *x)
 struct net_conn *http_exchange_conn(const struct http_exchange *x)
 {
 	return x->net;
+}
+
+uint32_t *http_exchange_mark(struct http_exchange *x)
+{
+	return &x->mark;
 }
 
 struct net_conn *http_exchange_take(struct http_exchange *x)

@@ -95,15 +95,19 @@ void http_answer_asset(struct http_exchange *, const struct http_request *, cons
 /* Close the connection when the answer is sent. Before answering. */
 void http_exchange_close_after(struct http_exchange *);
 
-/* What became of an answer: for those who must know whether it arrived. */
+/* What became of an answer, as far as this side of the connection can tell. */
+enum http_fate {
+	HTTP_FATE_ARRIVED, /* the client asked on, or ended the connection in order having taken all */
+	HTTP_FATE_RESET, /* all of it went to the kernel, and then the connection broke */
+	HTTP_FATE_LOST, /* the connection broke with some of it unsent */
+};
+
+/* For those who must know whether an answer arrived. */
 struct http_watch_ops {
 	/* The client went away before it was answered; the exchange is gone. */
 	void (*gone)(void *ctx);
-	/*
-	 * The answer was sent. arrived: the client asked something else on this connection, or ended it in order having
-	 * taken all; false: the connection broke. The exchange is gone.
-	 */
-	void (*fate)(void *ctx, bool arrived);
+	/* The answer was given, and this is its end. The exchange is gone. */
+	void (*fate)(void *ctx, enum http_fate);
 };
 /* Exactly one of the two is called, unless http_unwatch() comes first. */
 void http_watch(struct http_exchange *, const struct http_watch_ops *, void *ctx);
@@ -113,10 +117,14 @@ void http_unwatch(struct http_exchange *);
  * watch stays.
  */
 enum net_fate http_exchange_fate(struct http_exchange *);
+/* All of its answer went to the kernel. */
+bool http_exchange_sent(const struct http_exchange *);
 /* Cut the connection. It is not watched; the exchange is gone. */
 void http_exchange_cut(struct http_exchange *);
 
 struct net_conn *http_exchange_conn(const struct http_exchange *);
+/* A number of the route's that stays with the connection, from request to request; 0 at first. */
+uint32_t *http_exchange_mark(struct http_exchange *);
 /*
  * Take the connection over for another protocol; the exchange is gone. Nothing has been sent. Call net_conn_set_ops() at
  * once; bytes that came behind the request are lent to the new owner after `serve` has returned.

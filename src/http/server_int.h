@@ -33,6 +33,7 @@ struct http_exchange {
 	struct net_task task; /* go on with what is in `in`, or free */
 	struct net_delay deadline;
 
+	uint32_t mark; /* the route's */
 	uint8_t state; /* enum http_conn_state */
 	uint8_t minor;
 	bool keep_alive, head_only, asked_once, peer_ended, continued;

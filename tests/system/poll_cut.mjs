@@ -25,9 +25,11 @@ const server = await startServer('probe');
 
 // Reads a response until `limit` bytes are there or it is complete; never takes more than `limit` from the kernel.
 class CutPoll {
-  constructor(client, limit, connection = null) {
+  // With `last` the server is asked to end the connection behind its answer.
+  constructor(client, limit, connection = null, last = false) {
     this.limit = limit;
-    this.head = `GET ${target(client.query4)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+    const wish = last ? 'Connection: close\r\n' : '';
+    this.head = `GET ${target(client.query4)} HTTP/1.1\r\nHost: 127.0.0.1\r\n${wish}\r\n`;
     this.received = Buffer.alloc(0);
     this.done = deferred();
     this.socket = connection ?? this.#open();
@@ -120,9 +122,9 @@ class Session {
   }
 
   // One poll cut after `limit` bytes; true if it was complete after all.
-  async poll(limit) {
-    const keep = limit === Infinity && this.sent % 2 === 0;
-    const cut = new CutPoll(this.client, limit, this.kept);
+  async poll(limit, last = false) {
+    const keep = limit === Infinity && this.sent % 2 === 0 && !last;
+    const cut = new CutPoll(this.client, limit, this.kept, last);
     const body = await cut.read(keep);
     this.kept = body !== null && keep ? cut.socket : null;
     if (body === null) {
@@ -214,18 +216,21 @@ test('large poll responses cut anywhere: none lost, none twice', async (t) => {
   });
 }, { timeout_ms: 120000 });
 
-test('one session, cut again and again while more is said', async (t) => {
-  t.comment(`SEED=${random.seed}`);
-  await survives(t, async () => {
-    const session = await Session.open();
-    for (let i = 0; i < 150; i++) {
-      await session.queue(1 + random.below(3), random.below(300));
-      await session.poll(random.below(500));
-    }
-    await session.drain();
-    await session.check();
-  });
-}, { timeout_ms: 60000 });
+for (const last of [false, true]) {
+  const how = last ? ', each poll the last of its connection' : '';
+  test(`one session, cut again and again while more is said${how}`, async (t) => {
+    t.comment(`SEED=${random.seed}`);
+    await survives(t, async () => {
+      const session = await Session.open();
+      for (let i = 0; i < 150; i++) {
+        await session.queue(1 + random.below(3), random.below(300));
+        await session.poll(random.below(500), last);
+      }
+      await session.drain();
+      await session.check();
+    });
+  }, { timeout_ms: 60000 });
+}
 
 test('complete responses are not sent again: next poll on the same and on another connection', async () => {
   const session = await Session.open();

@@ -152,7 +152,7 @@ static void a_long_pipeline_is_answered(void **state)
 }
 
 /* Watches: what they were told. */
-static atomic_uint gone, arrived, lost;
+static atomic_uint gone, arrived, lost, whole; /* whole: of the lost, those that had gone to the kernel */
 
 static void on_gone(void *ctx)
 {
@@ -160,10 +160,12 @@ static void on_gone(void *ctx)
 	atomic_fetch_add(&gone, 1);
 }
 
-static void on_fate(void *ctx, bool has_arrived)
+static void on_fate(void *ctx, enum http_fate fate)
 {
 	assert(ctx == &gone);
-	atomic_fetch_add(has_arrived ? &arrived : &lost, 1);
+	if (fate == HTTP_FATE_RESET)
+		atomic_fetch_add(&whole, 1);
+	atomic_fetch_add(fate == HTTP_FATE_ARRIVED ? &arrived : &lost, 1);
 }
 
 static const struct http_watch_ops watch_ops = { .gone = on_gone, .fate = on_fate };
@@ -193,6 +195,7 @@ static void start_watching(void)
 	atomic_store(&gone, 0);
 	atomic_store(&arrived, 0);
 	atomic_store(&lost, 0);
+	atomic_store(&whole, 0);
 	web_create(&w, 1);
 	web_add(&w, &(struct http_route){ .path = "/watched/", .prefix = true, .serve = serve_watched });
 	web_run(&w);
@@ -318,6 +321,38 @@ static void who_breaks_has_it_not(void **state)
 		expect_told(0, 0, i + 1);
 	}
 	finish_watching(0, 0, ROUNDS);
+	assert_int_equal(atomic_load(&whole), ROUNDS / 2); /* of a large answer some is unsent */
+}
+
+static void serve_marked(void *ctx, struct http_exchange *x, const struct http_request *r)
+{
+	char text[16];
+
+	(void)ctx;
+	(void)r;
+	int n = snprintf(text, sizeof(text), "%u", (*http_exchange_mark(x))++);
+	http_answer(x, &(struct http_response){ .status = 200 }, text, (size_t)n);
+}
+
+static void a_mark_stays_with_the_connection(void **state)
+{
+	(void)state;
+	web_create(&w, 1);
+	web_add(&w, &(struct http_route){ .path = "/marked", .serve = serve_marked });
+	web_run(&w);
+	for (unsigned i = 0; i < 3; i++) {
+		int fd = get_new("/marked");
+
+		web_expect(fd, 200, "0");
+		get(fd, "/marked");
+		web_expect(fd, 200, "1");
+		get(fd, "/echo");
+		web_expect(fd, 200, NULL);
+		get(fd, "/marked");
+		web_expect(fd, 200, "2");
+		close(fd);
+	}
+	web_finish(&w);
 }
 
 static void nobody_watches(void **state)
@@ -432,6 +467,7 @@ int main(void)
 		cmocka_unit_test(who_has_asked_again_already),
 		cmocka_unit_test(who_ends_in_order_has_the_answer),
 		cmocka_unit_test(who_breaks_has_it_not),
+		cmocka_unit_test(a_mark_stays_with_the_connection),
 		cmocka_unit_test(nobody_watches),
 		cmocka_unit_test(asking_whether_it_is_alive),
 		cmocka_unit_test(requests_under_way_when_it_stops),
