@@ -1,7 +1,7 @@
 /*
  * net/address.h -- how many of something each peer address has, over all loops.
  *
- * Asked when a connection or a session begins and ends, never for a message: the one lock of net/. IPv6 counts by /64,
+ * Asked when a connection or a session begins and ends, never for a message; so it may take a lock. IPv6 counts by /64,
  * which is what one host has. Threads: any.
  */
 #ifndef NET_ADDRESS_H

@@ -76,8 +76,10 @@ bool net_timer_start(struct net_timer *t, struct net_loop *loop, uint64_t delay_
 		loop->heap = bigger;
 		loop->heap_cap = cap;
 	}
-	/* From now, not from when this iteration began: a handler may have worked for long. */
-	t->due_ns = clock_now_ns() - loop->stalled_ns + delay_ms * CLOCK_NS_PER_MS;
+	/* From now, not from when this iteration began: a handler may have worked for long. A stall is taken out. */
+	uint64_t now_ns = clock_now_ns();
+	uint64_t from_ns = now_ns - loop->woke_ns > NET_STALL_NS ? loop->now_ns : now_ns - loop->stalled_ns;
+	t->due_ns = from_ns + delay_ms * CLOCK_NS_PER_MS;
 	sift_up(loop, loop->heap_count++, t);
 	return true;
 }

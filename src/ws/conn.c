@@ -242,6 +242,8 @@ static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
 {
 	uint32_t now_s = (uint32_t)(net_loop_now_ns(net_conn_loop(w->net)) / CLOCK_NS_PER_S);
 
+	if (w->close_sent > 0)
+		return true; /* nothing may follow a close frame, nor come into one */
 	if (now_s != w->ping_s) {
 		w->ping_s = now_s;
 		w->pings = 0;
@@ -329,7 +331,7 @@ static void gather_owner(struct ws_conn *w, struct net_gather *g)
 	size_t before = g->bytes;
 
 	if (w->gathered_rest > 0) {
-		g->more = true; /* it has given its first already: the others in the next iteration */
+		g->more = true; /* it has given its first already: the others in the next pass */
 		return;
 	}
 	w->ops->gather(w->ctx, g);

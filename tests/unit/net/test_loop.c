@@ -224,6 +224,7 @@ static void on_timer(struct net_timer *t)
 
 struct stall {
 	int ms, fd;
+	bool first; /* stand still before the timer is started */
 };
 
 /* Start the timer, have a client send, and stand still. */
@@ -234,20 +235,23 @@ static void stand_still(struct net_loop *loop, void *ctx)
 
 	net_timer_init(&timer, on_timer);
 	atomic_store(&fired, false);
+	if (stall->first)
+		poll(NULL, 0, stall->ms);
 	started_ns = clock_now_ns();
 	due_ns = net_loop_now_ns(loop) + TIMER_MS * CLOCK_NS_PER_MS;
 	bool ok = net_timer_start(&timer, loop, TIMER_MS) && send(stall->fd, &byte, 1, MSG_NOSIGNAL) == 1;
 
 	assert(ok);
-	poll(NULL, 0, stall->ms);
+	if (!stall->first)
+		poll(NULL, 0, stall->ms);
 }
 
-static uint64_t stall_for(int ms)
+static uint64_t stall_for(int ms, bool first)
 {
 	struct net_counters before, after;
 
 	sides_start(&h, &sides, &(struct net_pool_options){ .loops = 1 }, NULL);
-	struct stall stall = { ms, client_connect(&h) };
+	struct stall stall = { ms, client_connect(&h), first };
 
 	sides_wait(&sides, 0);
 	net_pool_counters(h.pool, &before);
@@ -265,7 +269,7 @@ static uint64_t stall_for(int ms)
 static void a_short_stall_is_none(void **state)
 {
 	(void)state;
-	assert_int_equal(stall_for(SHORT_STALL_MS), 0);
+	assert_int_equal(stall_for(SHORT_STALL_MS, false), 0);
 	uint64_t took_ms = (fired_ns - started_ns) / CLOCK_NS_PER_MS;
 
 	assert_in_range(took_ms, SHORT_STALL_MS, SHORT_STALL_MS + harness_slower() * 200);
@@ -275,11 +279,21 @@ static void a_short_stall_is_none(void **state)
 static void a_stall_shifts_deadlines(void **state)
 {
 	(void)state;
-	assert_int_equal(stall_for(LONG_STALL_MS), 1);
+	assert_int_equal(stall_for(LONG_STALL_MS, false), 1);
 	uint64_t took_ms = (fired_ns - started_ns) / CLOCK_NS_PER_MS;
 
 	assert_true(took_ms >= LONG_STALL_MS + TIMER_MS - 50);
 	assert_true(took_ms <= LONG_STALL_MS + TIMER_MS + harness_slower() * 300);
+}
+
+/* Who starts a timer at the end of a stall has it on time. */
+static void a_timer_started_after_a_stall(void **state)
+{
+	(void)state;
+	assert_int_equal(stall_for(LONG_STALL_MS, true), 1);
+	uint64_t took_ms = (fired_ns - started_ns) / CLOCK_NS_PER_MS;
+
+	assert_in_range(took_ms, TIMER_MS - 50, TIMER_MS + harness_slower() * 300);
 }
 
 int main(void)
@@ -294,6 +308,7 @@ int main(void)
 		cmocka_unit_test(what_is_deferred_runs_before_the_end),
 		cmocka_unit_test(a_short_stall_is_none),
 		cmocka_unit_test(a_stall_shifts_deadlines),
+		cmocka_unit_test(a_timer_started_after_a_stall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
