@@ -15,7 +15,7 @@ FOR_MS = scale("FOR_MS", 1000, 5000)
 WINDOW = 1000  # of the flooder: unanswered at most
 ROUNDS = 5
 RATIO_MAX = 2
-FLOOR_US = 2000  # less is nobody's wait, and more than two shared cores can tell apart
+FLOOR_US = scale("FLOOR_US", 2000, 200)  # less is nobody's wait; two cores that others share cannot tell it apart
 LEAST_FLOOD = 10000  # echoes a second
 
 
