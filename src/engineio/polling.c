@@ -10,7 +10,7 @@
  * old connection is cut.
  *
  * Proxies read an answer whole and reset the connection when they like. So what went whole to the kernel of a connection
- * that several sessions have used has arrived; and what went to one that only this session has used, if its next poll comes
+ * that several sessions have used by turns has arrived; and what went to any other, if its next poll comes
  * mixed with requests of others. Else a reset means that the client has cut the answer short.
  */
 #include <stdlib.h>
@@ -22,8 +22,13 @@
 #include "engineio/unit.h"
 #include "http/coding.h"
 
-/* Of a connection's mark, which else is 31 bits of the session that used it last. */
-#define MARK_SHARED (UINT32_C(1) << 31)
+/* A connection's mark: some bits of the session that used it last, and above them how often that has changed. */
+enum {
+	MARK_BITS = 28,
+	/* So many changes, and it is a proxy's: a client that reconnects may also go on with another session. */
+	MARK_CHANGES_MAX = 4,
+};
+#define MARK_SESSION ((UINT32_C(1) << MARK_BITS) - 1)
 
 /* The doubt is over. */
 static void resolve(struct eio_session *s, bool arrived)
@@ -294,7 +299,7 @@ void eio_poll_answer(struct eio_session *s)
 		.exchange = s->poll,
 		.units = units,
 		.told_close = closing && !s->close_due,
-		.by_proxy = (*http_exchange_mark(s->poll) & MARK_SHARED) != 0,
+		.by_proxy = *http_exchange_mark(s->poll) >> MARK_BITS >= MARK_CHANGES_MAX,
 		.answered_ns = net_loop_now_ns(s->at->loop),
 	};
 	net_delay_init(&d->deadline);
@@ -369,7 +374,7 @@ static void serve_post(struct eio_session *s, struct http_exchange *x, const str
 		answer_bare(x, 400);
 		return;
 	}
-	while (s->state == EIO_STATE_OPEN) {
+	while (s->state == EIO_STATE_OPEN && !s->overflowed) {
 		got = eio_payload_next(&payload, &packet);
 		if (got != EIO_PAYLOAD_PACKET || !eio_session_packet(s, &packet))
 			break;
@@ -385,12 +390,15 @@ static void serve_post(struct eio_session *s, struct http_exchange *x, const str
 /* Note whose request this is. True: the one before it on this connection was another's. */
 static bool mark(struct http_exchange *x, const struct eio_session *s)
 {
-	uint32_t *kept = http_exchange_mark(x), before = *kept, mine;
+	uint32_t *kept = http_exchange_mark(x), mine, changes = *kept >> MARK_BITS;
+	bool mixed;
 
 	memcpy(&mine, s->random, sizeof(mine));
-	mine = (mine | 1) & ~MARK_SHARED;
-	bool mixed = before != 0 && (before & ~MARK_SHARED) != mine;
-	*kept = mine | (before & MARK_SHARED) | (mixed ? MARK_SHARED : 0);
+	mine = (mine | 1) & MARK_SESSION;
+	mixed = *kept != 0 && (*kept & MARK_SESSION) != mine;
+	if (mixed && changes < MARK_CHANGES_MAX)
+		changes++;
+	*kept = changes << MARK_BITS | mine;
 	return mixed;
 }
 

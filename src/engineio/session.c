@@ -164,6 +164,7 @@ void eio_session_free(struct eio_session *s)
 	assert(s->state != EIO_STATE_GONE);
 	s->state = EIO_STATE_GONE;
 	eio_probe_cancel(s);
+	eio_poll_release(s, EIO_CLOSE); /* else it would wait for ever */
 	eio_polls_forget(s);
 	net_delay_stop(&s->beat);
 	eio_queue_clear(&s->queue, &s->at->rings);

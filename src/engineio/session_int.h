@@ -32,7 +32,7 @@ struct eio_doubt {
 		*exchange; /* NULL: its connection was reset, and the next poll shows who did it */
 	uint32_t units; /* at the front of the queue, that it carries */
 	bool told_close; /* it carries the close packet */
-	bool by_proxy; /* its connection is shared by several sessions */
+	bool by_proxy; /* several sessions use its connection by turns */
 	uint64_t answered_ns; /* in the loop's time */
 	uint8_t asked; /* times the kernel was asked while another poll waits */
 	struct net_delay deadline; /* when the kernel is asked */

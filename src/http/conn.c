@@ -417,7 +417,8 @@ static void on_closed(struct net_conn *net, void *ctx, int error)
 	bool unanswered = x->state == HTTP_CONN_SERVING || x->state == HTTP_CONN_BODY;
 	bool sent = http_exchange_sent(x);
 
-	(void)net;
+	if (x->state == HTTP_CONN_MOVING) /* it failed where it went to, on that loop's thread */
+		x->at = &x->server->loops[net_loop_index(net_conn_loop(net))];
 	http_conn_bury(x);
 	if (watch == NULL)
 		return;

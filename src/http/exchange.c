@@ -104,7 +104,7 @@ static uint8_t *out_begin(
 		http_conn_bury(x);
 		net_conn_close(net);
 		if (watch != NULL)
-			watch->fate(ctx, false);
+			watch->fate(ctx, HTTP_FATE_LOST);
 		return NULL;
 	}
 	size_t bytes = http_response_encode(&r, (char *)room, head_max);

@@ -11,11 +11,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-from harness import SLOWER, Server, note, run, scale  # noqa: E402
+from harness import SLOWER, Server, note, run, scale, wait_until  # noqa: E402
 from wire import Http, Poller  # noqa: E402
 
 ROUNDS = scale("ROUNDS", 100, 1000)
 TURNS = 100  # of polling on two connections by turns
+TURNS_OF_A_PROXY = 2
 TURN_S_MAX = 0.015  # on average: a delayed ACK takes 40 ms
 
 
@@ -70,12 +71,54 @@ def shared_and_reset():
             session.say(other)
             neighbour.say(other)
             with Http(server.port) as shared:
-                neighbour.hear(shared)
+                for _ in range(TURNS_OF_A_PROXY):
+                    session.hear(shared)
+                    session.say(other)
+                    neighbour.hear(shared)
+                    neighbour.say(other)
                 session.hear(shared)
                 shared.reset()
+            neighbour.hear_all(other)
             session.say(other)
             with Http(server.port) as alone:
                 session.hear_all(alone)
+    server.stop()
+
+
+def reconnected_and_reset():
+    """One client's connection, kept alive over a reconnect: what a reset cuts short comes again."""
+    server = Server(PING_INTERVAL=600000)
+    with Http(server.port) as other:
+        for turn in range(ROUNDS // 10):
+            with Http(server.port) as kept:
+                Session(kept)
+                session = Session(kept)
+                session.say(other)
+                kept.send("GET", session.target)
+                kept.read(1 + turn)
+                kept.reset()
+            with Http(server.port) as alone:
+                session.hear_all(alone)
+    server.stop()
+
+
+def released_when_told():
+    """A second poll waits for the verdict on one that told the end: it is answered when that has arrived."""
+    server = Server(PING_INTERVAL=600000, CONNECT_TIMEOUT=300)
+    with Http(server.port) as other:
+        session = Poller(other, join=False)  # in no namespace: it is closed soon
+        there = server.descriptors()
+        with Http(server.port, receive_bytes=2048) as first, Http(server.port) as second:
+            for _ in range(2):  # more than its window takes
+                first.send("GET", "/socket.io/socket.io.js", headers="Accept-Encoding: identity\r\n")
+            first.send("GET", session.target)
+            time.sleep(1)  # that its end lies unacknowledged behind the files, and for long, is the case
+            second.send("GET", session.target)
+            time.sleep(0.1)  # so that it waits
+            assert [first.answer().body for _ in range(3)][2] == b"1"
+            answer = second.answer()
+            assert (answer.status, answer.body) == (200, b"1"), f"{answer.status} {answer.body}"
+        wait_until(lambda: server.descriptors() <= there, "the descriptors")
     server.stop()
 
 
@@ -115,6 +158,8 @@ def alone_and_reset():
 run([
     ("two connections by turns, without a wait", by_turns),
     ("a shared connection, reset after a whole answer: nothing twice", shared_and_reset),
+    ("a connection kept over a reconnect, reset within an answer: nothing lost", reconnected_and_reset),
+    ("a second poll of a session that was told its end is answered", released_when_told),
     ("a fresh connection, reset after a whole answer, and mixed polls: nothing twice", fresh_and_reset),
     ("a connection of its own, reset within an answer: nothing lost", alone_and_reset),
 ])
