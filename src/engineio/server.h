@@ -32,6 +32,8 @@ enum {
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
+	EIO_QUEUE_BURST =
+		8, /* times the hard limit may be queued before it is known whether the client takes it */
 };
 
 struct eio_server;
@@ -86,6 +88,11 @@ struct eio_counters {
 };
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
 
+enum eio_send_flags {
+	EIO_VOLATILE = 1,
+	EIO_SHARED = 2, /* the same unit goes to others, too: queued, it costs little memory */
+};
+
 enum eio_send {
 	EIO_SEND_QUEUED,
 	EIO_SEND_SKIPPED, /* volatile, and it could not take it now */
@@ -93,10 +100,11 @@ enum eio_send {
 };
 
 /*
- * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. With `is_volatile` only if it would go at
+ * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. `flags`: of enum eio_send_flags. With
+ * EIO_VOLATILE only if it would go at
  * once. Past the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
  */
-enum eio_send eio_send(struct eio_session *, struct blob_share *unit, bool is_volatile);
+enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned flags);
 /* End it as if it had overflowed, later in this iteration: it has missed something. `closed` is called. */
 void eio_fail(struct eio_session *);
 /* Send what is queued and close. `closed` is not called. */

@@ -329,6 +329,22 @@ static bool can_take_now(const struct eio_session *s)
 	return s->poll != NULL && s->doubt == NULL;
 }
 
+/*
+ * The queue is past the hard limit; it is too long, unless it only waits for this iteration's flush, which is nobody's
+ * slowness: then of what is shared with others there may be more, and a little of its own.
+ */
+static bool is_too_long(struct eio_session *s, uint32_t more_bytes, unsigned flags)
+{
+	size_t max = s->at->server->options.queue_bytes_max;
+	bool slow = s->ws != NULL ? net_conn_blocked(ws_conn_net(s->ws)) : s->is_lagging || s->tried;
+
+	if (slow || eio_queue_weight(&s->queue) + more_bytes > max * EIO_QUEUE_BURST)
+		return true;
+	if ((flags & EIO_SHARED) == 0)
+		s->own_burst += more_bytes + EIO_UNIT_OVERHEAD_BYTES;
+	return s->own_burst > max / 4;
+}
+
 void eio_fail(struct eio_session *s)
 {
 	if (s->state != EIO_STATE_OPEN)
@@ -337,17 +353,17 @@ void eio_fail(struct eio_session *s)
 	net_defer(s->at->loop, &s->task);
 }
 
-enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, bool is_volatile)
+enum eio_send eio_send(struct eio_session *s, struct blob_share *unit, unsigned flags)
 {
 	const struct eio_options *o = &s->at->server->options;
 
 	if (s->state != EIO_STATE_OPEN || s->overflowed)
 		return EIO_SEND_CLOSED;
-	if (is_volatile && !can_take_now(s))
+	if ((flags & EIO_VOLATILE) != 0 && !can_take_now(s))
 		return EIO_SEND_SKIPPED;
 	/* An empty queue takes one message of any size. */
 	bool over = s->queue.count > 0 && eio_queue_weight(&s->queue) + unit->bytes > o->queue_bytes_max;
-	if (over || !eio_queue_push(&s->queue, &s->at->rings, unit)) {
+	if ((over && is_too_long(s, unit->bytes, flags)) || !eio_queue_push(&s->queue, &s->at->rings, unit)) {
 		eio_fail(s);
 		return EIO_SEND_CLOSED;
 	}
@@ -399,6 +415,7 @@ static void judge_queue(struct eio_session *s)
 	const struct eio_events *events = s->at->server->events;
 	bool past = eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
 
+	s->own_burst = 0;
 	if (past && !s->is_lagging && !s->tried) {
 		s->tried = true; /* this iteration's flush is the attempt */
 		net_defer(s->at->loop, &s->task);

@@ -71,6 +71,7 @@ struct eio_session {
 	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
+	uint32_t own_burst; /* weight of units of its own past the hard limit since the queue was judged */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
 };
 

@@ -80,7 +80,7 @@ void sio_client_send_text(struct sio_client *c, const struct str *parts, size_t 
 			memcpy(text, parts[i].s, parts[i].bytes);
 		text += parts[i].bytes;
 	}
-	(void)eio_send(c->session, unit, false);
+	(void)eio_send(c->session, unit, 0);
 	blob_unref(unit);
 }
 

@@ -143,7 +143,7 @@ void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile
 {
 	if (s->session == NULL)
 		return;
-	enum eio_send sent = eio_send(s->session, unit, is_volatile);
+	enum eio_send sent = eio_send(s->session, unit, is_volatile ? EIO_VOLATILE : 0);
 	if (sent == EIO_SEND_SKIPPED)
 		sio_count(&s->at->counts.skipped_volatile, 1);
 	else if (sent == EIO_SEND_QUEUED)
@@ -155,13 +155,14 @@ static void deliver_room(struct sio_loop *here, const struct sio_room *room, con
 	struct blob_share *unit, bool is_volatile)
 {
 	uint64_t delivered = 0, skipped = 0;
+	unsigned flags = (is_volatile ? EIO_VOLATILE : 0) | (room->count > 1 ? EIO_SHARED : 0);
 
 	for (uint32_t i = 0; i < room->count; i++) {
 		const struct sio_socket *s = room->members[i].socket;
 
 		if (s == except || s->session == NULL)
 			continue;
-		enum eio_send sent = eio_send(s->session, unit, is_volatile);
+		enum eio_send sent = eio_send(s->session, unit, flags);
 		delivered += sent == EIO_SEND_QUEUED;
 		skipped += sent == EIO_SEND_SKIPPED;
 	}

@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from harness import SLOWER, Crowd, Server, note, run, scale, wait_until  # noqa: E402
-from wire import Person  # noqa: E402
+from wire import SEPARATOR, Http, Person, Poller  # noqa: E402
 
 SLOW = scale("SLOW", 200 if SLOWER == 1 else 50, 2000)
 HEALTHY = scale("HEALTHY", 100 if SLOWER == 1 else 20, 500)
@@ -16,6 +16,7 @@ MESSAGE_BYTES = 16384
 KERNEL_BYTES = 8 << 20  # what may go out before a queue grows: the most that the kernel takes for one socket
 ROUNDS_MAX = (KERNEL_BYTES + QUEUE_MAX) // MESSAGE_BYTES
 GROWTH_BYTES_MAX = 64 << 20  # threats.md, fault 5
+READERS = 10
 FLOOD = (4000, 1024)  # messages, bytes of each
 
 
@@ -77,8 +78,25 @@ def own_flood(sender, threads):
     wait_until(lambda: scene.overflows() == SLOW, "all to be closed")
     scene.healthy.ask('say 421["echo"]')
     scene.healthy.wait("acks", 1)
-    scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX)
+    scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX * 2)  # their weight, and what the allocator keeps beside it
+
+
+def burst(sender, threads):
+    """As many broadcasts as one POST carries, in one iteration: whoever reads is closed for none of them."""
+    server = Server(SIO_SENDER=sender, SIO_THREADS=threads)
+    readers = Crowd(server)
+    readers.connect(READERS)
+    with Http(server.port, seconds=10 * SLOWER) as http:
+        poster = Poller(http, join=False)
+        events = int(poster.opened["maxPayload"]) // len('42["message"]' + SEPARATOR)
+        poster.post(http, "40")
+        poster.post(http, *['42["message"]'] * events)
+    [state] = readers.wait("events", events)
+    assert (state["ready"], state["gone"]) == (READERS, 0), state
+    note(f"{sender}, {threads} loops: {events} broadcasts in one POST")
+    readers.end()
+    server.stop()
 
 
 run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
-     for body in (broadcast, own_flood) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
+     for body in (broadcast, own_flood, burst) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
