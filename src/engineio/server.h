@@ -90,7 +90,8 @@ void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
 
 enum eio_send_flags {
 	EIO_VOLATILE = 1,
-	EIO_SHARED = 2, /* the same unit goes to others, too: queued, it costs little memory */
+	EIO_SHARED =
+		2, /* a room's: as a rule it goes to others, too, and costs little memory where it is queued */
 };
 
 enum eio_send {

@@ -155,7 +155,7 @@ static void deliver_room(struct sio_loop *here, const struct sio_room *room, con
 	struct blob_share *unit, bool is_volatile)
 {
 	uint64_t delivered = 0, skipped = 0;
-	unsigned flags = (is_volatile ? EIO_VOLATILE : 0) | (room->count > 1 ? EIO_SHARED : 0);
+	unsigned flags = (is_volatile ? EIO_VOLATILE : 0) | EIO_SHARED;
 
 	for (uint32_t i = 0; i < room->count; i++) {
 		const struct sio_socket *s = room->members[i].socket;
