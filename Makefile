@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PORT
 
 .DEFAULT_GOAL := build
-.PHONY: build run example test check torture asan tsan fuzz bench cover tidy fmt clean install help packages test-packages client
+.PHONY: build run example test check torture mutants asan tsan fuzz bench cover tidy fmt clean install help packages test-packages client
 
 # What `make help` prints: the targets with a comment behind two hashes.
 build: packages client ## build into build/ (the default)
@@ -30,6 +30,9 @@ check: test-packages client ## unit tests and tidy (under a minute)
 torture: test-packages client ## the tests at full scale (hours)
 	@tools/build.sh $(BUILD) -Dtests=enabled
 	@$(PYTHON) tests/run.py --build $(BUILD) --tier torture
+
+mutants: test-packages client ## plants the bugs of tests/mutants.toml, one by one: each must fail a test (an hour)
+	@$(PYTHON) tools/mutants.py
 
 asan: test-packages client ## the sanitized tests under AddressSanitizer and UBSan, in build-asan/
 	@tools/build.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
