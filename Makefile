@@ -31,7 +31,7 @@ torture: test-packages client ## the tests at full scale (hours)
 	@tools/build.sh $(BUILD) -Dtests=enabled
 	@$(PYTHON) tests/run.py --build $(BUILD) --tier torture
 
-mutants: test-packages client ## plants the bugs of tests/mutants.toml, one by one: each must fail a test (an hour)
+mutants: test-packages client ## plants the bugs of tests/mutants.toml, one by one: each must fail a test (long)
 	@$(PYTHON) tools/mutants.py
 
 asan: test-packages client ## the sanitized tests under AddressSanitizer and UBSan, in build-asan/

@@ -49,7 +49,7 @@ class Run:
         self.options = options
         self.date = datetime.date.today().isoformat()
         self.commit = machine.commit()
-        self.specs = (programs.ours(options.ours) + programs.floors(options.floor) +
+        self.specs = (programs.ours(options.ours) + (programs.floors(options.floor) if pathlib.Path(options.floor).exists() else []) +
                       [programs.PEERS[name] for name in options.peers])
         self.peers = [programs.PEERS[name] for name in options.peers]
         self.results, self.latency, self.memory = [], {}, {}
@@ -211,7 +211,7 @@ class Run:
         for results in self.results:
             print(f"\n{results.conns} connections: CPU per delivery, theirs over ours, median (25th percentile)\n")
             print(report.ratios_table(results, self.specs, self.judgements).replace("**", ""), end="")
-            if results.conns == CONNS:
+            if any(name.startswith("floor_") for name in next(iter(results.figures.values()))):
                 print("\n" + report.floor_table(results), end="")
         print(f"\n{self.verdict()}")
 

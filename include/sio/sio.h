@@ -129,7 +129,8 @@ struct sio_options {
 	uint32_t connect_timeout_ms; /* 45000: a client that has joined no namespace by then is closed */
 	uint32_t message_bytes_max; /* 1000000: of one message from a client; at most 64 MiB */
 	uint32_t queue_bytes_soft; /* 262144: waiting for one client; past it "lagging" */
-	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): past it the client is closed */
+	/* max(1048576, 2 * message_bytes_max): past it a client that does not take what it is sent is closed */
+	uint32_t queue_bytes_max;
 	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
 	enum sio_log_level log_least; /* SIO_LOG_INFO */

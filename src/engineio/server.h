@@ -32,8 +32,10 @@ enum {
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
-	EIO_QUEUE_BURST =
-		8, /* times the hard limit may be queued before it is known whether the client takes it */
+	/* Before a flush shows whether a client takes them: times the hard limit of a room's units; */
+	EIO_QUEUE_BURST = 8,
+	/* and past it such a part of it of units that are its alone. */
+	EIO_QUEUE_OWN_BURST = 32,
 };
 
 struct eio_server;
@@ -89,9 +91,8 @@ struct eio_counters {
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
 
 enum eio_send_flags {
-	EIO_VOLATILE = 1,
-	EIO_SHARED =
-		2, /* a room's: as a rule it goes to others, too, and costs little memory where it is queued */
+	EIO_VOLATILE = 1, /* only if it would go at once */
+	EIO_SHARED = 2, /* a room's: as a rule others get it too, and its bytes cost nothing more */
 };
 
 enum eio_send {
@@ -101,9 +102,8 @@ enum eio_send {
 };
 
 /*
- * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. `flags`: of enum eio_send_flags. With
- * EIO_VOLATILE only if it would go at
- * once. Past the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
+ * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. `flags`: of enum eio_send_flags. Past
+ * the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
  */
 enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned flags);
 /* End it as if it had overflowed, later in this iteration: it has missed something. `closed` is called. */

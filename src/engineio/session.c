@@ -342,7 +342,7 @@ static bool is_too_long(struct eio_session *s, uint32_t more_bytes, unsigned fla
 		return true;
 	if ((flags & EIO_SHARED) == 0)
 		s->own_burst += more_bytes + EIO_UNIT_OVERHEAD_BYTES;
-	return s->own_burst > max / 4;
+	return s->own_burst > max / EIO_QUEUE_OWN_BURST;
 }
 
 void eio_fail(struct eio_session *s)

@@ -28,8 +28,7 @@ enum eio_state {
 /* An answered poll of which it is not known yet whether it arrived. */
 struct eio_doubt {
 	struct eio_session *session;
-	struct http_exchange
-		*exchange; /* NULL: its connection was reset, and the next poll shows who did it */
+	struct http_exchange *exchange; /* NULL: reset; the next poll shows by whom */
 	uint32_t units; /* at the front of the queue, that it carries */
 	bool told_close; /* it carries the close packet */
 	bool by_proxy; /* several sessions use its connection by turns */

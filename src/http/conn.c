@@ -22,8 +22,7 @@ static void go_on(struct net_task *task)
 	struct http_exchange *x = of_task(task);
 
 	if (x->state == HTTP_CONN_IDLE)
-		tell_fate(x,
-			HTTP_FATE_ARRIVED); /* of the answer before: there is no telling it from one that arrived */
+		tell_fate(x, HTTP_FATE_ARRIVED); /* who asks on has taken the answer before */
 	if (x->in.bytes > 0 && x->state < HTTP_CONN_SERVING)
 		process(x, NULL, 0);
 	if (x->state < HTTP_CONN_SERVING)

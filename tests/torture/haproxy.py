@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from harness import TMPDIR, WAIT_S, Server, children, free_port, note, run, scale, wait_until  # noqa: E402
-from wire import SEPARATOR, Http, Person, Poller  # noqa: E402
+from wire import Http, Numbered, Person  # noqa: E402
 
 REQUESTS = scale("REQUESTS", 10000, 100000)
 LOOPS = 4
@@ -48,29 +48,9 @@ backend back
 """
 
 
-class Session(Poller):
-    """Numbers what it says, and expects just that."""
-
-    def __init__(self, http, chance):
-        super().__init__(http)
-        self.chance, self.said, self.heard = chance, 0, 0
-
-    def words(self):
-        """A body of some messages."""
-        packets = []
-        for _ in range(self.chance.randint(1, PACKETS_MAX)):
-            packets.append(f'42{self.said}["echo",{self.said},"{"x" * self.chance.choice((1, 10, 300))}"]')
-            self.said += 1
-        return SEPARATOR.join(packets).encode()
-
-    def take(self, body):
-        for packet in body.decode().split(SEPARATOR):
-            assert packet.startswith("43"), f"got {packet[:80]}"
-            number, text = packet[2:].split("[", 1)
-            assert int(number) == self.heard and json.loads("[" + text)[0] == self.heard, \
-                f"got answer {packet[:40]}, {self.heard} is next"
-            self.heard += 1
-        assert self.heard <= self.said
+def words(session, chance):
+    """A body of some messages."""
+    return session.words("x" * chance.choice((1, 10, 300)) for _ in range(chance.randint(1, PACKETS_MAX)))
 
 
 def posted(answer):
@@ -89,7 +69,7 @@ def one_by_one(http, sessions, chance, count):
     while done < count:
         session = chance.choice(sessions)
         if session.said == session.heard or chance.random() < 0.3:
-            posted(http.ask("POST", session.target, session.words()))
+            posted(http.ask("POST", session.target, words(session, chance)))
         else:
             session.take(polled(http.ask("GET", session.target)).body)
         done += 1
@@ -113,7 +93,7 @@ def pipelined(http, sessions, chance, count):
         kinds = []
         for session in chosen:
             if session.said == session.heard:
-                http.send("POST", session.target, session.words())
+                http.send("POST", session.target, words(session, chance))
                 kinds.append("POST")
             else:
                 http.send("GET", session.target)
@@ -142,7 +122,7 @@ class Worker(threading.Thread):
             sessions = []
             for _ in range(SESSIONS_EACH):  # a connection for each, to the server itself: so they are born on all loops
                 with Http(self.server.port) as http:
-                    sessions.append(Session(http, self.chance))
+                    sessions.append(Numbered(http))
             with Http(self.port, seconds=WAIT_S * 2) as http:
                 self.done = self.way(http, sessions, self.chance, self.count)
         except BaseException as failure:  # noqa: told by the test
@@ -209,7 +189,7 @@ def idle_connection_reset():
     """A proxy drops a connection that it has not used for a while, by a reset: what it carried before has arrived."""
     server = Server(PING_INTERVAL=600000)
     with Http(server.port) as first, Http(server.port) as other:
-        session = Session(other, random.Random(SEED))
+        session = Numbered(other)
         posted(other.ask("POST", session.target, session.words()))
         session.take(polled(first.ask("GET", session.target)).body)
         time.sleep(IDLE_S)  # that it has been idle is the case

@@ -78,7 +78,7 @@ def own_flood(sender, threads):
     wait_until(lambda: scene.overflows() == SLOW, "all to be closed")
     scene.healthy.ask('say 421["echo"]')
     scene.healthy.wait("acks", 1)
-    scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX * 2)  # their weight, and what the allocator keeps beside it
+    scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX)
 
 
 def burst(sender, threads):

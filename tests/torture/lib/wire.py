@@ -19,8 +19,9 @@ class Ended(Exception):
 class Stream:
     """A connection that is read by pieces of known length or end."""
 
-    def __init__(self, port, receive_bytes=0, seconds=WAIT_S):
+    def __init__(self, port, receive_bytes=0, seconds=WAIT_S, source="127.0.0.1"):
         self.socket = socket.socket()
+        self.socket.bind((source, 0))
         self.socket.settimeout(seconds)
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -209,3 +210,29 @@ class Poller:
         answer = http.ask("GET", self.target)
         assert answer.status == 200, f"{answer.status} {answer.body[:100]}"
         return answer.body.decode().split(SEPARATOR)
+
+
+class Numbered(Poller):
+    """Numbers what it says to the probe's `echo`, and expects just the answers to that, in order."""
+
+    def __init__(self, http):
+        super().__init__(http)
+        self.said = self.heard = 0
+
+    def words(self, fills=("",)):
+        """The body of a POST: an event for each fill."""
+        packets = []
+        for fill in fills:
+            packets.append(f'42{self.said}["echo",{self.said},"{fill}"]')
+            self.said += 1
+        return SEPARATOR.join(packets).encode()
+
+    def take(self, body):
+        """The body of a poll's answer: all of its packets must be the next ones."""
+        for packet in body.decode().split(SEPARATOR):
+            assert packet.startswith("43"), f"got {packet[:80]}"
+            number, text = packet[2:].split("[", 1)
+            assert int(number) == self.heard and json.loads("[" + text)[0] == self.heard, \
+                f"got answer {packet[:40]}, {self.heard} is next"
+            self.heard += 1
+        assert self.heard <= self.said
