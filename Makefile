@@ -29,7 +29,7 @@ check: test-packages client ## unit tests and tidy (under a minute)
 
 torture: test-packages client ## the tests at full scale (hours)
 	@tools/build.sh $(BUILD) -Dtests=enabled
-	@$(PYTHON) tests/run.py --build $(BUILD) --tier torture
+	@$(PYTHON) tests/run.py --build $(BUILD) --tier torture --figures
 
 mutants: test-packages client ## plants the bugs of tests/mutants.toml, one by one: each must fail a test (long)
 	@$(PYTHON) tools/mutants.py

@@ -55,6 +55,7 @@ class Result:
     failures: list
     seconds: float
     output: str = ""
+    figures: list = dataclasses.field(default_factory=list)
 
 
 def unit(name):
@@ -187,11 +188,13 @@ class Runner:
                 status = self.wait(test, process)
                 with self.lock:
                     self.groups.discard(process.pid)
-            passed, failures = read_tap(out.read_text(errors="replace"), status or 0)
+            text = out.read_text(errors="replace")
+            passed, failures = read_tap(text, status or 0)
             if status is None:
                 failures.append(f"not finished after {test.timeout_s * self.slower} s")
             output = bounded(out) + bounded(err) if failures else ""
-        return Result(test.name, passed, failures, time.monotonic() - began, output)
+        figures = [line for line in text.splitlines() if line.startswith("# ")]
+        return Result(test.name, passed, failures, time.monotonic() - began, output, figures)
 
     def stop(self):
         with self.lock:
@@ -207,7 +210,7 @@ def kill(group):
         pass
 
 
-def show(result):
+def show(result, figures):
     word = "FAIL" if result.failures else "ok"
     print(f"{word:4} {result.name:48} {result.passed:5} points {result.seconds:7.2f} s", flush=True)
     if result.failures:
@@ -215,6 +218,9 @@ def show(result):
             print("     | " + line)
         for failure in result.failures:
             print("     " + failure, flush=True)
+    elif figures:
+        for line in result.figures:
+            print("     " + line, flush=True)
 
 
 def npm_packages(tests):
@@ -222,17 +228,17 @@ def npm_packages(tests):
         subprocess.run([ROOT / "tools/npm.sh", ROOT / folder], check=True, stdin=subprocess.DEVNULL)
 
 
-def run_all(runner, tests):
+def run_all(runner, tests, figures):
     """Those that share first, then the exclusive ones, each alone."""
     results = []
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for done in concurrent.futures.as_completed([pool.submit(runner.run, t) for t in tests if not t.exclusive]):
             results.append(done.result())
-            show(results[-1])
+            show(results[-1], figures)
     for test in tests:
         if test.exclusive:
             results.append(runner.run(test))
-            show(results[-1])
+            show(results[-1], figures)
     return results
 
 
@@ -247,6 +253,7 @@ def parse_arguments():
     parser.add_argument("--tier", default="test", choices=TIERS)
     parser.add_argument("--only", default="*", metavar="GLOB", help="only tests of such names")
     parser.add_argument("--sanitized", action="store_true", help="only tests for sanitized builds; time limits are longer")
+    parser.add_argument("--figures", action="store_true", help="show the comments of a passed test: what it measured")
     parser.add_argument("--units", metavar="TOML", type=pathlib.Path, help="for meson: the names of the unit tests")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     return parser.parse_args()
@@ -267,7 +274,7 @@ def main():
     runner = Runner(pathlib.Path(args.build).resolve(), args.tier, SANITIZED_SLOWER if args.sanitized else 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        results = run_all(runner, tests)
+        results = run_all(runner, tests, args.figures)
     finally:
         runner.stop()
     failed = sum(len(r.failures) for r in results)

@@ -198,6 +198,14 @@ static void on_reasons(const struct sio_event *e)
 	free(text);
 }
 
+static void on_forget(const struct sio_event *e)
+{
+	pthread_mutex_lock(&lock);
+	reasons_bytes = 1;
+	pthread_mutex_unlock(&lock);
+	answer(e, sio_json("[]"));
+}
+
 static void on_flood(const struct sio_event *e)
 {
 	struct sio_str count, bytes;
@@ -272,6 +280,7 @@ static void listen_to(const char *name)
 		{ "kick-close", on_kick, "close" },
 		{ "who", on_who, NULL },
 		{ "reasons", on_reasons, NULL },
+		{ "forget-reasons", on_forget, NULL },
 		{ "flood", on_flood, NULL },
 		{ "stats", on_stats, NULL },
 	};
