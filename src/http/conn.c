@@ -49,6 +49,8 @@ static void drop_chunks(struct http_exchange *x)
 void http_conn_bury(struct http_exchange *x)
 {
 	assert(x->state != HTTP_CONN_GONE);
+	assert(net_loop_current() == x->at->loop ||
+		net_loop_current() == NULL); /* none: the pool is being destroyed */
 	x->state = HTTP_CONN_GONE;
 	x->watch = NULL;
 	net_delay_stop(&x->deadline);

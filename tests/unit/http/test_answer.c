@@ -192,12 +192,51 @@ static void without_memory(void **state)
 	web_finish(&w);
 }
 
+/* A connection that moves may be lost before it leaves, or where it arrives: there a table must grow for it. */
+static void moves_without_memory(void **state)
+{
+	(void)state;
+	enum { MOVERS = 16, OTHERS = 32 }; /* the 33rd of a loop needs a larger table */
+	int movers[MOVERS], others[OTHERS];
+	unsigned n = 0;
+	bool failed = true;
+
+	web_start(&w, 2);
+	for (unsigned i = 0; i < MOVERS; i++) {
+		movers[i] = get_new("/loop/0");
+		web_expect(movers[i], 200, "0");
+	}
+	for (unsigned i = 0; i < OTHERS; i++) {
+		others[i] = get_new("/loop/1");
+		web_expect(others[i], 200, "1");
+	}
+	while (failed && n < MOVERS) {
+		int fd = movers[n];
+
+		failing_alloc_arm(++n);
+		client_send_text(fd, "GET /loop/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+		client_expect_gone(fd); /* with an answer or without */
+		failed = failing_alloc_disarm();
+	}
+	assert_true(n > 2);
+	assert_false(failed);
+	for (unsigned i = 0; i < OTHERS; i++) {
+		get(others[i], "/loop/1");
+		web_expect(others[i], 200, "1");
+		close(others[i]);
+	}
+	for (unsigned i = 0; i < MOVERS; i++)
+		close(movers[i]);
+	web_finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds_of_answers),
 		cmocka_unit_test(connections_taken_over),
 		cmocka_unit_test(without_memory),
+		cmocka_unit_test(moves_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Answers that come later, what became of them, and requests that are under way when the pool stops. */
 #include "http/server.h"
 
+#include "lib/failing_alloc.h"
 #include "web.h"
 
 enum {
@@ -180,6 +181,10 @@ static void serve_watched(void *ctx, struct http_exchange *x, const struct http_
 		web_held(ctx, x, r);
 	} else if (str_equal(how, STR("large"))) {
 		web_large(ctx, x, r);
+	} else if (str_equal(how, STR("full"))) {
+		failing_alloc_arm_from(1);
+		http_answer_text(x, 200, false, how);
+		assert(failing_alloc_disarm());
 	} else {
 		if (str_equal(how, STR("not")))
 			http_unwatch(x);
@@ -322,6 +327,21 @@ static void who_breaks_has_it_not(void **state)
 	}
 	finish_watching(0, 0, ROUNDS);
 	assert_int_equal(atomic_load(&whole), ROUNDS / 2); /* of a large answer some is unsent */
+}
+
+static void without_memory_it_is_lost(void **state)
+{
+	(void)state;
+	start_watching();
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int fd = get_new("/watched/full");
+
+		client_expect_gone(fd);
+		close(fd);
+		expect_told(0, 0, i + 1);
+	}
+	finish_watching(0, 0, ROUNDS);
+	assert_int_equal(atomic_load(&whole), 0);
 }
 
 static void serve_marked(void *ctx, struct http_exchange *x, const struct http_request *r)
@@ -467,6 +487,7 @@ int main(void)
 		cmocka_unit_test(who_has_asked_again_already),
 		cmocka_unit_test(who_ends_in_order_has_the_answer),
 		cmocka_unit_test(who_breaks_has_it_not),
+		cmocka_unit_test(without_memory_it_is_lost),
 		cmocka_unit_test(a_mark_stays_with_the_connection),
 		cmocka_unit_test(nobody_watches),
 		cmocka_unit_test(asking_whether_it_is_alive),
