@@ -236,10 +236,27 @@ void net_conn_end_output(struct net_conn *c)
 		net_defer(c->loop, &c->again);
 }
 
-void net_conn_stalled(struct net_delay *d, void *loop)
+/* Bytes that the peer's kernel has not acknowledged; our end counts for one. */
+static int unacked_bytes(const struct net_conn *c)
 {
-	(void)loop;
-	net_conn_fail(list_entry(d, struct net_conn, stall), ETIMEDOUT);
+	int unacked = 0;
+
+	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? unacked : INT_MAX;
+}
+
+/* The kernel calls it writable only when much of its buffer is free: who reads slowly is not who reads nothing. */
+void net_conn_stalled(struct net_delay *d, void *ctx)
+{
+	struct net_conn *c = list_entry(d, struct net_conn, stall);
+	struct net_loop *loop = ctx;
+	uint32_t unacked = (uint32_t)unacked_bytes(c);
+
+	c->stalled = unacked < c->unacked ? 0 : c->stalled + 1;
+	c->unacked = unacked;
+	if (c->stalled < NET_SEND_STALL_MS / NET_SEND_STALL_STEP_MS)
+		net_delay_start(d, &loop->stalls, loop);
+	else
+		net_conn_fail(c, ETIMEDOUT);
 }
 
 void net_conn_lingered(struct net_delay *d, void *loop)
@@ -271,14 +288,6 @@ void net_conns_free_dead(struct net_loop *loop)
 		free(c);
 		loop->conns_held--;
 	}
-}
-
-/* Bytes that the peer's kernel has not acknowledged; our end counts for one. */
-static int unacked_bytes(const struct net_conn *c)
-{
-	int unacked = 0;
-
-	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? unacked : INT_MAX;
 }
 
 enum net_fate net_conn_fate(struct net_conn *c)

@@ -32,6 +32,8 @@ static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struc
 	assert(sent <= s->bytes);
 	if (sent < s->bytes) {
 		c->blocked = true;
+		c->stalled = 0;
+		c->unacked = UINT32_MAX; /* the first look sees progress */
 		net_delay_start(&c->stall, &loop->stalls, loop);
 	}
 	if (sent > 0)

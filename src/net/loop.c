@@ -96,7 +96,7 @@ int net_loop_create(struct net_pool *pool, uint32_t index, struct net_loop **ret
 	list_init(&loop->moving);
 	net_posts_init(loop);
 	loop->now_ns = loop->woke_ns = clock_now_ns();
-	net_delays_init(&loop->stalls, loop, NET_SEND_STALL_MS, net_conn_stalled, loop);
+	net_delays_init(&loop->stalls, loop, NET_SEND_STALL_STEP_MS, net_conn_stalled, loop);
 	net_delays_init(&loop->lingers, loop, NET_LINGER_MS, net_conn_lingered, loop);
 	net_timer_init(&loop->stop_timer, stop_step);
 	loop->recv = malloc(NET_RECV_BYTES);

@@ -63,6 +63,8 @@ struct net_conn {
 	bool broken; /* a reset was seen when its fate was asked */
 	bool counted; /* in the table of addresses */
 	uint16_t move_to;
+	uint8_t stalled; /* looks at it, while blocked, that saw no progress */
+	uint32_t unacked; /* bytes, at the last of them */
 	struct net_delay stall; /* running while blocked, or while lingering */
 	struct net_task again; /* read on, or move, after this iteration's callbacks */
 	struct list all; /* in loop->conns, or loop->dead */
@@ -130,7 +132,7 @@ struct net_loop {
 	struct net_bundle bundle;
 	uint8_t bundles[NET_BUNDLES_BYTES];
 
-	struct net_delays stalls; /* NET_SEND_STALL_MS */
+	struct net_delays stalls; /* NET_SEND_STALL_STEP_MS */
 	struct net_delays lingers; /* NET_LINGER_MS */
 	struct net_timer stop_timer; /* listeners close, then the last connections */
 
