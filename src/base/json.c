@@ -88,6 +88,8 @@ static const uint8_t *skip_digits(const uint8_t *p, const uint8_t *end)
 
 static const uint8_t *skip_number(const uint8_t *p, const uint8_t *end)
 {
+	const uint8_t *begin = p;
+
 	if (*p == '-')
 		p++;
 	/* '0' stands alone; a digit behind it is left over, which the caller finds to be no ',' or end. */
@@ -100,7 +102,7 @@ static const uint8_t *skip_number(const uint8_t *p, const uint8_t *end)
 			p++;
 		p = skip_digits(p, end);
 	}
-	return p;
+	return p && p - begin <= JSON_NUMBER_BYTES_MAX ? p : NULL;
 }
 
 static const uint8_t *skip_word(const uint8_t *p, const uint8_t *end, struct str word)

@@ -13,7 +13,10 @@
 
 #include "base/str.h"
 
-enum { JSON_DEPTH_MAX = 512 };
+enum {
+	JSON_DEPTH_MAX = 512,
+	JSON_NUMBER_BYTES_MAX = 1024, /* Python refuses to read integers of more than 4,300 digits */
+};
 
 enum json_type {
 	JSON_NULL,

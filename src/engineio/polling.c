@@ -178,32 +178,16 @@ void eio_polls_forget(struct eio_session *s)
 {
 	if (s->poll != NULL)
 		http_unwatch(s->poll);
-	if (s->post != NULL)
-		http_unwatch(s->post);
+	eio_post_forget(s);
 	if (s->doubt != NULL) {
 		if (s->doubt->exchange != NULL)
 			http_unwatch(s->doubt->exchange);
 		net_delay_stop(&s->doubt->deadline);
 		free(s->doubt);
 	}
-	s->poll = s->post = NULL;
+	s->poll = NULL;
 	s->doubt = NULL;
 }
-
-static void post_gone(void *ctx)
-{
-	struct eio_session *s = ctx;
-
-	s->post = NULL;
-}
-
-static void post_fate(void *ctx, enum http_fate fate)
-{
-	(void)fate;
-	post_gone(ctx);
-}
-
-static const struct http_watch_ops post_ops = { .gone = post_gone, .fate = post_fate };
 
 static const struct http_response poll_response = {
 	.status = 200,
@@ -264,15 +248,13 @@ static void answer_body(struct eio_session *s, struct http_exchange *x, struct b
 	http_answer_buf(x, &r, body);
 }
 
-/* The session cannot go on; its client is told by an empty answer, or by the end of the connection. */
+/* The session cannot go on; its client is told by a close packet, or by the end of the connection. */
 static void no_memory(struct eio_session *s)
 {
-	if (s->state == EIO_STATE_OPEN) {
+	if (s->state == EIO_STATE_OPEN)
 		eio_fail(s);
-		return;
-	}
-	eio_poll_release(s, EIO_CLOSE);
-	eio_session_free(s);
+	else
+		eio_session_free(s);
 }
 
 void eio_poll_answer(struct eio_session *s)
@@ -349,42 +331,14 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 		answer_bare(x, 400);
 		return;
 	}
+	if (s->rest != NULL && s->awaiting_pong)
+		eio_session_alive(s); /* its pong has to wait until it has our answer to what it posted */
 	s->poll = x;
 	s->poll_coding = (uint8_t)http_coding_best(head);
 	http_watch(x, &poll_ops, s);
 	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
 		s->close_due = true; /* it asks again, so it has not heard */
 	net_defer(s->at->loop, &s->task);
-}
-
-static void serve_post(struct eio_session *s, struct http_exchange *x, const struct http_request *request)
-{
-	struct eio_payload payload = { .data = request->body, .bytes = request->body_bytes };
-	struct eio_packet packet;
-	enum eio_payload_next got = EIO_PAYLOAD_END;
-
-	if (s->post == x) {
-		http_unwatch(x);
-		s->post = NULL;
-	}
-	bool octets = str_equal_nocase(
-		http_head_get(request->head, STR("content-type")), STR("application/octet-stream"));
-	if (s->post != NULL || octets) {
-		eio_session_end(s, EIO_TRANSPORT_ERROR);
-		answer_bare(x, 400);
-		return;
-	}
-	while (s->state == EIO_STATE_OPEN && !s->overflowed) {
-		got = eio_payload_next(&payload, &packet);
-		if (got != EIO_PAYLOAD_PACKET || !eio_session_packet(s, &packet))
-			break;
-	}
-	if (got == EIO_PAYLOAD_BAD)
-		eio_session_bad_packet(s);
-	http_answer(x,
-		&(struct http_response){
-			.status = 200, .content_type = STR("text/html"), .cache_control = STR("no-store") },
-		"ok", 2);
 }
 
 /* Note whose request this is. True: the one before it on this connection was another's. */
@@ -409,17 +363,6 @@ void eio_poll_serve(struct eio_session *s, struct http_exchange *x, const struct
 		s->poll_mixed = mixed;
 		serve_get(s, x, request->head);
 	} else {
-		serve_post(s, x, request);
+		eio_post_serve(s, x, request);
 	}
-}
-
-bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
-{
-	if (s->post != NULL) {
-		eio_session_end(s, EIO_TRANSPORT_ERROR);
-		return false;
-	}
-	s->post = x;
-	http_watch(x, &post_ops, s);
-	return true;
 }

@@ -32,26 +32,36 @@ static const char *error_text(enum eio_error error)
 	return texts[error];
 }
 
-/* What of the query concerns us. */
+enum { QUERY_BYTES_MAX = 64 }; /* longer values are none of ours */
+
+/* What of the query concerns us. What is there twice, too long or malformed is UNKNOWN: no version, transport or session. */
 struct query {
-	char room[3][64];
+	char room[3][QUERY_BYTES_MAX];
 	struct str eio, transport, sid;
-	bool has_sid;
 };
+
+#define UNKNOWN STR("?")
+
+static struct str query_value(const struct http_head *head, struct str name, char room[QUERY_BYTES_MAX])
+{
+	struct str value;
+
+	switch (http_query_get(head->query, name, room, QUERY_BYTES_MAX, &value)) {
+	case HTTP_QUERY_NONE:
+		return STR("");
+	case HTTP_QUERY_ONE:
+		return value;
+	case HTTP_QUERY_BAD:
+		break;
+	}
+	return UNKNOWN;
+}
 
 static void read_query(const struct http_head *head, struct query *q)
 {
-	memset(q, 0, sizeof(*q));
-	if (!http_query_get(head->query, STR("EIO"), q->room[0], sizeof(q->room[0]), &q->eio))
-		q->eio = STR("");
-	if (!http_query_get(head->query, STR("transport"), q->room[1], sizeof(q->room[1]), &q->transport))
-		q->transport = STR("");
-	q->has_sid = http_query_get(head->query, STR("sid"), q->room[2], sizeof(q->room[2]), &q->sid) &&
-		     q->sid.bytes > 0;
-	/* One that is too long for us, or malformed, is a session that we do not know. */
-	struct str rest = head->query, name, value;
-	while (!q->has_sid && http_query_next(&rest, &name, &value))
-		q->has_sid = str_equal(name, STR("sid")) && value.bytes > 0;
+	q->eio = query_value(head, STR("EIO"), q->room[0]);
+	q->transport = query_value(head, STR("transport"), q->room[1]);
+	q->sid = query_value(head, STR("sid"), q->room[2]);
 }
 
 static void refuse(
@@ -127,19 +137,6 @@ static void serve_upgrade(
 		eio_ws_probe(s, x, head);
 }
 
-/* A value that Node's HTTP parser lets through and its check of Origin does not: bytes that no header may have. */
-static bool origin_bad(const struct http_head *head)
-{
-	struct str origin = http_head_get(head, STR("origin"));
-
-	for (size_t i = 0; i < origin.bytes; i++) {
-		unsigned char c = (unsigned char)origin.s[i];
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return true;
-	}
-	return false;
-}
-
 enum { REQUEST_OK = -1 };
 
 /* What is wrong with a request (enum eio_error), in the order in which Node's server looks; the session it names. */
@@ -154,9 +151,9 @@ static int judge(struct eio_loop *at, const struct http_head *head, struct eio_s
 	bool version = str_equal(q.eio, STR("4"));
 	if (!websocket && !polling)
 		return EIO_UNKNOWN_TRANSPORT;
-	if (origin_bad(head) || (polling && head->upgrade))
+	if (polling && head->upgrade)
 		return EIO_BAD_REQUEST;
-	if (q.has_sid) {
+	if (q.sid.bytes > 0) {
 		struct eio_session *s = eio_session_find(at, q.sid);
 		if (s == NULL)
 			return EIO_UNKNOWN_SID;
@@ -198,7 +195,7 @@ static uint32_t loop_of(void *ctx, const struct http_head *head)
 	uint32_t loop;
 
 	read_query(head, &q);
-	return q.has_sid && eio_sid_loop(ctx, q.sid, &loop) ? loop : HTTP_ANY_LOOP;
+	return eio_sid_loop(ctx, q.sid, &loop) ? loop : HTTP_ANY_LOOP;
 }
 
 /* A body is let come only where it will be read. */

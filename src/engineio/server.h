@@ -21,6 +21,7 @@ enum {
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
 	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
+	EIO_POST_TURN_BYTES = 2 << 10, /* of a POST's body in one iteration: as of a WebSocket */
 	EIO_COMPRESS_BYTES_MAX = 64 << 10, /* longer bodies would hold up a loop */
 	/* An answer that the peer's kernel has by then has arrived, whatever its connection does later. */
 	EIO_SETTLE_MS = 200,
@@ -36,6 +37,8 @@ enum {
 	EIO_QUEUE_BURST = 8,
 	/* and past it such a part of it of units that are its alone. */
 	EIO_QUEUE_OWN_BURST = 32,
+	/* Units that a loop queues past all such limits in an iteration: the bytes are shared, their places are not. */
+	EIO_BURST_UNITS_MAX = 4 << 20,
 };
 
 struct eio_server;
@@ -103,10 +106,11 @@ enum eio_send {
 
 /*
  * Queue a unit (engineio/unit.h) behind all others; takes a reference of its own. `flags`: of enum eio_send_flags. Past
- * the hard limit, or without memory, the session is closed, later in this iteration. Cost: O(1).
+ * the hard limit, if it does not take what it is sent (EIO_QUEUE_BURST), or without memory, the session is closed, soon.
+ * Cost: O(1).
  */
 enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned flags);
-/* End it as if it had overflowed, later in this iteration: it has missed something. `closed` is called. */
+/* End it as if it had overflowed, soon: it has missed something. `closed` is called. */
 void eio_fail(struct eio_session *);
 /* Send what is queued and close. `closed` is not called. */
 void eio_close(struct eio_session *);

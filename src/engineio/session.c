@@ -213,9 +213,7 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 	} else if (s->ws != NULL) {
 		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE);
 	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
-		/* Over at once: its id is unknown from now on. */
-		eio_poll_release(s, EIO_CLOSE);
-		eio_session_free(s);
+		eio_session_free(s); /* over at once: its id is unknown from now on */
 	} else {
 		s->close_due = true;
 		s->ping_due = s->noop_due = false;
@@ -274,6 +272,12 @@ void eio_pong_late(struct net_delay *d, void *loop)
 	eio_session_end(of_beat(d), EIO_PING_TIMEOUT);
 }
 
+void eio_session_alive(struct eio_session *s)
+{
+	s->awaiting_pong = false;
+	net_delay_start(&s->beat, &s->at->pings, s->at->loop);
+}
+
 bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 {
 	struct eio_loop *at = s->at;
@@ -293,8 +297,7 @@ bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 	case EIO_PONG:
 		if (s->held)
 			break; /* what was read before the hold; pings go on by themselves */
-		s->awaiting_pong = false;
-		net_delay_start(&s->beat, &at->pings, at->loop);
+		eio_session_alive(s);
 		break;
 	case EIO_PING: /* heartbeats go the other way */
 		eio_session_end(s, EIO_TRANSPORT_ERROR);
@@ -329,6 +332,17 @@ static bool can_take_now(const struct eio_session *s)
 	return s->poll != NULL && s->doubt == NULL;
 }
 
+/* One more is to be queued past a limit. False: enough for this iteration. */
+static bool count_burst(struct eio_loop *at)
+{
+	uint64_t now_ns = net_loop_now_ns(at->loop);
+
+	if (at->burst_ns != now_ns)
+		at->burst_units = 0;
+	at->burst_ns = now_ns;
+	return ++at->burst_units <= EIO_BURST_UNITS_MAX;
+}
+
 /*
  * The queue is past the hard limit; it is too long, unless it only waits for this iteration's flush, which is nobody's
  * slowness: then of what is shared with others there may be more, and a little of its own.
@@ -338,7 +352,7 @@ static bool is_too_long(struct eio_session *s, uint32_t more_bytes, unsigned fla
 	size_t max = s->at->server->options.queue_bytes_max;
 	bool slow = s->ws != NULL ? net_conn_blocked(ws_conn_net(s->ws)) : s->is_lagging || s->tried;
 
-	if (slow || eio_queue_weight(&s->queue) + more_bytes > max * EIO_QUEUE_BURST)
+	if (slow || eio_queue_weight(&s->queue) + more_bytes > max * EIO_QUEUE_BURST || !count_burst(s->at))
 		return true;
 	if ((flags & EIO_SHARED) == 0)
 		s->own_burst += more_bytes + EIO_UNIT_OVERHEAD_BYTES;
@@ -386,10 +400,8 @@ void eio_session_hold(struct eio_session *s)
 	assert(s->ws != NULL && !s->held);
 	s->held = true;
 	net_conn_pause(ws_conn_net(s->ws));
-	if (s->awaiting_pong) {
-		s->awaiting_pong = false;
-		net_delay_start(&s->beat, &s->at->pings, s->at->loop);
-	}
+	if (s->awaiting_pong)
+		eio_session_alive(s);
 }
 
 /* Read on; a ping at once tells whether it is still there. */
@@ -403,6 +415,11 @@ static void release(struct eio_session *s)
 	eio_ws_ping(s);
 }
 
+bool eio_session_past(const struct eio_session *s)
+{
+	return eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
+}
+
 /* Little enough is waiting to read on. */
 static bool is_low(const struct eio_session *s)
 {
@@ -413,7 +430,7 @@ static bool is_low(const struct eio_session *s)
 static void judge_queue(struct eio_session *s)
 {
 	const struct eio_events *events = s->at->server->events;
-	bool past = eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
+	bool past = eio_session_past(s);
 
 	s->own_burst = 0;
 	if (past && !s->is_lagging && !s->tried) {
@@ -426,6 +443,8 @@ static void judge_queue(struct eio_session *s)
 		eio_session_hold(s);
 	else if (s->held && is_low(s))
 		release(s);
+	else if (s->rest != NULL && is_low(s))
+		eio_post_resume(s);
 	if (s->is_lagging && s->queue.count == 0) {
 		s->is_lagging = false;
 		events->lagging(s->ctx, false);
@@ -437,7 +456,7 @@ static void judge_queue(struct eio_session *s)
 
 void eio_session_sent(struct eio_session *s)
 {
-	if ((s->is_lagging && s->queue.count == 0) || (s->held && is_low(s)))
+	if ((s->is_lagging && s->queue.count == 0) || ((s->held || s->rest != NULL) && is_low(s)))
 		net_defer(s->at->loop, &s->task);
 }
 

@@ -1,5 +1,5 @@
 /*
- * engineio/session_int.h -- the insides of a session, shared by session.c, polling.c, websocket.c and server.c.
+ * engineio/session_int.h -- the insides of a session, shared by session.c, polling.c, post.c, websocket.c and server.c.
  */
 #ifndef ENGINEIO_SESSION_INT_H
 #define ENGINEIO_SESSION_INT_H
@@ -57,6 +57,7 @@ struct eio_session {
 	struct eio_loop *at;
 	struct http_exchange *poll; /* unanswered */
 	struct http_exchange *post; /* a request whose body is still coming */
+	struct eio_rest *rest; /* of a body: its turn comes in a later iteration */
 	struct eio_doubt *doubt; /* the poll before */
 	struct eio_probe *probe;
 	struct net_peer peer;
@@ -88,6 +89,8 @@ struct eio_loop {
 	struct net_delays settlings,
 		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
 	struct eio_rings rings;
+	uint64_t burst_ns; /* the iteration, by its time, ... */
+	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
 	struct eio_counts counts;
 };
 
@@ -127,8 +130,12 @@ void eio_session_end(struct eio_session *, enum eio_reason);
 void eio_session_free(struct eio_session *);
 /* Its WebSocket is not read until its queue is low. */
 void eio_session_hold(struct eio_session *);
+/* More than the soft limit waits in its queue. */
+bool eio_session_past(const struct eio_session *);
 /* The queue has shrunk. */
 void eio_session_sent(struct eio_session *);
+/* Something shows that it is there: no pong is due. */
+void eio_session_alive(struct eio_session *);
 size_t eio_open_packet(const struct eio_session *, char *out, size_t out_bytes);
 enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
 void eio_pong_late(struct net_delay *, void *loop);
@@ -137,8 +144,6 @@ void eio_closing_over(struct net_delay *, void *loop);
 
 /* polling.c */
 void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
-/* A POST whose body is to come. False: another is under way; the session ends. */
-bool eio_post_begin(struct eio_session *, struct http_exchange *);
 /* Answer the waiting poll if there is anything for it, and nothing in doubt. */
 void eio_poll_answer(struct eio_session *);
 /* The waiting poll is answered with `packet`. */
@@ -148,6 +153,17 @@ void eio_poll_settle(struct eio_session *);
 /* Let go of all requests. */
 void eio_polls_forget(struct eio_session *);
 void eio_doubt_over(struct net_delay *, void *loop);
+
+/* post.c */
+/* A POST whose body is to come. False: another is under way; the session ends. */
+bool eio_post_begin(struct eio_session *, struct http_exchange *);
+void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
+/* The rest of a body, if there is one, has its turn in the next iteration. */
+void eio_post_resume(struct eio_session *);
+/* Take what is left of a body at once. The session may have ended then. */
+void eio_post_finish(struct eio_session *);
+/* Let go of what is under way. */
+void eio_post_forget(struct eio_session *);
 
 /* websocket.c */
 /* Make the exchange this session's WebSocket. False: no memory; it is still to be answered. */

@@ -149,7 +149,9 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		s->noop_due = true;
 		net_defer(s->at->loop, &s->task);
 	} else if (!binary && p->probed && str_equal(text, STR("5"))) {
-		take_over(p);
+		eio_post_finish(s); /* what was posted comes before what this will say */
+		if (p->session != NULL)
+			take_over(p);
 	} else {
 		let_go(p);
 		ws_conn_close(p->ws, WS_CLOSE_NONE);
@@ -239,6 +241,7 @@ void eio_ws_probe(struct eio_session *s, struct http_exchange *x, const struct h
 	p->session = s;
 	s->probe = p;
 	net_delay_start(&p->deadline, &at->upgrades, at->loop);
+	eio_post_resume(s); /* its client polls no more, and waits for our answer */
 }
 
 void eio_ws_turn_away(struct eio_loop *at, struct http_exchange *x, const struct http_head *head)

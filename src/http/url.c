@@ -168,13 +168,21 @@ static bool name_is(struct str raw, struct str name)
 	return n == name.bytes;
 }
 
-bool http_query_get(struct str query, struct str name, char *out, size_t out_bytes, struct str *ret_value)
+enum http_query http_query_get(
+	struct str query, struct str name, char *out, size_t out_bytes, struct str *ret_value)
 {
-	struct str raw_name, raw_value;
+	struct str raw_name, raw_value, found = STR("");
+	bool seen = false;
 
 	while (http_query_next(&query, &raw_name, &raw_value)) {
-		if (name_is(raw_name, name))
-			return http_query_decode(raw_value, out, out_bytes, ret_value);
+		if (!name_is(raw_name, name))
+			continue;
+		if (seen)
+			return HTTP_QUERY_BAD;
+		seen = true;
+		found = raw_value;
 	}
-	return false;
+	if (!seen)
+		return HTTP_QUERY_NONE;
+	return http_query_decode(found, out, out_bytes, ret_value) ? HTTP_QUERY_ONE : HTTP_QUERY_BAD;
 }

@@ -52,11 +52,14 @@ __attribute__((warn_unused_result)) bool http_query_next(
 __attribute__((warn_unused_result)) bool http_query_decode(
 	struct str raw, char *out, size_t out_bytes, struct str *ret_text);
 
-/*
- * The decoded value of the first parameter of that (decoded) name. False if there is none, or if it does not decode
- * into out_bytes: a later one of the same name is not tried. O(query).
- */
-__attribute__((warn_unused_result)) bool http_query_get(
+enum http_query {
+	HTTP_QUERY_NONE,
+	HTTP_QUERY_ONE,
+	HTTP_QUERY_BAD, /* it is there twice, which two programs may read differently, or does not decode into out_bytes */
+};
+
+/* The decoded value of the parameter of that (decoded) name; *ret_value is set with HTTP_QUERY_ONE only. O(query). */
+__attribute__((warn_unused_result)) enum http_query http_query_get(
 	struct str query, struct str name, char *out, size_t out_bytes, struct str *ret_value);
 
 #endif

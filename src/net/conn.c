@@ -237,11 +237,11 @@ void net_conn_end_output(struct net_conn *c)
 }
 
 /* Bytes that the peer's kernel has not acknowledged; our end counts for one. */
-static int unacked_bytes(const struct net_conn *c)
+uint32_t net_conn_unacked(const struct net_conn *c)
 {
 	int unacked = 0;
 
-	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? unacked : INT_MAX;
+	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? (uint32_t)unacked : UINT32_MAX;
 }
 
 /* The kernel calls it writable only when much of its buffer is free: who reads slowly is not who reads nothing. */
@@ -249,14 +249,16 @@ void net_conn_stalled(struct net_delay *d, void *ctx)
 {
 	struct net_conn *c = list_entry(d, struct net_conn, stall);
 	struct net_loop *loop = ctx;
-	uint32_t unacked = (uint32_t)unacked_bytes(c);
+	uint32_t unacked = net_conn_unacked(c);
 
-	c->stalled = unacked < c->unacked ? 0 : c->stalled + 1;
-	c->unacked = unacked;
-	if (c->stalled < NET_SEND_STALL_MS / NET_SEND_STALL_STEP_MS)
-		net_delay_start(d, &loop->stalls, loop);
-	else
+	if ((uint64_t)unacked + NET_SEND_STALL_BYTES <= c->unacked) {
+		c->unacked = unacked;
+		c->stalled = 0;
+	} else if (++c->stalled == NET_SEND_STALL_MS / NET_SEND_STALL_STEP_MS) {
 		net_conn_fail(c, ETIMEDOUT);
+		return;
+	}
+	net_delay_start(d, &loop->stalls, loop);
 }
 
 void net_conn_lingered(struct net_delay *d, void *loop)
@@ -305,14 +307,14 @@ enum net_fate net_conn_fate(struct net_conn *c)
 		return NET_FATE_LOST;
 	switch (info.tcpi_state) {
 	case TCP_ESTABLISHED:
-		return unacked_bytes(c) == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
+		return net_conn_unacked(c) == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
 	case TCP_CLOSE_WAIT: /* what goes to a peer that has closed comes back as a reset */
-		return unacked_bytes(c) == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
+		return net_conn_unacked(c) == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
 	case TCP_FIN_WAIT1:
 		return NET_FATE_OPEN;
 	case TCP_FIN_WAIT2:
 		return NET_FATE_ACKED;
 	default: /* both sides have ended */
-		return unacked_bytes(c) <= 1 ? NET_FATE_ENDED : NET_FATE_LOST;
+		return net_conn_unacked(c) <= 1 ? NET_FATE_ENDED : NET_FATE_LOST;
 	}
 }

@@ -32,8 +32,9 @@ enum {
 	NET_BUNDLES_BYTES = 256 << 10, /* of all bundles of a batch */
 	NET_ADDRESS_BYTES = 64, /* text of a peer's address with its NUL */
 	NET_CONNS_PER_ADDRESS_MAX = 1024,
-	NET_SEND_STALL_MS = 15000, /* it has taken nothing of what waits for it: cut */
-	NET_SEND_STALL_STEP_MS = 5000, /* between two looks whether it has */
+	NET_SEND_STALL_MS = 15000, /* the time in which a peer must take ... */
+	NET_SEND_STALL_BYTES = 10000, /* ... so much of what waits for it: else it is cut */
+	NET_SEND_STALL_STEP_MS = 5000, /* between two looks */
 	NET_LINGER_MS = 5000, /* for the peer's end after ours */
 };
 

@@ -33,7 +33,7 @@ static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struc
 	if (sent < s->bytes) {
 		c->blocked = true;
 		c->stalled = 0;
-		c->unacked = UINT32_MAX; /* the first look sees progress */
+		c->unacked = net_conn_unacked(c);
 		net_delay_start(&c->stall, &loop->stalls, loop);
 	}
 	if (sent > 0)

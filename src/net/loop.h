@@ -113,6 +113,8 @@ struct net_task {
 void net_task_init(struct net_task *, void (*run)(struct net_task *));
 /* No effect if it is already waiting. */
 void net_defer(struct net_loop *, struct net_task *);
+/* Run it in the next iteration: others have their turn before. */
+void net_defer_next(struct net_loop *, struct net_task *);
 void net_task_cancel(struct net_task *);
 
 #endif

@@ -63,8 +63,8 @@ struct net_conn {
 	bool broken; /* a reset was seen when its fate was asked */
 	bool counted; /* in the table of addresses */
 	uint16_t move_to;
-	uint8_t stalled; /* looks at it, while blocked, that saw no progress */
-	uint32_t unacked; /* bytes, at the last of them */
+	uint8_t stalled; /* looks at it, while blocked, since it has taken enough */
+	uint32_t unacked; /* bytes, then */
 	struct net_delay stall; /* running while blocked, or while lingering */
 	struct net_task again; /* read on, or move, after this iteration's callbacks */
 	struct list all; /* in loop->conns, or loop->dead */
@@ -161,9 +161,6 @@ void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);
 void net_loop_stop(struct net_loop *);
 
-/* Run in the next iteration. */
-void net_defer_next(struct net_loop *, struct net_task *);
-
 /* post.c */
 void net_posts_init(struct net_loop *);
 void net_posts_run(struct net_loop *);
@@ -186,6 +183,7 @@ void net_conn_end_output(struct net_conn *);
 /* Leave the loop's tables. Descriptor and memory go with net_conns_free_dead(): a batch may still name both. */
 void net_conn_detach(struct net_conn *);
 bool net_loop_make_room(struct net_loop *);
+uint32_t net_conn_unacked(const struct net_conn *);
 void net_conn_stalled(struct net_delay *, void *loop);
 void net_conn_lingered(struct net_delay *, void *loop);
 void net_conns_cut_all(struct net_loop *);

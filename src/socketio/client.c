@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "socketio/server_int.h"
 
+static const char not_joined[] = "a packet for a namespace that was not joined";
+
 static void drop_pending(struct sio_client *c)
 {
 	struct sio_pending *p = c->pending;
@@ -163,8 +165,7 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 	};
 
 	if ((s == NULL) != (p->type == SIO_CONNECT)) {
-		reject(c, "forced server close",
-			s == NULL ? "a packet for a namespace that was not joined" : "a second CONNECT");
+		reject(c, "forced server close", s == NULL ? not_joined : "a second CONNECT");
 		return;
 	}
 	switch (p->type) {
@@ -205,6 +206,7 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 			return;
 		}
 		pending->have = 0;
+		pending->bytes = 0;
 		pending->text_bytes = bytes;
 		memcpy(pending->text, text, bytes);
 		c->pending = pending;
@@ -214,10 +216,12 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 		reject(c, "forced close", wrong);
 		return;
 	}
-	if (binary)
-		c->pending->need = p.attachments;
-	else
+	if (!binary)
 		take_packet(c, &p, NULL);
+	else if (socket_in(c, p.space) == NULL)
+		reject(c, "forced server close", not_joined);
+	else
+		c->pending->need = p.attachments;
 }
 
 static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
@@ -230,11 +234,16 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 		return;
 	}
 	if (pending->have + 1 < pending->need) {
+		if (bytes > c->server->pending_bytes_max - pending->bytes) {
+			reject(c, "forced close", "more attachments than may wait");
+			return;
+		}
 		void *copy = malloc(bytes == 0 ? 1 : bytes);
 		if (copy == NULL) {
 			sio_client_close(c, "forced server close");
 			return;
 		}
+		pending->bytes += bytes;
 		memcpy(copy, data, bytes);
 		pending->attachments[pending->have++] = (struct sio_bytes){ .data = copy, .bytes = bytes };
 		return;

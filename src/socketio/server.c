@@ -123,6 +123,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		size_t twice = (size_t)e.message_bytes_max * 2;
 		e.queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
 	}
+	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	if (sio_serve_client(server) != 0)
 		return false;
 	server->eio = eio_server_create(server->http, server->pool, &e, &sio_client_events, server);

@@ -26,6 +26,8 @@ enum {
 	SIO_FILE_BYTES_MAX = 16 << 20,
 	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
 	SIO_SOCKET_RANDOM_BYTES = 11,
+	SIO_PENDING_MESSAGES_MAX =
+		2, /* times message_bytes_max: attachments that wait for the last of their packet */
 };
 
 /* A room, on one loop. Exists while it has members there. */
@@ -69,6 +71,7 @@ struct sio_socket {
 /* A binary packet whose attachments are coming. */
 struct sio_pending {
 	uint32_t need, have;
+	size_t bytes; /* that are kept */
 	struct sio_bytes attachments[SIO_ATTACHMENTS_MAX]; /* owned, all but a last one that is lent */
 	size_t text_bytes;
 	char text[]; /* the packet's */
@@ -151,6 +154,7 @@ struct sio_server {
 	struct sio_loop *loops;
 	struct sio_file files[SIO_FILES_MAX];
 	char *path, *client_path; /* of Engine.IO; of the client library */
+	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
 	atomic_bool running;
 };

@@ -57,6 +57,8 @@ enum ws_verdict ws_upgrade_check(const struct http_head *head)
 		.version = http_head_get(head, STR("sec-websocket-version")),
 	};
 
+	if (http_head_count(head, STR("sec-websocket-version")) > 1)
+		return WS_VERDICT_BAD_VERSION;
 	if (http_head_count(head, STR("sec-websocket-key")) > 1)
 		return WS_VERDICT_BAD_KEY;
 	return ws_handshake_check(&h);

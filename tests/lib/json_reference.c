@@ -1,6 +1,8 @@
 /* tests/lib/json_reference.c -- see tests/lib/json_reference.h. One function a rule of RFC 8259. */
 #include "lib/json_reference.h"
 
+#include "base/json.h"
+
 struct text {
 	const char *at, *end;
 	int depth_left;
@@ -41,7 +43,7 @@ static bool digits(struct text *t)
 }
 
 /* number = [ minus ] int [ frac ] [ exp ] */
-static bool number(struct text *t)
+static bool unlimited_number(struct text *t)
 {
 	any_of(t, "-");
 	if (!any_of(t, "0") && !digits(t))
@@ -53,6 +55,13 @@ static bool number(struct text *t)
 		return digits(t);
 	}
 	return true;
+}
+
+static bool number(struct text *t)
+{
+	const char *begin = t->at;
+
+	return unlimited_number(t) && t->at - begin <= JSON_NUMBER_BYTES_MAX;
 }
 
 /* string = quotation-mark *char quotation-mark */

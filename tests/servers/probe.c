@@ -221,8 +221,9 @@ static void on_flood(const struct sio_event *e)
 		return;
 	memset(fill, 'x', (size_t)size);
 	fill[size] = '\0';
+	struct sio_target to = e->ctx == NULL ? sio_self(e->socket) : sio_all(sio_space_of(e->socket));
 	for (long i = 0; i < n; i++) {
-		(void)sio_emit(sio_self(e->socket), "flood", make(&text, "[%ld,\"%s\"]", i, fill));
+		(void)sio_emit(to, "flood", make(&text, "[%ld,\"%s\"]", i, fill));
 		free(text);
 	}
 	free(fill);
@@ -282,6 +283,7 @@ static void listen_to(const char *name)
 		{ "reasons", on_reasons, NULL },
 		{ "forget-reasons", on_forget, NULL },
 		{ "flood", on_flood, NULL },
+		{ "flood-all", on_flood, "all" },
 		{ "stats", on_stats, NULL },
 	};
 	struct sio_space *space = sio_of(io, name);

@@ -163,6 +163,30 @@ test('errors: code, message, status, and the order of the checks', async (t) => 
   await isAlive(client);
 });
 
+test('what is there twice in a query is as unknown, in whatever spelling', async (t) => {
+  const client = await session(t);
+  const refused = async (more, code) => {
+    const socket = await RawSocket.open(server);
+    t.after(() => socket.destroy());
+    await socket.write(`GET ${target(POLL)}&${more} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const answer = (await socket.whenClosed()).toString();
+    assert.match(answer, /^HTTP\/1\.1 400 /, more);
+    assert.ok(answer.includes(JSON.stringify({ code, message: MESSAGES[code] })), `${more}: ${answer}`);
+  };
+  await refused('EIO=3', 5);
+  await refused(`%73id=${'x'.repeat(70)}`, 1);
+  await t.deviates('the last one counts', () => refused('transport=polling', 0));
+  await t.deviates('the last one counts', () => refused(`sid=${client.sid}&%73id=`, 1));
+  await isAlive(client);
+});
+
+test('a handshake with two versions of WebSocket is refused', async () => {
+  const socket = await RawSocket.open(server);
+  await socket.write([`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1`, ...UPGRADE_HEADERS,
+    'Sec-WebSocket-Version: 8', '', ''].join('\r\n'));
+  assert.match((await socket.whenClosed()).toString(), /^HTTP\/1\.1 400 /);
+});
+
 test('an Origin with characters that no header may have is refused', async () => {
   for (const origin of ['http://a\x01b', 'http://a\x7fb']) {
     const socket = await RawSocket.open(server);

@@ -128,6 +128,10 @@ const NPM_LETS_PASS = [
   ['an event without a payload', [['2'], ['21'], ['2/,']]],
   ['an ack id of 2^64', [['218446744073709551616["message","evil"]'], [`2${'9'.repeat(400)}["message","evil"]`]]],
   ['a placeholder with a fraction', [['51-["message",{"_placeholder":true,"num":0.5}]', BYTES]]],
+  ['the first part of a packet for a namespace that is not joined', [[`51-/custom,["message",${P0}]`]]],
+  ['white space where an ack id may stand', [['2["message",1]', '1 ']]],
+  ['a bad placeholder within another', [[`51-["echo",{"_placeholder":true,"num":0,"a":{"_placeholder":true,"num":9}}]`, BYTES]]],
+  ['a number of more than 1,024 characters', [[`2["echo",1${'0'.repeat(1024)}]`]]],
   ['an attachment count in another notation', [['51e0-["echo"]', BYTES], ['50x1-["echo"]', BYTES], ['5 1-["echo"]', BYTES]]],
 ];
 
@@ -236,6 +240,22 @@ test('the same packet sent over and over closes each sender and nobody else', as
     client.send('2["message"');
     await client.whenClosed();
   }
+  await othersAreWell();
+});
+
+test('websocket: attachments may wait that are twice as large as a message, and no larger', async (t) => {
+  const header = `54-0["echo",${[0, 1, 2, 3].map((num) => `{"_placeholder":true,"num":${num}}`)}]`;
+  const client = await joined(t, 'websocket');
+  const fits = [700000, 700000, 600000, 900000].map((bytes) => Buffer.alloc(bytes));
+  client.send(header, ...fits);
+  assert.match(await client.next('the echo'), /^64-0/);
+  for (const bytes of fits) {
+    assert.equal((await client.next('an attachment')).length, bytes.length);
+  }
+  await t.deviates('lets pass: attachments that are larger together', async () => {
+    client.send(header, ...[700000, 700000, 600001].map((bytes) => Buffer.alloc(bytes)));
+    await client.whenClosed();
+  });
   await othersAreWell();
 });
 

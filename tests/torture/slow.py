@@ -16,7 +16,10 @@ MESSAGE_BYTES = 16384
 KERNEL_BYTES = 8 << 20  # what may go out before a queue grows: the most that the kernel takes for one socket
 ROUNDS_MAX = (KERNEL_BYTES + QUEUE_MAX) // MESSAGE_BYTES
 GROWTH_BYTES_MAX = 64 << 20  # threats.md, fault 5
-READERS = 10
+READERS = scale("READERS", 200 if SLOWER == 1 else 20, 1000)
+READERS_FEW, READERS_MANY = 10, 150  # of each loop: units past their limits stay below EIO_BURST_UNITS_MAX, or not
+BURST = 70000  # messages
+OWN_ROOM_EVENTS = 40000
 FLOOD = (4000, 1024)  # messages, bytes of each
 
 
@@ -81,22 +84,77 @@ def own_flood(sender, threads):
     scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX)
 
 
-def burst(sender, threads):
-    """As many broadcasts as one POST carries, in one iteration: whoever reads is closed for none of them."""
+def overflows(server):
+    watcher = Person(server.port)
+    [stats] = watcher.call("stats")
+    watcher.close()
+    return stats["overflows"]
+
+
+def posted_burst(sender, threads):
+    """As many broadcasts as one POST carries: they take turns with what they cause, so who reads needs no memory for them."""
     server = Server(SIO_SENDER=sender, SIO_THREADS=threads)
     readers = Crowd(server)
     readers.connect(READERS)
+    before = server.rss_bytes()
     with Http(server.port, seconds=10 * SLOWER) as http:
         poster = Poller(http, join=False)
-        events = int(poster.opened["maxPayload"]) // len('42["message"]' + SEPARATOR)
+        events = int(poster.opened["maxPayload"]) // len('42["others"]' + SEPARATOR)
         poster.post(http, "40")
-        poster.post(http, *['42["message"]'] * events)
+        poster.post(http, *['42["others"]'] * events)
     [state] = readers.wait("events", events)
     assert (state["ready"], state["gone"]) == (READERS, 0), state
-    note(f"{sender}, {threads} loops: {events} broadcasts in one POST")
+    grown = server.peak_bytes() - before
+    note(f"{sender}, {threads} loops: {events} broadcasts in one POST, {grown >> 10} KiB more memory at most")
+    if SLOWER == 1:
+        assert grown <= GROWTH_BYTES_MAX, "the readers' queues have grown meanwhile"
     readers.end()
     server.stop()
 
 
+def own_room(sender, threads):
+    """Who hears what it posts, and more than its queue may hold, has the rest taken as it polls: nothing is lost."""
+    server = Server(SIO_SENDER=sender, SIO_THREADS=threads)
+    with Http(server.port) as http, Http(server.port, seconds=60 * SLOWER) as other:
+        poster = Poller(http)
+        events = OWN_ROOM_EVENTS if SLOWER == 1 else OWN_ROOM_EVENTS // 10
+        poster.post(http, *[f'42["message",{number}]' for number in range(10)])
+        body = SEPARATOR.join(f'42["message",{number}]' for number in range(10, events))
+        other.send("POST", poster.target, body.encode())
+        heard, most = 0, server.rss_bytes()
+        while heard < events:
+            for packet in poster.poll(http):
+                assert packet == f'42["message",{heard}]', f"{packet} is not message {heard}"
+                heard += 1
+        answer = other.answer()
+        assert (answer.status, answer.body) == (200, b"ok"), answer
+    assert overflows(server) == 0
+    grown = server.peak_bytes() - most
+    note(f"{sender}, {threads} loops: {events} messages of its own, {grown >> 10} KiB more memory at most")
+    server.stop()
+
+
+def emitted_burst(sender, threads):
+    """Emitted by one handler: whoever reads is closed for none of them, unless they are too many for the memory."""
+    server = Server(SIO_SENDER=sender, SIO_THREADS=threads)
+    few, many = Crowd(server), Crowd(server)
+    few.connect(READERS_FEW)
+    with Http(server.port) as http:
+        poster = Poller(http, join=False)
+        poster.post(http, "40", f'42["flood-all",{BURST},0]')
+    [state] = few.wait("events", BURST)
+    assert (state["ready"], state["gone"]) == (READERS_FEW, 0), state
+    assert overflows(server) == 0
+    many.connect(READERS_MANY * threads)
+    with Http(server.port) as http:
+        Poller(http, join=False).post(http, "40", f'42["flood-all",{BURST},0]')
+    wait_until(lambda: overflows(server) > 1, "more to be closed than who has not polled")
+    note(f"{sender}, {threads} loops: {BURST} messages close {overflows(server)} of "
+         f"{READERS_FEW + READERS_MANY * threads + 2}, {server.peak_bytes() >> 20} MiB of memory at most")
+    few.end()
+    many.end()
+    server.stop()
+
+
 run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
-     for body in (broadcast, own_flood, burst) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
+     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])

@@ -273,6 +273,23 @@ static void test_depth(void **state)
 	assert_true(scan(str_of(wide, sizeof(wide)), NULL));
 }
 
+static void test_long_numbers(void **state)
+{
+	(void)state;
+	static const char *const ends[] = { "0", ".5", "e-9", "0 ", "0," };
+	char text[JSON_NUMBER_BYTES_MAX + 8];
+
+	for (size_t bytes = JSON_NUMBER_BYTES_MAX - 1; bytes <= JSON_NUMBER_BYTES_MAX + 1; bytes++) {
+		for (size_t i = 0; i < COUNT(ends); i++) {
+			memset(text, '7', bytes);
+			memcpy(text + bytes - strlen(ends[i]), ends[i], strlen(ends[i]));
+			(void)scan(str_of(text, bytes), NULL); /* as the reference has it */
+		}
+		memset(text, '7', bytes);
+		assert_int_equal(scan(str_of(text, bytes), NULL), bytes <= JSON_NUMBER_BYTES_MAX);
+	}
+}
+
 /* A long string whose only special byte stands at each place in turn, at each alignment. */
 static void test_long_strings(void **state)
 {
@@ -326,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_long_numbers),
 		cmocka_unit_test(test_long_strings),
 		cmocka_unit_test(test_failure_changes_nothing),
 	};

@@ -1,12 +1,14 @@
-/* Peers that take what is sent slowly, or not at all: who takes anything is kept, who takes nothing is cut in time. */
+/* Peers that take what is sent slowly, or not at all: who takes enough is kept, who does not is cut in time. */
 #include "net/conn.h"
 #include "side.h"
 
 enum {
 	HUGE_BYTES = 7 << 20,
-	WINDOW_BYTES = 8192, /* of the client that reads slowly */
-	SIP_BYTES = 2048,
-	SIPS_PER_SECOND = 4,
+	WINDOW_BYTES = 8192, /* of the clients that read something */
+	SLOW_BYTES = 2048, /* a turn: some 8 kB a second */
+	SIP_BYTES = 100, /* a turn: too little */
+	TURN_MS = 250,
+	LATEST_MS = NET_SEND_STALL_MS + NET_SEND_STALL_STEP_MS,
 	REST_MS = 2000, /* how much later than its time a deadline may come here */
 };
 
@@ -19,35 +21,47 @@ static void do_send_huge(struct net_loop *loop, void *ctx)
 	side_send(ctx, HUGE_BYTES);
 }
 
-/* Both have far more to take than fits on the way, and one of them reads a little now and then. */
+static int connect_small(void)
+{
+	int fd = client_connect(&h), window = WINDOW_BYTES;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
+	return fd;
+}
+
+/* All have far more to take than fits on the way: one takes none of it, one too little, and one enough. */
 static void who_takes_nothing_is_cut(void **state)
 {
 	(void)state;
-	char sip[SIP_BYTES];
+	char bytes[SLOW_BYTES];
+	uint64_t began_ns, took_ms = 0, idle_ms = 0;
 
 	sides_start(&h, &sides, &(struct net_pool_options){ .loops = 1 }, NULL);
-	int idle = client_connect(&h), slow = client_connect(&h);
-	struct side *s = sides_wait(&sides, 0), *t = sides_wait(&sides, 1);
-	int window = WINDOW_BYTES;
+	int idle = client_connect(&h), sips = connect_small(), slow = connect_small();
+	struct side *s = sides_wait(&sides, 0), *t = sides_wait(&sides, 1), *u = sides_wait(&sides, 2);
 
-	assert_int_equal(setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
-	s->piece_bytes = t->piece_bytes = 100000;
+	s->piece_bytes = t->piece_bytes = u->piece_bytes = 100000;
 	harness_call(&h, 0, do_send_huge, s);
 	harness_call(&h, 0, do_send_huge, t);
-	uint64_t began_ns = clock_now_ns(), took_ms = 0, cut_ms = 0;
-
-	while (took_ms < 2 * NET_SEND_STALL_MS + REST_MS) {
-		client_receive(slow, sip, sizeof(sip));
-		assert_int_equal(atomic_load(&t->closes), 0);
-		poll(NULL, 0, 1000 / SIPS_PER_SECOND);
+	harness_call(&h, 0, do_send_huge, u);
+	began_ns = clock_now_ns();
+	while (atomic_load(&s->closes) == 0 || atomic_load(&t->closes) == 0 || took_ms < LATEST_MS) {
+		if (atomic_load(&t->closes) == 0)
+			client_receive(sips, bytes, SIP_BYTES);
+		client_receive(slow, bytes, SLOW_BYTES);
+		poll(NULL, 0, TURN_MS);
 		took_ms = (clock_now_ns() - began_ns) / CLOCK_NS_PER_MS;
-		if (cut_ms == 0 && atomic_load(&s->closes) == 1)
-			cut_ms = took_ms;
+		if (idle_ms == 0 && atomic_load(&s->closes) > 0)
+			idle_ms = took_ms;
+		assert_true(took_ms < LATEST_MS + NET_SEND_STALL_MS + harness_slower() * REST_MS);
 	}
-	assert_in_range(cut_ms, NET_SEND_STALL_MS, NET_SEND_STALL_MS * 4 / 3 + harness_slower() * REST_MS);
+	assert_in_range(idle_ms, NET_SEND_STALL_MS - 1, LATEST_MS + harness_slower() * REST_MS);
 	assert_int_equal(atomic_load(&s->error), ETIMEDOUT);
+	assert_int_equal(atomic_load(&t->error), ETIMEDOUT);
+	assert_int_equal(atomic_load(&u->closes), 0);
 	client_expect_gone(idle);
 	close(idle);
+	close(sips);
 	close(slow);
 	sides_finish(&h, &sides);
 }

@@ -1,6 +1,8 @@
 /* The opening handshake: verdicts on requests, and the accept value. */
 #include "ws/handshake.h"
 
+#include <string.h>
+
 #include "lib/cmocka.h"
 
 /* The request of RFC 6455, 1.2. */
@@ -139,6 +141,19 @@ static void test_key(void **state)
 	(void)state;
 	expect_key(STR("AQIDBAUGBwgJCgsMDQ4PEA=="), WS_VERDICT_OK); /* RFC 6455, 4.1 */
 	expect_key(STR("+/+/+/+/+/+/+/+/+/+/+w=="), WS_VERDICT_OK);
+	for (int letter = 0; letter < 256; letter++) {
+		static const size_t places[] = { 0, 10, WS_KEY_BYTES - 3 };
+		bool base64 = letter != 0 &&
+			      strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+				      letter) != NULL;
+
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+
+			key[places[i]] = (char)letter;
+			expect_key(str_of(key, WS_KEY_BYTES), base64 ? WS_VERDICT_OK : WS_VERDICT_BAD_KEY);
+		}
+	}
 	expect_key(
 		STR("dGhlIHNhbXBsZSBub25jZR=="), WS_VERDICT_OK); /* unused bits set: other servers take it */
 	expect_key(STR(""), WS_VERDICT_BAD_KEY);

@@ -1,0 +1,189 @@
+/*
+ * engineio/post.c -- the polling transport's other half: what clients post.
+ *
+ *      body --as much as is a turn--> packets --> the session; the rest waits for the next iteration --> "ok"
+ *
+ * A body may hold a hundred thousand packets. Between turns others have theirs, and what these packets caused is sent. Who
+ * does not poll for what they brought it waits for the next turn until it has: as a WebSocket is not read that lags. The
+ * answer comes when all have been taken: an official client posts nothing more before.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "engineio/session_int.h"
+#include "net/loop.h"
+
+struct eio_rest {
+	struct eio_session *session;
+	struct http_exchange *exchange; /* to be answered; NULL: its client has gone */
+	struct eio_payload payload;
+	struct net_task task;
+	uint8_t data[];
+};
+
+static void answer_ok(struct http_exchange *x)
+{
+	http_answer(x,
+		&(struct http_response){
+			.status = 200, .content_type = STR("text/html"), .cache_control = STR("no-store") },
+		"ok", 2);
+}
+
+/* Take packets from the next `turn_bytes`. True: there are no more to take. */
+static bool take(struct eio_session *s, struct eio_payload *payload, size_t turn_bytes)
+{
+	size_t from = payload->at;
+	struct eio_packet packet;
+
+	while (s->state == EIO_STATE_OPEN && !s->overflowed) {
+		if (!payload->over && payload->at - from >= turn_bytes)
+			return false;
+		enum eio_payload_next got = eio_payload_next(payload, &packet);
+		if (got == EIO_PAYLOAD_BAD)
+			eio_session_bad_packet(s);
+		if (got != EIO_PAYLOAD_PACKET || !eio_session_packet(s, &packet))
+			break;
+	}
+	return true;
+}
+
+static void end(struct eio_rest *rest)
+{
+	struct http_exchange *x = rest->exchange;
+
+	net_task_cancel(&rest->task);
+	free(rest);
+	if (x == NULL)
+		return;
+	http_unwatch(x);
+	answer_ok(x);
+}
+
+/* Whoever ends the session meanwhile must not find the rest: a handler may be in the midst of it. */
+static void go_on(struct eio_rest *rest, size_t turn_bytes)
+{
+	struct eio_session *s = rest->session;
+
+	s->rest = NULL;
+	if (take(s, &rest->payload, turn_bytes)) {
+		end(rest);
+		return;
+	}
+	s->rest = rest;
+	if (s->probe != NULL || !eio_session_past(s)) /* who upgrades does not poll */
+		net_defer_next(s->at->loop, &rest->task);
+}
+
+static void next_turn(struct net_task *task)
+{
+	go_on(list_entry(task, struct eio_rest, task), EIO_POST_TURN_BYTES);
+}
+
+static void rest_gone(void *ctx)
+{
+	struct eio_rest *rest = ctx;
+
+	rest->exchange = NULL;
+}
+
+static void rest_fate(void *ctx, enum http_fate fate)
+{
+	(void)fate;
+	rest_gone(ctx);
+}
+
+static const struct http_watch_ops rest_ops = { .gone = rest_gone, .fate = rest_fate };
+
+/* False: no memory. */
+static bool keep(struct eio_session *s, struct http_exchange *x, const struct eio_payload *payload)
+{
+	size_t bytes = payload->bytes - payload->at;
+	struct eio_rest *rest = malloc(sizeof(*rest) + bytes);
+
+	if (rest == NULL)
+		return false;
+	rest->session = s;
+	rest->exchange = x;
+	memcpy(rest->data, payload->data + payload->at, bytes);
+	rest->payload = *payload;
+	rest->payload.data = rest->data;
+	rest->payload.bytes = bytes;
+	rest->payload.at = 0;
+	net_task_init(&rest->task, next_turn);
+	s->rest = rest;
+	http_watch(x, &rest_ops, rest);
+	net_defer_next(s->at->loop, &rest->task);
+	return true;
+}
+
+/* Of one whose body is still coming. */
+static void coming_gone(void *ctx)
+{
+	struct eio_session *s = ctx;
+
+	s->post = NULL;
+}
+
+static void coming_fate(void *ctx, enum http_fate fate)
+{
+	(void)fate;
+	coming_gone(ctx);
+}
+
+static const struct http_watch_ops coming_ops = { .gone = coming_gone, .fate = coming_fate };
+
+bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
+{
+	if (s->post != NULL || s->rest != NULL) {
+		eio_session_end(s, EIO_TRANSPORT_ERROR);
+		return false;
+	}
+	s->post = x;
+	http_watch(x, &coming_ops, s);
+	return true;
+}
+
+void eio_post_serve(struct eio_session *s, struct http_exchange *x, const struct http_request *request)
+{
+	struct eio_payload payload = { .data = request->body, .bytes = request->body_bytes };
+	struct str type = http_head_get(request->head, STR("content-type"));
+
+	if (s->post == x) {
+		http_unwatch(x);
+		s->post = NULL;
+	}
+	if (s->post != NULL || s->rest != NULL || str_equal_nocase(type, STR("application/octet-stream"))) {
+		eio_session_end(s, EIO_TRANSPORT_ERROR);
+		http_answer(x, &(struct http_response){ .status = 400 }, NULL, 0);
+		return;
+	}
+	if (!take(s, &payload, EIO_POST_TURN_BYTES)) {
+		if (keep(s, x, &payload))
+			return;
+		(void)take(s, &payload, SIZE_MAX); /* no memory: then without turns */
+	}
+	answer_ok(x);
+}
+
+void eio_post_resume(struct eio_session *s)
+{
+	if (s->rest != NULL)
+		net_defer_next(s->at->loop, &s->rest->task);
+}
+
+void eio_post_finish(struct eio_session *s)
+{
+	if (s->rest != NULL)
+		go_on(s->rest, SIZE_MAX);
+}
+
+void eio_post_forget(struct eio_session *s)
+{
+	if (s->post != NULL)
+		http_unwatch(s->post);
+	s->post = NULL;
+	if (s->rest != NULL)
+		end(s->rest);
+	s->rest = NULL;
+}

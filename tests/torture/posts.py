@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+"""POSTs that hold more than a turn's worth: what becomes of the rest when the client polls slowly, goes, upgrades or ends."""
+
+import os
+import select
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+from harness import SLOWER, Server, run  # noqa: E402
+from wire import TEXT, Http, Numbered, Person, WebSocket  # noqa: E402
+
+WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
+PING_MS = 300 * SLOWER
+
+
+def post(http, session, count):
+    """Send, and wait for no answer."""
+    http.send("POST", session.target, session.words([""] * count))
+
+
+def expect_ok(http):
+    answer = http.answer()
+    assert (answer.status, answer.body) == (200, b"ok"), answer
+
+
+def stats(server):
+    watcher = Person(server.port)
+    [figures] = watcher.call("stats")
+    watcher.close()
+    return figures
+
+
+def take(session, body):
+    packets = [packet for packet in body.split(b"\x1e") if packet not in (b"2", b"6")]
+    if packets:
+        session.take(b"\x1e".join(packets))
+
+
+def hear(session, http):
+    answer = http.ask("GET", session.target)
+    assert answer.status == 200, answer
+    take(session, answer.body)
+
+
+def slow_poller():
+    """It asks seldom, and its pong has to wait behind the POST: it stays, and misses nothing."""
+    server = Server(PING_INTERVAL=PING_MS, PING_TIMEOUT=PING_MS)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Numbered(http)
+        post(other, session, WORDS)
+        began = time.monotonic()
+        while time.monotonic() - began < PING_MS * 6 / 1000:
+            hear(session, http)
+            time.sleep(PING_MS / 2000)
+        assert session.heard < WORDS and not select.select([other.socket], [], [], 0)[0], "nothing was held back"
+        while session.heard < WORDS:
+            hear(session, http)
+        expect_ok(other)
+    server.stop()
+
+
+def never_polls():
+    """It ends as one that answers no ping, and its POST is answered then."""
+    server = Server(PING_INTERVAL=PING_MS, PING_TIMEOUT=PING_MS)
+    with Http(server.port) as http:
+        session = Numbered(http)
+        post(http, session, WORDS)
+        expect_ok(http)
+        assert http.ask("GET", session.target).status == 400, "it has not ended"
+    assert stats(server)["overflows"] == 0
+    server.stop()
+
+
+def goes_away():
+    """Its connection ends, in order or not, when all of the POST has been sent: all of it counts."""
+    server = Server(PING_INTERVAL=600000)
+    watcher = Person(server.port)
+    with Http(server.port) as http:
+        for reset in (False, True):
+            session, other = Numbered(http), Http(server.port)
+            post(other, session, WORDS)
+            hear(session, http)  # so it has been read whole
+            other.reset() if reset else other.close()
+            while session.heard < WORDS:
+                hear(session, http)
+    assert watcher.call("stats")[0]["packets_bad"] == 0
+    watcher.close()
+    server.stop()
+
+
+def two_at_once():
+    """The second ends the session, and both are answered."""
+    server = Server(PING_INTERVAL=600000)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Numbered(http)
+        post(http, session, WORDS)
+        hear(session, other)
+        assert other.ask("POST", session.target, b'42["echo"]').status == 400
+        expect_ok(http)
+        assert other.ask("GET", session.target).status == 400
+    server.stop()
+
+
+class Upgrade(WebSocket):
+    def __init__(self, server, session):
+        Http.__init__(self, server.port)
+        self.send("GET", session.target.replace("polling", "websocket"), headers="Upgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+        assert self.answer().status == 101
+        self.say("2probe")
+        assert self.hear() == (TEXT, b"3probe")
+
+
+def upgrades():
+    """What was posted comes before what its WebSocket says, whether or not there was time to take it."""
+    server = Server(PING_INTERVAL=600000, UPGRADE_TIMEOUT=600000, QUEUE_MAX=64 << 20)
+    for patient in (False, True):
+        with Http(server.port) as http:
+            session = Numbered(http)
+            post(http, session, WORDS)
+            ws = Upgrade(server, session)
+            if patient:
+                expect_ok(http)  # its client does not poll meanwhile
+            ws.say("5")
+            ws.say(session.words().decode())
+            while session.heard < session.said:
+                take(session, ws.hear()[1])
+            if not patient:
+                expect_ok(http)
+            ws.close()
+    server.stop()
+
+
+run([(body.__name__.replace("_", " "), body) for body in (slow_poller, never_polls, goes_away, two_at_once, upgrades)])
