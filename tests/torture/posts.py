@@ -117,9 +117,10 @@ def upgrades():
     """What was posted comes before what its WebSocket says, whether or not there was time to take it."""
     server = Server(PING_INTERVAL=600000, UPGRADE_TIMEOUT=600000, QUEUE_MAX=64 << 20)
     for patient in (False, True):
-        with Http(server.port) as http:
+        with Http(server.port) as http, Http(server.port) as other:
             session = Numbered(http)
             post(http, session, WORDS)
+            hear(session, other)  # so it has been read whole
             ws = Upgrade(server, session)
             if patient:
                 expect_ok(http)  # its client does not poll meanwhile
