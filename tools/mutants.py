@@ -149,12 +149,13 @@ class Tree:
             raise Wrong("does not build without a mutant:\n" + last_lines(said))
 
     def run_test(self, name):
-        """True where it passed."""
+        """Whether it passed, and what was said."""
         tiers = self.tests[name]["tiers"]
         tier = "test" if "test" in tiers else tiers[0]
         command = [sys.executable, "tests/run.py", "--build", "build", "--tier", tier, "--only", name]
         waits = {} if name in PATIENT else {"WAIT_MS": WAIT_MS}
-        return self.programs.run(command, self.folder, **waits)[0] == 0
+        status, said = self.programs.run(command, self.folder, **waits)
+        return status == 0, said
 
     def build_for(self, names):
         """What these tests run: a program they name, else everything."""
@@ -184,7 +185,7 @@ class Tree:
             if status != 0:
                 return Outcome(False, "does not build", last_lines(said).splitlines())
             for name in mutant.tests:
-                if not self.run_test(name):
+                if not self.run_test(name)[0]:
                     return Outcome(True, f"killed by {name}")
         return Outcome(False, "survived", ["passed: " + ", ".join(mutant.tests)])
 
@@ -196,8 +197,9 @@ def last_lines(text):
 def prove_sound(tree, mutants):
     """A test that fails without a mutant shows nothing."""
     for name in dict.fromkeys(name for mutant in mutants for name in mutant.tests):
-        if not tree.run_test(name):
-            raise Wrong(f"{name} fails without a mutant")
+        passed, said = tree.run_test(name)
+        if not passed:
+            raise Wrong(f"{name} fails without a mutant:\n{last_lines(said)}")
 
 
 def show(number, mutant, outcome):

@@ -182,8 +182,8 @@ test('what is there twice in a query is as unknown, in whatever spelling', async
 
 test('a handshake with two versions of WebSocket is refused', async () => {
   const socket = await RawSocket.open(server);
-  await socket.write([`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1`, ...UPGRADE_HEADERS,
-    'Sec-WebSocket-Version: 8', '', ''].join('\r\n'));
+  await socket.write(`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1\r\n${UPGRADE_HEADERS}\r\n`
+    + 'Sec-WebSocket-Version: 8\r\n\r\n');
   assert.match((await socket.whenClosed()).toString(), /^HTTP\/1\.1 400 /);
 });
 

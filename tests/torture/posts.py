@@ -13,11 +13,16 @@ from wire import TEXT, Http, Numbered, Person, WebSocket  # noqa: E402
 
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
 PING_MS = 300 * SLOWER
+HELD_S = 0.2 * SLOWER  # all turns together take less
 
 
 def post(http, session, count):
     """Send, and wait for no answer."""
     http.send("POST", session.target, session.words([""] * count))
+
+
+def held_back(http):
+    assert not select.select([http.socket], [], [], HELD_S)[0], "nothing was held back"
 
 
 def expect_ok(http):
@@ -54,7 +59,8 @@ def slow_poller():
         while time.monotonic() - began < PING_MS * 6 / 1000:
             hear(session, http)
             time.sleep(PING_MS / 2000)
-        assert session.heard < WORDS and not select.select([other.socket], [], [], 0)[0], "nothing was held back"
+        assert session.heard < WORDS
+        held_back(other)
         while session.heard < WORDS:
             hear(session, http)
         expect_ok(other)
@@ -121,6 +127,8 @@ def upgrades():
             session = Numbered(http)
             post(http, session, WORDS)
             hear(session, other)  # so it has been read whole
+            if patient:
+                held_back(http)
             ws = Upgrade(server, session)
             if patient:
                 expect_ok(http)  # its client does not poll meanwhile
