@@ -3,7 +3,7 @@
 #
 #	tools/debootstrap-try.sh [--keep FOLDER] [COMMAND]
 #
-# Without COMMAND: `make run` until it accepts connections (a second time too: how quick it is then), `make test`, and a
+# Without COMMAND: `make run` until it accepts connections (a second time too: how quick it is then), `make test` twice, and a
 # look whether the installation has started a service. Each step is timed. Mounts and processes live in namespaces that
 # end with it; the folder is removed, unless --keep names one, which is used again when it is there already.
 set -euo pipefail
@@ -59,4 +59,5 @@ until_it_listens="make run & until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/nul
 step='make run, until it accepts connections' timed inside "$until_it_listens"
 step='make run once more' timed inside "$until_it_listens"
 timed inside 'make test'
+step='make test once more' timed inside 'make test'
 timed inside 'test ! -e /usr/sbin/policy-rc.d'
