@@ -60,6 +60,12 @@ static void end(struct eio_rest *rest)
 	answer_ok(x);
 }
 
+/* Who has been told that its probe is well polls no more until it upgrades, and waits for its POST. */
+static bool has_a_turn(const struct eio_session *s)
+{
+	return s->state != EIO_STATE_OPEN || (s->probe != NULL && s->probe->answered) || !eio_session_past(s);
+}
+
 /* Whoever ends the session meanwhile must not find the rest: a handler may be in the midst of it. */
 static void go_on(struct eio_rest *rest, size_t turn_bytes)
 {
@@ -68,10 +74,11 @@ static void go_on(struct eio_rest *rest, size_t turn_bytes)
 	s->rest = NULL;
 	if (take(s, &rest->payload, turn_bytes)) {
 		end(rest);
+		eio_probe_answer(s);
 		return;
 	}
 	s->rest = rest;
-	if (s->probe != NULL || !eio_session_past(s)) /* who upgrades does not poll */
+	if (has_a_turn(s))
 		net_defer_next(s->at->loop, &rest->task);
 }
 
@@ -113,7 +120,8 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 	net_task_init(&rest->task, next_turn);
 	s->rest = rest;
 	http_watch(x, &rest_ops, rest);
-	net_defer_next(s->at->loop, &rest->task);
+	if (has_a_turn(s))
+		net_defer_next(s->at->loop, &rest->task);
 	return true;
 }
 
@@ -158,7 +166,7 @@ void eio_post_serve(struct eio_session *s, struct http_exchange *x, const struct
 		http_answer(x, &(struct http_response){ .status = 400 }, NULL, 0);
 		return;
 	}
-	if (!take(s, &payload, EIO_POST_TURN_BYTES)) {
+	if (!has_a_turn(s) || !take(s, &payload, EIO_POST_TURN_BYTES)) {
 		if (keep(s, x, &payload))
 			return;
 		(void)take(s, &payload, SIZE_MAX); /* no memory: then without turns */

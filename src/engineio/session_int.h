@@ -42,7 +42,8 @@ struct eio_probe {
 	struct eio_session *session;
 	struct ws_conn *ws;
 	struct net_delay deadline;
-	bool probed; /* 2probe has come */
+	bool probed; /* 2probe has come, ... */
+	bool answered; /* ... and 3probe has gone */
 };
 
 struct eio_session {
@@ -173,6 +174,8 @@ void eio_ws_probe(struct eio_session *, struct http_exchange *, const struct htt
 void eio_ws_ping(struct eio_session *);
 void eio_probe_late(struct net_delay *, void *loop);
 void eio_probe_cancel(struct eio_session *);
+/* Answer its probe if that waits, and nothing posted is left to be taken. */
+void eio_probe_answer(struct eio_session *);
 /* Accept it and close it at once: what Node does with an upgrade that cannot be. */
 void eio_ws_turn_away(struct eio_loop *, struct http_exchange *, const struct http_head *);
 

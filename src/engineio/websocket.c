@@ -135,6 +135,19 @@ static void take_over(struct eio_probe *p)
 		ws_conn_want_send(ws);
 }
 
+/* From then on its client polls no more: so not while the rest of a POST waits for it to poll. */
+void eio_probe_answer(struct eio_session *s)
+{
+	struct eio_probe *p = s->probe;
+
+	if (p == NULL || !p->probed || p->answered || s->rest != NULL)
+		return;
+	p->answered = true;
+	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
+	s->noop_due = true;
+	net_defer(s->at->loop, &s->task);
+}
+
 static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 {
 	struct eio_probe *p = ctx;
@@ -145,10 +158,8 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		return; /* it is closing */
 	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
 		p->probed = true;
-		(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
-		s->noop_due = true;
-		net_defer(s->at->loop, &s->task);
-	} else if (!binary && p->probed && str_equal(text, STR("5"))) {
+		eio_probe_answer(s);
+	} else if (!binary && p->answered && str_equal(text, STR("5"))) {
 		eio_post_finish(s); /* what was posted comes before what this will say */
 		if (p->session != NULL)
 			take_over(p);
@@ -241,7 +252,6 @@ void eio_ws_probe(struct eio_session *s, struct http_exchange *x, const struct h
 	p->session = s;
 	s->probe = p;
 	net_delay_start(&p->deadline, &at->upgrades, at->loop);
-	eio_post_resume(s); /* its client polls no more, and waits for our answer */
 }
 
 void eio_ws_turn_away(struct eio_loop *at, struct http_exchange *x, const struct http_head *head)

@@ -179,6 +179,15 @@ static void on_kick(const struct sio_event *e)
 	sio_disconnect(e->socket, e->ctx != NULL);
 }
 
+/* Somebody else than who asks: the first of those whose answers are held. */
+static void on_kick_held(const struct sio_event *e)
+{
+	pthread_mutex_lock(&lock);
+	struct sio_id id = held_count > 0 ? held[0].socket : sio_id(e->socket);
+	pthread_mutex_unlock(&lock);
+	(void)sio_disconnect_id(sio_space_of(e->socket), id, true);
+}
+
 static void on_who(const struct sio_event *e)
 {
 	char *text;
@@ -279,6 +288,7 @@ static void listen_to(const char *name)
 		{ "ask", on_ask, NULL },
 		{ "kick", on_kick, NULL },
 		{ "kick-close", on_kick, "close" },
+		{ "kick-held", on_kick_held, NULL },
 		{ "who", on_who, NULL },
 		{ "reasons", on_reasons, NULL },
 		{ "forget-reasons", on_forget, NULL },

@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-from harness import SLOWER, Server, run  # noqa: E402
+from harness import SLOWER, Server, run, wait_until  # noqa: E402
 from wire import TEXT, Http, Numbered, Person, WebSocket  # noqa: E402
 
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
@@ -109,6 +109,56 @@ def two_at_once():
     server.stop()
 
 
+def closed_by_the_application():
+    """Its POST is answered, what it was to hear comes, and it goes."""
+    server = Server(PING_INTERVAL=600000)
+    watcher = Person(server.port)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Numbered(http)
+        session.post(http, '42["hold"]', '420["hold"]')
+        post(other, session, WORDS)
+        held_back(other)
+        watcher.emit("kick-held")
+        expect_ok(other)
+        while http.ask("GET", session.target).body != b"1":
+            pass
+        wait_until(lambda: watcher.call("stats")[0]["sessions"] == 1, "it to have gone")
+    watcher.close()
+    server.stop()
+
+
+def stopped():
+    """The server ends at once, and the POST is answered."""
+    server = Server(PING_INTERVAL=600000)
+    with Http(server.port) as http:
+        session = Numbered(http)
+        post(http, session, WORDS)
+        held_back(http)
+        began = time.monotonic()
+        server.terminate()
+        expect_ok(http)
+        assert http.at_end()
+        http.close()
+        server.child.wait(20 * SLOWER)
+        assert time.monotonic() - began < SLOWER, "the held POST has delayed it"
+
+
+def small_ones():
+    """What is less than a turn is held back as well."""
+    server = Server(PING_INTERVAL=600000)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Numbered(http)
+        post(other, session, 50)
+        while select.select([other.socket], [], [], HELD_S)[0]:
+            expect_ok(other)
+            post(other, session, 50)
+        assert stats(server)["overflows"] == 0
+        while session.heard < session.said:
+            hear(session, http)
+        expect_ok(other)
+    server.stop()
+
+
 class Upgrade(WebSocket):
     def __init__(self, server, session):
         Http.__init__(self, server.port)
@@ -116,30 +166,54 @@ class Upgrade(WebSocket):
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
         assert self.answer().status == 101
         self.say("2probe")
+
+    def told(self):
         assert self.hear() == (TEXT, b"3probe")
 
+    def says_and_hears(self, session):
+        self.say("5")
+        self.say(session.words().decode())
+        while session.heard < session.said:
+            take(session, self.hear()[1])
 
-def upgrades():
-    """What was posted comes before what its WebSocket says, whether or not there was time to take it."""
+
+def upgrades_meanwhile():
+    """Its probe is answered when all has been taken, for which it polls; nothing is lost or overtakes."""
+    server = Server(PING_INTERVAL=600000)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Numbered(http)
+        post(other, session, WORDS)
+        held_back(other)
+        with Upgrade(server, session) as ws:
+            assert not select.select([ws.socket], [], [], HELD_S)[0], "a probe was answered early"
+            while session.heard < WORDS and not select.select([other.socket], [], [], 0)[0]:
+                hear(session, http)
+            expect_ok(other)
+            ws.told()
+            ws.says_and_hears(session)
+    server.stop()
+
+
+def upgrades_before():
+    """Who has heard that its probe is well does not poll: what it posts is taken all the same, and first."""
     server = Server(PING_INTERVAL=600000, UPGRADE_TIMEOUT=600000, QUEUE_MAX=64 << 20)
     for patient in (False, True):
         with Http(server.port) as http, Http(server.port) as other:
             session = Numbered(http)
-            post(http, session, WORDS)
-            hear(session, other)  # so it has been read whole
-            if patient:
-                held_back(http)
-            ws = Upgrade(server, session)
-            if patient:
-                expect_ok(http)  # its client does not poll meanwhile
-            ws.say("5")
-            ws.say(session.words().decode())
-            while session.heard < session.said:
-                take(session, ws.hear()[1])
-            if not patient:
-                expect_ok(http)
-            ws.close()
+            with Upgrade(server, session) as ws:
+                ws.told()
+                post(http, session, WORDS)
+                hear(session, other)
+                while session.heard == 0:
+                    hear(session, other)  # then the POST has been read whole
+                if patient:
+                    expect_ok(http)
+                ws.says_and_hears(session)
+                if not patient:
+                    expect_ok(http)
     server.stop()
 
 
-run([(body.__name__.replace("_", " "), body) for body in (slow_poller, never_polls, goes_away, two_at_once, upgrades)])
+TESTS = (slow_poller, never_polls, goes_away, two_at_once, closed_by_the_application, stopped, small_ones, upgrades_meanwhile,
+    upgrades_before)
+run([(body.__name__.replace("_", " "), body) for body in TESTS])

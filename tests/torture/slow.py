@@ -97,12 +97,12 @@ def posted_burst(sender, threads):
     readers = Crowd(server)
     readers.connect(READERS)
     before = server.rss_bytes()
-    with Http(server.port, seconds=10 * SLOWER) as http:
+    with Http(server.port, seconds=60 * SLOWER) as http:
         poster = Poller(http, join=False)
         events = int(poster.opened["maxPayload"]) // len('42["others"]' + SEPARATOR)
         poster.post(http, "40")
         poster.post(http, *['42["others"]'] * events)
-    [state] = readers.wait("events", events)
+    [state] = readers.wait("events", events, 60)
     assert (state["ready"], state["gone"]) == (READERS, 0), state
     grown = server.peak_bytes() - before
     note(f"{sender}, {threads} loops: {events} broadcasts in one POST, {grown >> 10} KiB more memory at most")
