@@ -28,7 +28,7 @@ class Scene:
 
     def __init__(self, sender, threads):
         self.server = Server(SIO_SENDER=sender, SIO_THREADS=threads, QUEUE_MAX=QUEUE_MAX, QUEUE_SOFT=QUEUE_MAX // 4)
-        self.watcher = Person(self.server.port)
+        self.watcher = Person(self.server.port, seconds=60 * SLOWER)
         self.healthy, self.slow = Crowd(self.server), Crowd(self.server)
         self.healthy.connect(HEALTHY)
         self.slow.connect(SLOW, 4096)
@@ -78,7 +78,7 @@ def own_flood(sender, threads):
     """What waits for a client that has asked for it belongs to nobody else: memory grows with each."""
     scene = Scene(sender, threads)
     scene.slow.ask(f'say 42["flood",{FLOOD[0]},{FLOOD[1]}]')
-    wait_until(lambda: scene.overflows() == SLOW, "all to be closed")
+    wait_until(lambda: scene.overflows() == SLOW, "all to be closed", 60 * SLOWER)
     scene.healthy.ask('say 421["echo"]')
     scene.healthy.wait("acks", 1)
     scene.end(f"{sender}, {threads} loops, floods", SLOW * QUEUE_MAX)
