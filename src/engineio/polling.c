@@ -331,7 +331,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 		answer_bare(x, 400);
 		return;
 	}
-	if (s->state == EIO_STATE_OPEN && s->rest != NULL && s->awaiting_pong)
+	if (s->rest != NULL && s->awaiting_pong)
 		eio_session_alive(s); /* its pong has to wait until it has our answer to what it posted */
 	s->poll = x;
 	s->poll_coding = (uint8_t)http_coding_best(head);

@@ -3,9 +3,10 @@
  *
  *      body --as much as is a turn--> packets --> the session; the rest waits for the next iteration --> "ok"
  *
- * A body may hold a hundred thousand packets. Between turns others have theirs, and what these packets caused is sent. Who
- * does not poll for what they brought it waits for the next turn until it has: as a WebSocket is not read that lags. The
- * answer comes when all have been taken: an official client posts nothing more before.
+ * A body may hold a hundred thousand packets. Between turns others have theirs, and what these packets caused is sent. Of
+ * a client past its soft limit no turn is taken, not even the first, until it has polled down to a quarter of that: as a
+ * WebSocket that lags is not read. The answer comes when nothing is left to take, or the session ends; an official client
+ * posts nothing more before.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -87,20 +88,19 @@ static void next_turn(struct net_task *task)
 	go_on(list_entry(task, struct eio_rest, task), EIO_POST_TURN_BYTES);
 }
 
-static void rest_gone(void *ctx)
+/* Of an exchange that somebody keeps: it is not there any more. */
+static void gone(void *kept)
 {
-	struct eio_rest *rest = ctx;
-
-	rest->exchange = NULL;
+	*(struct http_exchange **)kept = NULL;
 }
 
-static void rest_fate(void *ctx, enum http_fate fate)
+static void gone_with_its_fate(void *kept, enum http_fate fate)
 {
 	(void)fate;
-	rest_gone(ctx);
+	gone(kept);
 }
 
-static const struct http_watch_ops rest_ops = { .gone = rest_gone, .fate = rest_fate };
+static const struct http_watch_ops kept_ops = { .gone = gone, .fate = gone_with_its_fate };
 
 /* False: no memory. */
 static bool keep(struct eio_session *s, struct http_exchange *x, const struct eio_payload *payload)
@@ -112,34 +112,19 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 		return false;
 	rest->session = s;
 	rest->exchange = x;
-	memcpy(rest->data, payload->data + payload->at, bytes);
+	if (bytes > 0) /* else there may be no data */
+		memcpy(rest->data, payload->data + payload->at, bytes);
 	rest->payload = *payload;
 	rest->payload.data = rest->data;
 	rest->payload.bytes = bytes;
 	rest->payload.at = 0;
 	net_task_init(&rest->task, next_turn);
 	s->rest = rest;
-	http_watch(x, &rest_ops, rest);
+	http_watch(x, &kept_ops, &rest->exchange);
 	if (has_a_turn(s))
 		net_defer_next(s->at->loop, &rest->task);
 	return true;
 }
-
-/* Of one whose body is still coming. */
-static void coming_gone(void *ctx)
-{
-	struct eio_session *s = ctx;
-
-	s->post = NULL;
-}
-
-static void coming_fate(void *ctx, enum http_fate fate)
-{
-	(void)fate;
-	coming_gone(ctx);
-}
-
-static const struct http_watch_ops coming_ops = { .gone = coming_gone, .fate = coming_fate };
 
 bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
 {
@@ -148,7 +133,7 @@ bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
 		return false;
 	}
 	s->post = x;
-	http_watch(x, &coming_ops, s);
+	http_watch(x, &kept_ops, &s->post);
 	return true;
 }
 

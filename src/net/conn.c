@@ -2,7 +2,6 @@
 #include "net/conn.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>

@@ -13,6 +13,7 @@ from wire import TEXT, Http, Numbered, Person, WebSocket  # noqa: E402
 
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
 PING_MS = 300 * SLOWER
+BEATS = 8  # more than an interval and a timeout
 HELD_S = 0.2 * SLOWER  # all turns together take less
 
 
@@ -51,19 +52,21 @@ def hear(session, http):
 
 def slow_poller():
     """It asks seldom, and its pong has to wait behind the POST: it stays, and misses nothing."""
-    server = Server(PING_INTERVAL=PING_MS, PING_TIMEOUT=PING_MS)
+    server = Server(PING_INTERVAL=PING_MS, PING_TIMEOUT=PING_MS * 2)
+    beats = WebSocket(server.port)
     with Http(server.port) as http, Http(server.port) as other:
         session = Numbered(http)
         post(other, session, WORDS)
-        began = time.monotonic()
-        while time.monotonic() - began < PING_MS * 6 / 1000:
+        for _ in range(BEATS):
             hear(session, http)
-            time.sleep(PING_MS / 2000)
+            assert beats.hear() == (TEXT, b"2")
+            beats.say("3")
         assert session.heard < WORDS
         held_back(other)
         while session.heard < WORDS:
             hear(session, http)
         expect_ok(other)
+    beats.close()
     server.stop()
 
 

@@ -124,15 +124,16 @@ static void a_query_parameter_is_decoded(void **state)
 	assert_null(get("b=a", 8));
 	assert_null(get("a%=1", 8));
 	assert_string_equal(get("a=123", 2), "(bad)");
-	assert_string_equal(get("a=%", 8), "(bad)");
-	assert_string_equal(get("a=%4", 8), "(bad)");
-	assert_string_equal(get("a=%4g", 8), "(bad)");
-	assert_string_equal(get("a=%00", 8), "(bad)");
-	assert_string_equal(get("a=%c0%ae", 8), "(bad)");
-	assert_string_equal(get("a=%ff", 8), "(bad)");
-	assert_string_equal(get("a=1&a=2", 8), "(bad)");
-	assert_string_equal(get("a=&b=3&%61", 8), "(bad)");
-	assert_string_equal(get("a=%&a=2", 8), "(bad)");
+}
+
+static void a_bad_parameter_is_told(void **state)
+{
+	static const char *const bad[] = { "a=%", "a=%4", "a=%4g", "a=%00", "a=%c0%ae", "a=%ff", "a=1&a=2",
+		"a=&b=3&%61", "a=%&a=2" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_string_equal(get(bad[i], 8), "(bad)");
 }
 
 static void a_query_decodes_in_place(void **state)
@@ -152,6 +153,7 @@ int main(void)
 		cmocka_unit_test(a_path_fits_or_is_too_long),
 		cmocka_unit_test(a_query_is_walked),
 		cmocka_unit_test(a_query_parameter_is_decoded),
+		cmocka_unit_test(a_bad_parameter_is_told),
 		cmocka_unit_test(a_query_decodes_in_place),
 	};
 
