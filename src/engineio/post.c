@@ -75,7 +75,7 @@ static void go_on(struct eio_rest *rest, size_t turn_bytes)
 	s->rest = NULL;
 	if (take(s, &rest->payload, turn_bytes)) {
 		end(rest);
-		eio_probe_answer(s);
+		net_defer(s->at->loop, &s->task); /* its probe may wait for this */
 		return;
 	}
 	s->rest = rest;
@@ -88,19 +88,38 @@ static void next_turn(struct net_task *task)
 	go_on(list_entry(task, struct eio_rest, task), EIO_POST_TURN_BYTES);
 }
 
-/* Of an exchange that somebody keeps: it is not there any more. */
-static void gone(void *kept)
+/* The exchange is not there any more, before it could be answered ... */
+static void rest_gone(void *ctx)
 {
-	*(struct http_exchange **)kept = NULL;
+	struct eio_rest *rest = ctx;
+
+	rest->exchange = NULL;
 }
 
-static void gone_with_its_fate(void *kept, enum http_fate fate)
+static void rest_fate(void *rest, enum http_fate fate)
 {
 	(void)fate;
-	gone(kept);
+	rest_gone(rest);
 }
 
-static const struct http_watch_ops kept_ops = { .gone = gone, .fate = gone_with_its_fate };
+static const struct http_watch_ops rest_ops = { .gone = rest_gone, .fate = rest_fate };
+
+/* ... or before its body was whole. */
+static void coming_gone(void *ctx)
+{
+	struct eio_session *s = ctx;
+
+	s->post = NULL;
+	net_defer(s->at->loop, &s->task); /* its probe may wait for this */
+}
+
+static void coming_fate(void *s, enum http_fate fate)
+{
+	(void)fate;
+	coming_gone(s);
+}
+
+static const struct http_watch_ops coming_ops = { .gone = coming_gone, .fate = coming_fate };
 
 /* False: no memory. */
 static bool keep(struct eio_session *s, struct http_exchange *x, const struct eio_payload *payload)
@@ -120,9 +139,11 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 	rest->payload.at = 0;
 	net_task_init(&rest->task, next_turn);
 	s->rest = rest;
-	http_watch(x, &kept_ops, &rest->exchange);
+	http_watch(x, &rest_ops, rest);
 	if (has_a_turn(s))
 		net_defer_next(s->at->loop, &rest->task);
+	else if (s->awaiting_pong)
+		eio_session_alive(s); /* that may be its pong */
 	return true;
 }
 
@@ -133,7 +154,7 @@ bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
 		return false;
 	}
 	s->post = x;
-	http_watch(x, &kept_ops, &s->post);
+	http_watch(x, &coming_ops, s);
 	return true;
 }
 
@@ -145,6 +166,7 @@ void eio_post_serve(struct eio_session *s, struct http_exchange *x, const struct
 	if (s->post == x) {
 		http_unwatch(x);
 		s->post = NULL;
+		net_defer(s->at->loop, &s->task); /* its probe may wait for this */
 	}
 	if (s->post != NULL || s->rest != NULL || str_equal_nocase(type, STR("application/octet-stream"))) {
 		eio_session_end(s, EIO_TRANSPORT_ERROR);

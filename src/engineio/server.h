@@ -63,7 +63,10 @@ struct eio_events {
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
 	/* The last call. Not made after eio_close(). */
 	void (*closed)(void *ctx, enum eio_reason);
-	/* Past the soft limit after an attempt to flush: its WebSocket is not read until it is empty again. */
+	/*
+	 * Past the soft limit after an attempt to flush: its WebSocket is not read, and its POSTs wait, until a quarter of
+	 * that is left.
+	 */
 	void (*lagging)(void *ctx, bool lagging);
 };
 

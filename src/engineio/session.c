@@ -34,6 +34,7 @@ static void run_task(struct net_task *task)
 		eio_session_end(s, EIO_OVERFLOW);
 		return;
 	}
+	eio_probe_answer(s);
 	if (s->ws == NULL)
 		eio_poll_answer(s);
 	if (s->state == EIO_STATE_OPEN)

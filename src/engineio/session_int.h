@@ -174,7 +174,7 @@ void eio_ws_probe(struct eio_session *, struct http_exchange *, const struct htt
 void eio_ws_ping(struct eio_session *);
 void eio_probe_late(struct net_delay *, void *loop);
 void eio_probe_cancel(struct eio_session *);
-/* Answer its probe if that waits, and there is no rest. */
+/* Answer its probe if that waits, and nothing posted is coming or left. */
 void eio_probe_answer(struct eio_session *);
 /* Accept it and close it at once: what Node does with an upgrade that cannot be. */
 void eio_ws_turn_away(struct eio_loop *, struct http_exchange *, const struct http_head *);

@@ -135,17 +135,18 @@ static void take_over(struct eio_probe *p)
 		ws_conn_want_send(ws);
 }
 
-/* From then on its client polls no more: so not while the rest of a POST waits for it to poll. */
+/* From then on its client polls no more: so not while a POST may have to wait for it to poll. */
 void eio_probe_answer(struct eio_session *s)
 {
 	struct eio_probe *p = s->probe;
 
-	if (p == NULL || !p->probed || p->answered || s->rest != NULL)
+	if (p == NULL || !p->probed || p->answered || s->post != NULL || s->rest != NULL)
 		return;
 	p->answered = true;
 	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
 	s->noop_due = true;
-	net_defer(s->at->loop, &s->task);
+	/* To have waited was not the client's doing. */
+	net_delay_start(&p->deadline, &s->at->upgrades, s->at->loop);
 }
 
 static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
@@ -158,7 +159,7 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		return; /* it is closing */
 	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
 		p->probed = true;
-		eio_probe_answer(s);
+		net_defer(s->at->loop, &s->task);
 	} else if (!binary && p->answered && str_equal(text, STR("5"))) {
 		eio_post_finish(s); /* what was posted comes before what this will say */
 		if (p->session != NULL)

@@ -161,7 +161,7 @@ void net_loop_destroy(struct net_loop *loop)
 static bool has_work(const struct net_loop *loop)
 {
 	return !list_empty(&loop->tasks) || !list_empty(&loop->tasks_next) || loop->dirty_count > 0 ||
-	       !list_empty(&loop->moving) ||
+	       !list_empty(&loop->moving) || loop->taken != NULL ||
 	       atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 

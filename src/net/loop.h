@@ -24,6 +24,7 @@
 enum {
 	NET_LOOPS_MAX = 64,
 	NET_POST_BYTES_MAX = 64 << 20, /* what may wait for one loop, by net_post() */
+	NET_POST_TURN = 256, /* posted messages that a loop runs in an iteration */
 	NET_DRAIN_MS = 5000, /* from net_pool_stop() to the last connection cut */
 };
 

@@ -112,6 +112,7 @@ struct net_loop {
 	struct net_source wake;
 	int wake_fd;
 	_Atomic(struct net_message *) posted; /* a stack, newest first */
+	struct net_message *taken; /* from it, oldest first, and not run yet */
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 

@@ -3,7 +3,8 @@
  *
  *      push: CAS on the top          take: exchange the top with NULL, turn the chain round
  *
- * Nobody waits for anybody. The loop is woken only by the push that found the stack empty.
+ * Nobody waits for anybody. The loop is woken only by the push that found the stack empty. What it took it runs in
+ * turns, one in an iteration, so that what a turn caused is sent before the next.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -92,14 +93,15 @@ static struct net_message *take_oldest_first(struct net_loop *loop)
 
 void net_posts_run(struct net_loop *loop)
 {
-	struct net_message *m = take_oldest_first(loop);
+	/* Whatever has been posted since is newer than what is left. */
+	if (loop->taken == NULL)
+		loop->taken = take_oldest_first(loop);
+	for (uint32_t i = 0; i < NET_POST_TURN && loop->taken != NULL; i++) {
+		struct net_message *m = loop->taken;
 
-	while (m != NULL) {
-		struct net_message *next = m->next;
-
+		loop->taken = m->next;
 		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 		m->run(loop, m);
-		m = next;
 	}
 	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) &&
 		loop->pool->options.overrun)
@@ -110,6 +112,7 @@ void net_posts_discard(struct net_loop *loop)
 {
 	struct net_message *m = take_oldest_first(loop);
 
+	assert(loop->taken == NULL); /* no loop ends before it has run those */
 	while (m != NULL) {
 		struct net_message *next = m->next;
 

@@ -9,11 +9,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from harness import SLOWER, Server, run, wait_until  # noqa: E402
-from wire import TEXT, Http, Numbered, Person, WebSocket  # noqa: E402
+from wire import SEPARATOR, TEXT, Http, Numbered, Person, Poller, WebSocket  # noqa: E402
 
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
+UNHEARD = 30000  # events that nobody handles: more turns than polls are left by then
 PING_MS = 300 * SLOWER
 BEATS = 8  # more than an interval and a timeout
+PONG_MS = 600 * SLOWER
+UPGRADE_MS = 1500 * SLOWER
+FLOOD = (1000, 1024)  # messages, bytes of each: many times what a client that lags has
 HELD_S = 0.2 * SLOWER  # all turns together take less
 
 
@@ -22,8 +26,12 @@ def post(http, session, count):
     http.send("POST", session.target, session.words([""] * count))
 
 
+def quiet(http, seconds):
+    return not select.select([http.socket], [], [], seconds)[0]
+
+
 def held_back(http):
-    assert not select.select([http.socket], [], [], HELD_S)[0], "nothing was held back"
+    assert quiet(http, HELD_S), "nothing was held back"
 
 
 def expect_ok(http):
@@ -113,7 +121,7 @@ def two_at_once():
 
 
 def closed_by_the_application():
-    """Its POST is answered, what it was to hear comes, and it goes."""
+    """Its POST is answered, and what it posts after that; what it was to hear comes, and it goes."""
     server = Server(PING_INTERVAL=600000)
     watcher = Person(server.port)
     with Http(server.port) as http, Http(server.port) as other:
@@ -122,6 +130,8 @@ def closed_by_the_application():
         post(other, session, WORDS)
         held_back(other)
         watcher.emit("kick-held")
+        expect_ok(other)
+        post(other, session, 1)
         expect_ok(other)
         while http.ask("GET", session.target).body != b"1":
             pass
@@ -152,7 +162,7 @@ def small_ones():
     with Http(server.port) as http, Http(server.port) as other:
         session = Numbered(http)
         post(other, session, 50)
-        while select.select([other.socket], [], [], HELD_S)[0]:
+        while not quiet(other, HELD_S):
             expect_ok(other)
             post(other, session, 50)
         assert stats(server)["overflows"] == 0
@@ -185,15 +195,59 @@ def upgrades_meanwhile():
     server = Server(PING_INTERVAL=600000)
     with Http(server.port) as http, Http(server.port) as other:
         session = Numbered(http)
-        post(other, session, WORDS)
+        unanswered = SEPARATOR + SEPARATOR.join(['42["unheard"]'] * UNHEARD)
+        other.send("POST", session.target, session.words([""] * WORDS) + unanswered.encode())
         held_back(other)
         with Upgrade(server, session) as ws:
-            assert not select.select([ws.socket], [], [], HELD_S)[0], "a probe was answered early"
-            while session.heard < WORDS and not select.select([other.socket], [], [], 0)[0]:
+            assert quiet(ws, HELD_S), "a probe was answered early"
+            while session.heard < WORDS and quiet(other, 0):
                 hear(session, http)
             expect_ok(other)
             ws.told()
             ws.says_and_hears(session)
+    server.stop()
+
+
+def upgrades_while_it_uploads():
+    """Its probe is answered when its body has come, or comes no more, and then it has all of its time to upgrade."""
+    server = Server(PING_INTERVAL=600000, UPGRADE_TIMEOUT=UPGRADE_MS)
+    for ends in (False, True):
+        with Http(server.port) as http, Http(server.port) as other:
+            session = Numbered(http)
+            body = b"" if ends else session.words([""] * 10)
+            other.send("POST", session.target, headers=f"Expect: 100-continue\r\nContent-Length: {len(body) or 9}\r\n")
+            assert other.read_to(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+            with Upgrade(server, session) as ws:
+                assert quiet(ws, 0.6 * UPGRADE_MS / 1000), "a probe was answered early"
+                if ends:
+                    other.close()
+                else:
+                    other.write(body)
+                    expect_ok(other)
+                ws.told()
+                assert quiet(ws, 0.6 * UPGRADE_MS / 1000), "its time was over early"
+                ws.says_and_hears(session)
+    server.stop()
+
+
+def its_pong_waits():
+    """Its pong alone is held back: it has answered, and may poll as late as anybody."""
+    server = Server(PING_INTERVAL=PONG_MS, PING_TIMEOUT=PONG_MS, QUEUE_MAX=64 << 20)
+    beats = WebSocket(server.port)
+    with Http(server.port) as http, Http(server.port) as other:
+        session = Poller(http, join=False)
+        session.post(http, "40", f'42["flood",{FLOOD[0]},{FLOOD[1]}]')
+        assert beats.hear() == (TEXT, b"2")
+        beats.say("3")
+        packets = []
+        while "2" not in packets:
+            packets += session.poll(http)
+        other.send("POST", session.target, b"3")
+        assert quiet(other, 1.5 * PONG_MS / 1000), "its pong was not held back, or it has ended"
+        while sum(packet.startswith('42["flood"') for packet in packets) < FLOOD[0]:
+            packets += session.poll(http)
+        expect_ok(other)
+    beats.close()
     server.stop()
 
 
@@ -217,6 +271,6 @@ def upgrades_before():
     server.stop()
 
 
-TESTS = (slow_poller, never_polls, goes_away, two_at_once, closed_by_the_application, stopped, small_ones, upgrades_meanwhile,
-    upgrades_before)
+TESTS = (slow_poller, never_polls, goes_away, two_at_once, closed_by_the_application, stopped, small_ones, its_pong_waits,
+    upgrades_meanwhile, upgrades_while_it_uploads, upgrades_before)
 run([(body.__name__.replace("_", " "), body) for body in TESTS])

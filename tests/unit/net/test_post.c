@@ -264,6 +264,57 @@ static void a_post_never_runs_within_the_call(void **state)
 	harness_finish(&h);
 }
 
+/* What was posted at once is run in turns, one in an iteration. */
+static uint32_t turns[4]; /* messages run in each */
+static atomic_uint turn_count;
+static struct net_task turn_end;
+
+static void end_turn(struct net_task *task)
+{
+	assert(task == &turn_end);
+	atomic_fetch_add(&turn_count, 1);
+}
+
+static void count_in_turn(struct net_loop *loop, struct net_message *message)
+{
+	uint32_t turn = atomic_load(&turn_count);
+
+	assert(turn < sizeof(turns) / sizeof(turns[0]));
+	turns[turn]++;
+	net_defer(loop, &turn_end);
+	take(loop, message);
+}
+
+static void a_loop_runs_posts_in_turns(void **state)
+{
+	struct harness h;
+	struct held held;
+	uint32_t posts = 2 * NET_POST_TURN + 10;
+
+	(void)state;
+	create(&h, 2);
+	target = net_pool_loop(h.pool, 1);
+	harness_run(&h);
+	atomic_store(&arrived, 0);
+	atomic_store(&turn_count, 0);
+	memset(next_number, 0, sizeof(next_number));
+	net_task_init(&turn_end, end_turn);
+	hold_loop(&held, target);
+	for (uint32_t i = 0; i < posts; i++) {
+		struct numbered *n = new_message(0, i, sizeof(*n));
+
+		n->message.run = count_in_turn;
+		net_post_reserved(target, &n->message);
+	}
+	sem_post(&held.go);
+	WAIT_FOR(atomic_load(&turn_count) == 3);
+	assert_int_equal(turns[0], NET_POST_TURN);
+	assert_int_equal(turns[1], NET_POST_TURN);
+	assert_int_equal(turns[2], 10);
+	harness_finish(&h);
+	assert_int_equal(atomic_load(&arrived), posts);
+}
+
 static void what_a_loop_does_not_run_is_discarded(void **state)
 {
 	struct harness h;
@@ -337,6 +388,7 @@ int main(void)
 		cmocka_unit_test(the_bound_refuses_and_is_reported),
 		cmocka_unit_test(one_message_always_fits),
 		cmocka_unit_test(a_post_never_runs_within_the_call),
+		cmocka_unit_test(a_loop_runs_posts_in_turns),
 		cmocka_unit_test(what_a_loop_does_not_run_is_discarded),
 		cmocka_unit_test(posts_while_it_stops),
 	};
