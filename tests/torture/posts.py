@@ -12,7 +12,7 @@ from harness import SLOWER, Server, run, wait_until  # noqa: E402
 from wire import SEPARATOR, TEXT, Http, Numbered, Person, Poller, WebSocket  # noqa: E402
 
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
-UNHEARD = 30000  # events that nobody handles: more turns than polls are left by then
+UNHEARD = (SEPARATOR + '42["unheard"]').encode() * 1000  # some turns of events that nobody handles
 PING_MS = 300 * SLOWER
 BEATS = 8  # more than an interval and a timeout
 PONG_MS = 600 * SLOWER
@@ -195,8 +195,7 @@ def upgrades_meanwhile():
     server = Server(PING_INTERVAL=600000)
     with Http(server.port) as http, Http(server.port) as other:
         session = Numbered(http)
-        unanswered = SEPARATOR + SEPARATOR.join(['42["unheard"]'] * UNHEARD)
-        other.send("POST", session.target, session.words([""] * WORDS) + unanswered.encode())
+        post(other, session, WORDS)
         held_back(other)
         with Upgrade(server, session) as ws:
             assert quiet(ws, HELD_S), "a probe was answered early"
@@ -211,11 +210,11 @@ def upgrades_meanwhile():
 def upgrades_while_it_uploads():
     """Its probe is answered when its body has come, or comes no more, and then it has all of its time to upgrade."""
     server = Server(PING_INTERVAL=600000, UPGRADE_TIMEOUT=UPGRADE_MS)
-    for ends in (False, True):
+    for more, ends in ((b"", False), (UNHEARD, False), (b"", True)):
         with Http(server.port) as http, Http(server.port) as other:
             session = Numbered(http)
-            body = b"" if ends else session.words([""] * 10)
-            other.send("POST", session.target, headers=f"Expect: 100-continue\r\nContent-Length: {len(body) or 9}\r\n")
+            body = b"never comes" if ends else session.words([""] * 10) + more
+            other.send("POST", session.target, headers=f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n")
             assert other.read_to(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
             with Upgrade(server, session) as ws:
                 assert quiet(ws, 0.6 * UPGRADE_MS / 1000), "a probe was answered early"
