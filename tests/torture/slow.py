@@ -20,7 +20,7 @@ READERS = scale("READERS", 200 if SLOWER == 1 else 20, 1000)
 READERS_FEW, READERS_MANY = 10, 150  # of each loop: units past their limits stay below EIO_BURST_UNITS_MAX, or not
 BURST = 70000  # messages
 OWN_ROOM_EVENTS = 40000
-FLOOD = (4000, 1024)  # messages, bytes of each
+FLOOD = (2000, 1024)  # messages, bytes of each: eight times what a queue may hold, in one iteration
 
 
 class Scene:
