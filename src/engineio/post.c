@@ -67,6 +67,16 @@ static bool has_a_turn(const struct eio_session *s)
 	return s->state != EIO_STATE_OPEN || (s->probe != NULL && s->probe->answered) || !eio_session_past(s);
 }
 
+static void await_turn(struct eio_rest *rest)
+{
+	struct eio_session *s = rest->session;
+
+	if (has_a_turn(s))
+		net_defer_next(s->at->loop, &rest->task);
+	else if (s->awaiting_pong)
+		eio_session_alive(s); /* its pong may be in what is held back */
+}
+
 /* Whoever ends the session meanwhile must not find the rest: a handler may be in the midst of it. */
 static void go_on(struct eio_rest *rest, size_t turn_bytes)
 {
@@ -75,12 +85,11 @@ static void go_on(struct eio_rest *rest, size_t turn_bytes)
 	s->rest = NULL;
 	if (take(s, &rest->payload, turn_bytes)) {
 		end(rest);
-		net_defer(s->at->loop, &s->task); /* its probe may wait for this */
+		eio_probe_answer(s);
 		return;
 	}
 	s->rest = rest;
-	if (has_a_turn(s))
-		net_defer_next(s->at->loop, &rest->task);
+	await_turn(rest);
 }
 
 static void next_turn(struct net_task *task)
@@ -140,10 +149,7 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 	net_task_init(&rest->task, next_turn);
 	s->rest = rest;
 	http_watch(x, &rest_ops, rest);
-	if (has_a_turn(s))
-		net_defer_next(s->at->loop, &rest->task);
-	else if (s->awaiting_pong)
-		eio_session_alive(s); /* that may be its pong */
+	await_turn(rest);
 	return true;
 }
 

@@ -63,7 +63,7 @@ struct eio_session {
 	struct eio_probe *probe;
 	struct net_peer peer;
 	uint32_t slot;
-	struct net_task task; /* answer the poll; judge the queue */
+	struct net_task task; /* answer the probe and the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
 	uint8_t poll_coding; /* enum http_coding: what the waiting poll takes */

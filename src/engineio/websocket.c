@@ -145,7 +145,8 @@ void eio_probe_answer(struct eio_session *s)
 	p->answered = true;
 	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
 	s->noop_due = true;
-	/* To have waited was not the client's doing. */
+	net_defer(s->at->loop, &s->task);
+	/* From now on it is the client's turn, however long a POST has kept it waiting. */
 	net_delay_start(&p->deadline, &s->at->upgrades, s->at->loop);
 }
 
@@ -159,7 +160,7 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		return; /* it is closing */
 	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
 		p->probed = true;
-		net_defer(s->at->loop, &s->task);
+		eio_probe_answer(s);
 	} else if (!binary && p->answered && str_equal(text, STR("5"))) {
 		eio_post_finish(s); /* what was posted comes before what this will say */
 		if (p->session != NULL)

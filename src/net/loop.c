@@ -223,8 +223,10 @@ static void iterate(struct net_loop *loop)
 	}
 	net_posts_run(loop);
 	net_timers_run(loop);
-	if (!loop->stopping && atomic_load_explicit(&loop->pool->stop, memory_order_relaxed))
+	if (!loop->stopping && atomic_load_explicit(&loop->pool->stop, memory_order_acquire)) {
+		net_posts_finish(loop); /* what was said before the stop is heard */
 		net_loop_stop(loop);
+	}
 	run_tasks(loop);
 	net_flush(loop);
 	net_moves_run(loop);

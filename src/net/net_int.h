@@ -113,6 +113,7 @@ struct net_loop {
 	int wake_fd;
 	_Atomic(struct net_message *) posted; /* a stack, newest first */
 	struct net_message *taken; /* from it, oldest first, and not run yet */
+	uint32_t turn; /* how many of them are run in an iteration */
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 
@@ -164,7 +165,10 @@ void net_loop_stop(struct net_loop *);
 
 /* post.c */
 void net_posts_init(struct net_loop *);
+/* A turn of what has been posted. */
 void net_posts_run(struct net_loop *);
+/* All that has been posted before the call. */
+void net_posts_finish(struct net_loop *);
 void net_posts_discard(struct net_loop *);
 void net_wake(struct net_loop *);
 

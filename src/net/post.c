@@ -4,7 +4,8 @@
  *      push: CAS on the top          take: exchange the top with NULL, turn the chain round
  *
  * Nobody waits for anybody. The loop is woken only by the push that found the stack empty. What it took it runs in
- * turns, one in an iteration, so that what a turn caused is sent before the next.
+ * turns, one in an iteration, so that what a turn caused is sent before the next. Turns grow with what was taken: a loop
+ * that only ran so many would fall behind for ever where others post more in its iterations.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -77,40 +78,66 @@ void net_overrun(struct net_loop *loop)
 		net_wake(loop);
 }
 
-static struct net_message *take_oldest_first(struct net_loop *loop)
+static struct net_message *take_oldest_first(struct net_loop *loop, uint32_t *ret_count)
 {
 	struct net_message *m = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire);
 	struct net_message *first = NULL;
 
+	*ret_count = 0;
 	while (m != NULL) {
 		struct net_message *older = m->next;
 		m->next = first;
 		first = m;
 		m = older;
+		++*ret_count;
 	}
 	return first;
 }
 
-void net_posts_run(struct net_loop *loop)
+static void run_taken(struct net_loop *loop, uint32_t max)
 {
-	/* Whatever has been posted since is newer than what is left. */
-	if (loop->taken == NULL)
-		loop->taken = take_oldest_first(loop);
-	for (uint32_t i = 0; i < NET_POST_TURN && loop->taken != NULL; i++) {
+	for (uint32_t i = 0; i < max && loop->taken != NULL; i++) {
 		struct net_message *m = loop->taken;
 
 		loop->taken = m->next;
 		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 		m->run(loop, m);
 	}
+}
+
+/* Whatever has been posted since the last time is newer than what is left of that. */
+static void take_more(struct net_loop *loop)
+{
+	uint32_t count;
+
+	if (loop->taken != NULL)
+		return;
+	loop->taken = take_oldest_first(loop, &count);
+	loop->turn = (count + NET_POST_TURNS_MAX - 1) / NET_POST_TURNS_MAX;
+	if (loop->turn < NET_POST_TURN)
+		loop->turn = NET_POST_TURN;
+}
+
+void net_posts_run(struct net_loop *loop)
+{
+	take_more(loop);
+	run_taken(loop, loop->turn);
 	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) &&
 		loop->pool->options.overrun)
 		loop->pool->options.overrun(loop, loop->pool->options.ctx);
 }
 
+void net_posts_finish(struct net_loop *loop)
+{
+	run_taken(loop, UINT32_MAX);
+	take_more(loop);
+	run_taken(loop, UINT32_MAX);
+}
+
 void net_posts_discard(struct net_loop *loop)
 {
-	struct net_message *m = take_oldest_first(loop);
+	uint32_t count;
+	struct net_message *m = take_oldest_first(loop, &count);
 
 	assert(loop->taken == NULL); /* no loop ends before it has run those */
 	while (m != NULL) {

@@ -232,9 +232,9 @@ def upgrades_while_it_uploads():
 def its_pong_waits():
     """Its pong alone is held back: it has answered, and may poll as late as anybody."""
     server = Server(PING_INTERVAL=PONG_MS, PING_TIMEOUT=PONG_MS, QUEUE_MAX=64 << 20)
-    beats = WebSocket(server.port)
     with Http(server.port) as http, Http(server.port) as other:
         session = Poller(http, join=False)
+        beats = WebSocket(server.port)  # its first ping comes after the session's
         session.post(http, "40", f'42["flood",{FLOOD[0]},{FLOOD[1]}]')
         assert beats.hear() == (TEXT, b"2")
         beats.say("3")
@@ -246,7 +246,7 @@ def its_pong_waits():
         while sum(packet.startswith('42["flood"') for packet in packets) < FLOOD[0]:
             packets += session.poll(http)
         expect_ok(other)
-    beats.close()
+        beats.close()
     server.stop()
 
 

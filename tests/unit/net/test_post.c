@@ -134,14 +134,24 @@ static void never(struct net_message *message)
 	assert(false && "discarded");
 }
 
-static void hold_loop(struct held *held, struct net_loop *loop)
+static void hold_begin(struct held *held, struct net_loop *loop)
 {
 	held->message = (struct net_message){ .run = hold, .discard = never, .bytes = sizeof(*held) };
 	assert_int_equal(sem_init(&held->held, 0, 0), 0);
 	assert_int_equal(sem_init(&held->go, 0, 0), 0);
 	net_post_reserved(loop, &held->message);
+}
+
+static void hold_wait(struct held *held)
+{
 	while (sem_wait(&held->held) != 0)
 		assert_int_equal(errno, EINTR);
+}
+
+static void hold_loop(struct held *held, struct net_loop *loop)
+{
+	hold_begin(held, loop);
+	hold_wait(held);
 }
 
 static void nothing(struct net_loop *loop, void *ctx)
@@ -265,7 +275,7 @@ static void a_post_never_runs_within_the_call(void **state)
 }
 
 /* What was posted at once is run in turns, one in an iteration. */
-static uint32_t turns[4]; /* messages run in each */
+static uint32_t turns[NET_POST_TURNS_MAX + 1]; /* messages run in each */
 static atomic_uint turn_count;
 static struct net_task turn_end;
 
@@ -285,34 +295,90 @@ static void count_in_turn(struct net_loop *loop, struct net_message *message)
 	take(loop, message);
 }
 
-static void a_loop_runs_posts_in_turns(void **state)
+static void post_for_turns(uint32_t from, uint32_t posts)
 {
-	struct harness h;
-	struct held held;
-	uint32_t posts = 2 * NET_POST_TURN + 10;
-
-	(void)state;
-	create(&h, 2);
-	target = net_pool_loop(h.pool, 1);
-	harness_run(&h);
-	atomic_store(&arrived, 0);
-	atomic_store(&turn_count, 0);
-	memset(next_number, 0, sizeof(next_number));
-	net_task_init(&turn_end, end_turn);
-	hold_loop(&held, target);
-	for (uint32_t i = 0; i < posts; i++) {
+	for (uint32_t i = from; i < from + posts; i++) {
 		struct numbered *n = new_message(0, i, sizeof(*n));
 
 		n->message.run = count_in_turn;
 		net_post_reserved(target, &n->message);
 	}
+}
+
+/* The loop is held by a message that it took alone. */
+static void post_to_held(struct held *held, uint32_t posts)
+{
+	atomic_store(&arrived, 0);
+	atomic_store(&turn_count, 0);
+	memset(next_number, 0, sizeof(next_number));
+	memset(turns, 0, sizeof(turns));
+	hold_loop(held, target);
+	post_for_turns(0, posts);
+}
+
+static void a_loop_runs_posts_in_turns(void **state)
+{
+	struct harness h;
+	struct held held;
+
+	(void)state;
+	create(&h, 2);
+	target = net_pool_loop(h.pool, 1);
+	harness_run(&h);
+	net_task_init(&turn_end, end_turn);
+	post_to_held(&held, 2 * NET_POST_TURN + 10);
 	sem_post(&held.go);
 	WAIT_FOR(atomic_load(&turn_count) == 3);
 	assert_int_equal(turns[0], NET_POST_TURN);
 	assert_int_equal(turns[1], NET_POST_TURN);
 	assert_int_equal(turns[2], 10);
+	/* Many are not let wait for as many turns. */
+	post_to_held(&held, 10 * NET_POST_TURN * NET_POST_TURNS_MAX);
+	sem_post(&held.go);
+	WAIT_FOR(atomic_load(&turn_count) == NET_POST_TURNS_MAX);
+	for (uint32_t i = 0; i < NET_POST_TURNS_MAX; i++)
+		assert_int_equal(turns[i], 10 * NET_POST_TURN);
 	harness_finish(&h);
-	assert_int_equal(atomic_load(&arrived), posts);
+}
+
+/* The loop is held by the first of many that it has taken. */
+static void post_behind(struct held *held, struct held *first)
+{
+	hold_begin(held, target);
+	post_for_turns(0, 3 * NET_POST_TURN);
+	sem_post(&first->go);
+	hold_wait(held);
+}
+
+static atomic_uint arrived_before_stop;
+
+static void on_stopping(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	if (loop == target)
+		atomic_store(&arrived_before_stop, atomic_load(&arrived));
+}
+
+static void what_is_posted_before_the_stop_is_run_before_it(void **state)
+{
+	struct harness h;
+	struct held first, held;
+
+	(void)state;
+	harness_create(&h, &(struct net_pool_options){
+				   .loops = 2, .sender = NET_SENDER_PLAIN, .stopping = on_stopping });
+	target = net_pool_loop(h.pool, 1);
+	harness_run(&h);
+	net_task_init(&turn_end, end_turn);
+	/* Some have been taken when it stops, and wait for their turn; some have not. */
+	post_to_held(&first, 0);
+	post_behind(&held, &first);
+	post_for_turns(3 * NET_POST_TURN, 10);
+	net_pool_stop(h.pool);
+	sem_post(&held.go);
+	harness_join(&h);
+	assert_int_equal(atomic_load(&arrived_before_stop), 3 * NET_POST_TURN + 10);
+	harness_finish(&h);
 }
 
 static void what_a_loop_does_not_run_is_discarded(void **state)
@@ -389,6 +455,7 @@ int main(void)
 		cmocka_unit_test(one_message_always_fits),
 		cmocka_unit_test(a_post_never_runs_within_the_call),
 		cmocka_unit_test(a_loop_runs_posts_in_turns),
+		cmocka_unit_test(what_is_posted_before_the_stop_is_run_before_it),
 		cmocka_unit_test(what_a_loop_does_not_run_is_discarded),
 		cmocka_unit_test(posts_while_it_stops),
 	};
