@@ -113,9 +113,14 @@ async function pollingSession(t, on = server) {
   return client;
 }
 
-async function probed(t, client) {
+async function opened(t, client) {
   const socket = await RawWebSocket.open(client.server, { sid: client.sid });
   t.after(() => socket.terminate());
+  return socket;
+}
+
+async function probed(t, client) {
+  const socket = await opened(t, client);
   socket.send('2probe');
   assert.equal(await socket.next('the answer to the probe'), '3probe');
   return socket;
@@ -282,10 +287,12 @@ test('a websocket that breaks after the probe leaves the session polling; it can
   await answersOn(socket);
 });
 
-test('an upgrade that is not completed is given up after upgradeTimeout', async (t) => {
+const HALF_WAY = [['before it is probed', opened], ['after it is probed', probed]];
+
+HALF_WAY.forEach(([when, begun]) => test(`an upgrade that stops ${when} is given up after upgradeTimeout`, async (t) => {
   const client = await pollingSession(t, beating);
   const started = performance.now();
-  const socket = await probed(t, client);
+  const socket = await begun(t, client);
   let ended = false;
   const closed = socket.whenClosed().then(() => (ended = true));
   const pongs = [];
@@ -298,7 +305,7 @@ test('an upgrade that is not completed is given up after upgradeTimeout', async 
   await closed;
   await Promise.all(pongs);
   assert.ok(Math.abs(performance.now() - started - UPGRADE_TIMEOUT) < 150 * slower);
-});
+}));
 
 // ---- heartbeat: deadlines are measured, so here time is what is waited for
 
