@@ -158,10 +158,15 @@ void net_loop_destroy(struct net_loop *loop)
 	free(loop);
 }
 
+static bool is_told_to_stop(const struct net_loop *loop)
+{
+	return !loop->stopping && atomic_load_explicit(&loop->pool->stop, memory_order_acquire);
+}
+
 static bool has_work(const struct net_loop *loop)
 {
-	return !list_empty(&loop->tasks) || !list_empty(&loop->tasks_next) || loop->dirty_count > 0 ||
-	       !list_empty(&loop->moving) || loop->taken != NULL ||
+	return is_told_to_stop(loop) || !list_empty(&loop->tasks) || !list_empty(&loop->tasks_next) ||
+	       loop->dirty_count > 0 || !list_empty(&loop->moving) || loop->taken != NULL ||
 	       atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 
@@ -221,12 +226,10 @@ static void iterate(struct net_loop *loop)
 		struct net_source *source = events[i].data.ptr;
 		source->ready(source, events[i].events);
 	}
+	if (is_told_to_stop(loop) && net_posts_caught_up(loop))
+		net_loop_stop(loop);
 	net_posts_run(loop);
 	net_timers_run(loop);
-	if (!loop->stopping && atomic_load_explicit(&loop->pool->stop, memory_order_acquire)) {
-		net_posts_finish(loop); /* what was said before the stop is heard */
-		net_loop_stop(loop);
-	}
 	run_tasks(loop);
 	net_flush(loop);
 	net_moves_run(loop);

@@ -114,6 +114,8 @@ struct net_loop {
 	_Atomic(struct net_message *) posted; /* a stack, newest first */
 	struct net_message *taken; /* from it, oldest first, and not run yet */
 	uint32_t turn; /* how many of them are run in an iteration */
+	uint64_t takes,
+		last_take; /* so far; the one that has all that was posted before the pool was told to stop */
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 
@@ -167,8 +169,8 @@ void net_loop_stop(struct net_loop *);
 void net_posts_init(struct net_loop *);
 /* A turn of what has been posted. */
 void net_posts_run(struct net_loop *);
-/* All that has been posted before the call. */
-void net_posts_finish(struct net_loop *);
+/* Whether all that was posted before the first call has been run, and flushed. */
+bool net_posts_caught_up(struct net_loop *);
 void net_posts_discard(struct net_loop *);
 void net_wake(struct net_loop *);
 

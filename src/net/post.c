@@ -94,9 +94,9 @@ static struct net_message *take_oldest_first(struct net_loop *loop, uint32_t *re
 	return first;
 }
 
-static void run_taken(struct net_loop *loop, uint32_t max)
+static void run_turn(struct net_loop *loop)
 {
-	for (uint32_t i = 0; i < max && loop->taken != NULL; i++) {
+	for (uint32_t i = 0; i < loop->turn && loop->taken != NULL; i++) {
 		struct net_message *m = loop->taken;
 
 		loop->taken = m->next;
@@ -113,6 +113,7 @@ static void take_more(struct net_loop *loop)
 	if (loop->taken != NULL)
 		return;
 	loop->taken = take_oldest_first(loop, &count);
+	loop->takes++;
 	loop->turn = (count + NET_POST_TURNS_MAX - 1) / NET_POST_TURNS_MAX;
 	if (loop->turn < NET_POST_TURN)
 		loop->turn = NET_POST_TURN;
@@ -121,17 +122,17 @@ static void take_more(struct net_loop *loop)
 void net_posts_run(struct net_loop *loop)
 {
 	take_more(loop);
-	run_taken(loop, loop->turn);
+	run_turn(loop);
 	if (atomic_exchange_explicit(&loop->overrun, false, memory_order_acq_rel) &&
 		loop->pool->options.overrun)
 		loop->pool->options.overrun(loop, loop->pool->options.ctx);
 }
 
-void net_posts_finish(struct net_loop *loop)
+bool net_posts_caught_up(struct net_loop *loop)
 {
-	run_taken(loop, UINT32_MAX);
-	take_more(loop);
-	run_taken(loop, UINT32_MAX);
+	if (loop->last_take == 0)
+		loop->last_take = loop->takes + 1;
+	return loop->taken == NULL && loop->takes >= loop->last_take;
 }
 
 void net_posts_discard(struct net_loop *loop)

@@ -229,19 +229,19 @@ def upgrades_while_it_uploads():
     server.stop()
 
 
-def its_pong_waits():
-    """Its pong alone is held back: it has answered, and may poll as late as anybody."""
+def its_pong_waits(first, rest):
+    """Its pong is held back, before any turn or after some: it has answered, and may poll as late as anybody."""
     server = Server(PING_INTERVAL=PONG_MS, PING_TIMEOUT=PONG_MS, QUEUE_MAX=64 << 20)
     with Http(server.port) as http, Http(server.port) as other:
         session = Poller(http, join=False)
         beats = WebSocket(server.port)  # its first ping comes after the session's
-        session.post(http, "40", f'42["flood",{FLOOD[0]},{FLOOD[1]}]')
+        session.post(http, "40", *first)
         assert beats.hear() == (TEXT, b"2")
         beats.say("3")
         packets = []
         while "2" not in packets:
             packets += session.poll(http)
-        other.send("POST", session.target, b"3")
+        other.send("POST", session.target, SEPARATOR.join([*rest, "3"]).encode())
         assert quiet(other, 1.5 * PONG_MS / 1000), "its pong was not held back, or it has ended"
         while sum(packet.startswith('42["flood"') for packet in packets) < FLOOD[0]:
             packets += session.poll(http)
@@ -270,6 +270,10 @@ def upgrades_before():
     server.stop()
 
 
-TESTS = (slow_poller, never_polls, goes_away, two_at_once, closed_by_the_application, stopped, small_ones, its_pong_waits,
-    upgrades_meanwhile, upgrades_while_it_uploads, upgrades_before)
-run([(body.__name__.replace("_", " "), body) for body in TESTS])
+FLOOD_EVENT = f'42["flood",{FLOOD[0]},{FLOOD[1]}]'
+SOME_TURNS = UNHEARD.decode().strip(SEPARATOR)
+TESTS = (slow_poller, never_polls, goes_away, two_at_once, closed_by_the_application, stopped, small_ones, upgrades_meanwhile,
+    upgrades_while_it_uploads, upgrades_before)
+run([(body.__name__.replace("_", " "), body) for body in TESTS] + [
+    ("its pong is held back alone", lambda: its_pong_waits([FLOOD_EVENT], [])),
+    ("its pong is held back after some turns", lambda: its_pong_waits([], [SOME_TURNS, FLOOD_EVENT, SOME_TURNS]))])
