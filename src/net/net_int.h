@@ -114,8 +114,8 @@ struct net_loop {
 	_Atomic(struct net_message *) posted; /* a stack, newest first */
 	struct net_message *taken; /* from it, oldest first, and not run yet */
 	uint32_t turn; /* how many of them are run in an iteration */
-	uint64_t takes,
-		last_take; /* so far; the one that has all that was posted before the pool was told to stop */
+	uint64_t takes; /* so far */
+	uint64_t last_take; /* the one after which all is run that was posted before a stop; 0: no stop yet */
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 
