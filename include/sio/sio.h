@@ -102,6 +102,29 @@ struct sio_event {
 
 typedef void sio_handler_fn(const struct sio_event *);
 
+/* A request of HTTP. All of it is lent for the call. */
+struct sio_request {
+	struct sio_str method; /* "GET" */
+	struct sio_str path; /* decoded */
+	struct sio_str query; /* as it came, without '?' */
+	struct sio_str body; /* empty where there is none, or none is read */
+	const void *head; /* for the functions below */
+	const void *peer;
+};
+/* The value of a header field: the first of that name, whatever its case. False: there is none. O(headers). */
+SIO_API SIO_CHECK bool sio_request_header(const struct sio_request *, const char *name, struct sio_str *ret_value);
+/* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
+SIO_API void sio_request_address(const struct sio_request *, char *out);
+/* The peer is this machine. */
+SIO_API bool sio_request_from_loopback(const struct sio_request *);
+
+/* What is to be said to a client that asks for a connection. */
+struct sio_admission {
+	const char *message; /* of the refusal: a constant, at most 200 characters of ASCII; NULL: "Forbidden" */
+	void *data; /* kept with the connection if it is let in: sio_connection_data() */
+	void (*destroy)(void *data); /* when the connection has gone, or is refused after all; on its loop. May be NULL */
+};
+
 enum sio_sender {
 	SIO_SENDER_AUTO, /* io_uring where the kernel allows it, else plain */
 	SIO_SENDER_PLAIN,
@@ -133,6 +156,18 @@ struct sio_options {
 	uint32_t queue_bytes_max;
 	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
+	/*
+	 * Asked for each connection (Engine.IO's handshake) on either transport, on its loop, before anything is kept of it.
+	 * False: it is refused with 403, code 4. Of an upgrade to WebSocket it is asked again, with `data` as it was left; what
+	 * it then sets is ignored. NULL: all are let in.
+	 */
+	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
+	void *allow_ctx;
+	/*
+	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
+	 * once; shorter with few of them (a millisecond each). At most 4000.
+	 */
+	uint32_t drain_ms;
 	enum sio_log_level log_least; /* SIO_LOG_INFO */
 	void (*log)(
 		void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
@@ -168,6 +203,21 @@ SIO_API const char *sio_space_name(const struct sio_space *);
  * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
  */
 SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
+/* Call the handler for each event that has none of its own. Before sio_run(). */
+SIO_API void sio_on_other(struct sio_space *, sio_handler_fn *, void *ctx);
+
+/* What a client that may not join a namespace is told: its `connect_error` has the message, and data if there is any. */
+struct sio_refusal {
+	const char *message; /* UTF-8; lent until the function's next call on that loop */
+	struct sio_str data_json; /* one JSON value; empty: none */
+};
+/*
+ * May this client join? Asked on its loop before "connection", with the socket (which is in no room yet, cannot be emitted
+ * to, and may be given data) and the client's auth. False: it is refused. "disconnect" is not called for it.
+ */
+typedef bool sio_admit_fn(const struct sio_event *, struct sio_refusal *);
+/* One per namespace; the last one set stands. Before sio_run(). */
+SIO_API void sio_use(struct sio_space *, sio_admit_fn *, void *ctx);
 
 /*
  * Serve a file at a path, as it is now: "/chat", "broadcast.html". A relative file is looked for beside the program, then in
@@ -233,6 +283,14 @@ SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 
+/*
+ * Run `fn` on the loop of a socket, with the socket, or with NULL if it has gone: once, in order with what this thread emits
+ * to that socket. Any thread. 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not called. When a
+ * server is destroyed, what has not run yet runs with NULL on the thread that does it.
+ */
+typedef void sio_with_fn(struct sio_socket *, void *ctx);
+SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *, void *ctx);
+
 /* Its name, to be kept. */
 SIO_API struct sio_id sio_id(const struct sio_socket *);
 /* The namespace it is in. */
@@ -241,6 +299,8 @@ SIO_API struct sio_space *sio_space_of(const struct sio_socket *);
 SIO_API void sio_sid(const struct sio_socket *, char *out);
 /* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
 SIO_API void sio_address(const struct sio_socket *, char *out);
+/* What `allow` left with the connection that the socket is on, or NULL. */
+SIO_API void *sio_connection_data(const struct sio_socket *);
 /* What the application keeps with the socket, or NULL. */
 SIO_API void *sio_data(const struct sio_socket *);
 /* Keep something with the socket. `destroy` (may be NULL) is called when it is replaced, and after "disconnect". */
