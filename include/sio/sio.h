@@ -112,7 +112,8 @@ struct sio_request {
 	const void *peer;
 };
 /* The value of a header field: the first of that name, whatever its case. False: there is none. O(headers). */
-SIO_API SIO_CHECK bool sio_request_header(const struct sio_request *, const char *name, struct sio_str *ret_value);
+SIO_API SIO_CHECK bool sio_request_header(
+	const struct sio_request *, const char *name, struct sio_str *ret_value);
 /* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
 SIO_API void sio_request_address(const struct sio_request *, char *out);
 /* The peer is this machine. */
@@ -120,9 +121,11 @@ SIO_API bool sio_request_from_loopback(const struct sio_request *);
 
 /* What is to be said to a client that asks for a connection. */
 struct sio_admission {
-	const char *message; /* of the refusal: a constant, at most 200 characters of ASCII; NULL: "Forbidden" */
+	const char
+		*message; /* of the refusal: a constant, at most 200 characters of ASCII; NULL: "Forbidden" */
 	void *data; /* kept with the connection if it is let in: sio_connection_data() */
-	void (*destroy)(void *data); /* when the connection has gone, or is refused after all; on its loop. May be NULL */
+	void (*destroy)(
+		void *data); /* when the connection has gone, or is refused after all; on its loop. May be NULL */
 };
 
 enum sio_sender {

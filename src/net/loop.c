@@ -167,7 +167,7 @@ static bool has_work(const struct net_loop *loop)
 {
 	return is_told_to_stop(loop) || !list_empty(&loop->tasks) || !list_empty(&loop->tasks_next) ||
 	       loop->dirty_count > 0 || !list_empty(&loop->moving) || loop->taken != NULL ||
-	       atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
+	       !pile_empty(&loop->posted);
 }
 
 /* Wait for events; then set the loop's clock, which leaves out what time we were stalled. */

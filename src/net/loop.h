@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/pile.h"
 
 #define NET_STALL_NS UINT64_C(1000000000)
 
@@ -95,7 +96,7 @@ bool net_loop_stopping(const struct net_loop *);
  * given; `run` frees it. `discard` is called instead, on whatever thread destroys the pool, if the loop has ended.
  */
 struct net_message {
-	struct net_message *next;
+	struct pile_node node;
 	void (*run)(struct net_loop *, struct net_message *);
 	void (*discard)(struct net_message *);
 	size_t bytes; /* counted against NET_POST_BYTES_MAX; >= sizeof *this */

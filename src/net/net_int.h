@@ -111,8 +111,8 @@ struct net_loop {
 
 	struct net_source wake;
 	int wake_fd;
-	_Atomic(struct net_message *) posted; /* a stack, newest first */
-	struct net_message *taken; /* from it, oldest first, and not run yet */
+	struct pile posted; /* messages */
+	struct pile_node *taken; /* from it, oldest first, and not run yet */
 	uint32_t turn; /* how many of them are run in an iteration */
 	uint64_t takes; /* so far */
 	uint64_t last_take; /* the one after which all is run that was posted before a stop; 0: no stop yet */

@@ -1,10 +1,7 @@
 /*
- * net/post.c -- what crosses threads: a stack that anyone pushes on and the loop takes whole.
+ * net/post.c -- what crosses threads: a pile (base/pile.h) that anyone pushes on and the loop takes whole.
  *
- *      push: CAS on the top          take: exchange the top with NULL, turn the chain round
- *
- * Nobody waits for anybody. The loop is woken only by the push that found the stack empty. What it took it runs in
- * turns, one in an iteration, so that what a turn caused is sent before the next. Turns grow with what was taken: a loop
+ * The loop is woken only by the push that found the pile empty. What it took it runs in turns, one in an iteration, so that what a turn caused is sent before the next. Turns grow with what was taken: a loop
  * that only ran so many would fall behind for ever where others post more in its iterations.
  */
 #include <errno.h>
@@ -15,7 +12,7 @@
 
 void net_posts_init(struct net_loop *loop)
 {
-	atomic_init(&loop->posted, NULL);
+	pile_init(&loop->posted);
 	atomic_init(&loop->posted_bytes, 0);
 	atomic_init(&loop->overrun, false);
 	atomic_init(&loop->ended, false);
@@ -35,13 +32,7 @@ void net_wake(struct net_loop *loop)
 
 static void push(struct net_loop *loop, struct net_message *m)
 {
-	struct net_message *top = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-
-	do
-		m->next = top;
-	while (!atomic_compare_exchange_weak_explicit(
-		&loop->posted, &top, m, memory_order_release, memory_order_relaxed));
-	if (top == NULL)
+	if (pile_push(&loop->posted, &m->node))
 		net_wake(loop);
 }
 
@@ -78,28 +69,12 @@ void net_overrun(struct net_loop *loop)
 		net_wake(loop);
 }
 
-static struct net_message *take_oldest_first(struct net_loop *loop, uint32_t *ret_count)
-{
-	struct net_message *m = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire);
-	struct net_message *first = NULL;
-
-	*ret_count = 0;
-	while (m != NULL) {
-		struct net_message *older = m->next;
-		m->next = first;
-		first = m;
-		m = older;
-		++*ret_count;
-	}
-	return first;
-}
-
 static void run_turn(struct net_loop *loop)
 {
 	for (uint32_t i = 0; i < loop->turn && loop->taken != NULL; i++) {
-		struct net_message *m = loop->taken;
+		struct net_message *m = pile_entry(loop->taken, struct net_message, node);
 
-		loop->taken = m->next;
+		loop->taken = loop->taken->next;
 		atomic_fetch_sub_explicit(&loop->posted_bytes, m->bytes, memory_order_relaxed);
 		m->run(loop, m);
 	}
@@ -112,7 +87,7 @@ static void take_more(struct net_loop *loop)
 
 	if (loop->taken != NULL)
 		return;
-	loop->taken = take_oldest_first(loop, &count);
+	loop->taken = pile_take(&loop->posted, &count);
 	loop->takes++;
 	loop->turn = (count + NET_POST_TURNS_MAX - 1) / NET_POST_TURNS_MAX;
 	if (loop->turn < NET_POST_TURN)
@@ -138,13 +113,13 @@ bool net_posts_caught_up(struct net_loop *loop)
 void net_posts_discard(struct net_loop *loop)
 {
 	uint32_t count;
-	struct net_message *m = take_oldest_first(loop, &count);
+	struct pile_node *node = pile_take(&loop->posted, &count);
 
 	assert(loop->taken == NULL); /* no loop ends before it has run those */
-	while (m != NULL) {
-		struct net_message *next = m->next;
+	while (node != NULL) {
+		struct net_message *m = pile_entry(node, struct net_message, node);
 
+		node = node->next;
 		m->discard(m);
-		m = next;
 	}
 }

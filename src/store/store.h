@@ -118,7 +118,8 @@ typedef void store_page_fn(void *ctx, enum store_status, const struct store_page
 struct store_stats {
 	uint64_t commands, batches; /* batches: transactions begun for commands, and so syncs of the log */
 	uint64_t batches_failed, replayed; /* replayed: commands that were tried again one by one */
-	uint64_t refused_busy, refused_unavailable, answered_late; /* late: STORE_UNKNOWN after STORE_ANSWER_MS */
+	uint64_t refused_busy, refused_unavailable,
+		answered_late; /* late: STORE_UNKNOWN after STORE_ANSWER_MS */
 	uint64_t reads, reads_interrupted;
 	uint64_t checkpoints, checkpoint_ns_max, checkpoint_ns_last;
 	uint64_t wal_bytes, wal_bytes_max; /* of the log: what it holds now, and the most it held */
@@ -153,13 +154,14 @@ struct store_ops {
 	/*
 	 * The newest messages before `before_seq` (0: from the end), at most messages_max (1 to STORE_PAGE_MESSAGES_MAX).
 	 */
-	enum store_status (*page_before)(struct store *, int64_t room, uint64_t before_seq, uint32_t messages_max,
-		store_page_fn *, void *ctx);
+	enum store_status (*page_before)(struct store *, int64_t room, uint64_t before_seq,
+		uint32_t messages_max, store_page_fn *, void *ctx);
 	/*
 	 * What came after the entry `seq` with that nonce, oldest first; (0, 0) knows of nothing. Or, where there is no such
 	 * entry (purged, beyond the head, another nonce): reset, and the newest page.
 	 */
-	enum store_status (*resume)(struct store *, int64_t room, uint64_t seq, uint32_t nonce, store_page_fn *, void *ctx);
+	enum store_status (*resume)(
+		struct store *, int64_t room, uint64_t seq, uint32_t nonce, store_page_fn *, void *ctx);
 };
 
 struct store {
