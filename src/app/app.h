@@ -1,0 +1,44 @@
+/*
+ * app/app.h -- the parts of a running server, as they know each other.
+ *
+ *      sockets and requests --> command, root --> store --> sequencer --> sockets and requests
+ *
+ * Made by app/serve.c before any thread runs; constant from then on.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include "sio/sio.h"
+#include "store/store.h"
+
+enum {
+	APP_COMMANDS_MAX = 64, /* unanswered, of a socket: further ones are `busy` */
+	APP_READS_MAX = 8, /* of those, reads */
+};
+
+struct config;
+struct limits;
+struct sequencer;
+
+struct app {
+	const struct config *config;
+	struct store *store;
+	struct limits *limits;
+	struct sequencer *sequencer;
+	struct sio_server *io;
+	struct sio_space *chat; /* `/chat` */
+	struct sio_space *root; /* `/` */
+};
+
+/* A lent slice as the layers above libsio have it, and back. */
+static inline struct str str_of_sio(struct sio_str s)
+{
+	return str_of(s.s, s.bytes);
+}
+
+static inline struct sio_str sio_of_str(struct str s)
+{
+	return (struct sio_str){ s.s, s.bytes };
+}
+
+#endif

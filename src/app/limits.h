@@ -1,0 +1,50 @@
+/*
+ * app/limits.h -- how often something may be done: token buckets for users and addresses, shared by all threads.
+ *
+ * A bucket is one atomic word: a tag of whose it is, and the time at which it would be full again (GCRA). The table has a
+ * fixed size and evicts only what is full, which says nothing; where all of a set's buckets are in use, two share one.
+ * Lock-free. Used by: app/command.c, app/root.c, app/visitor.c. Threads: any.
+ */
+#ifndef APP_LIMITS_H
+#define APP_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	LIMITS_SETS = 8192, /* of buckets */
+	LIMITS_WAYS = 8, /* buckets of a set: half a MiB in all */
+	LIMITS_RATE_MAX = 1000000, /* a second */
+	LIMITS_BURST_MAX = 1000000,
+};
+
+/* What is limited, each for itself. The defaults are in app/config.c. */
+enum limit_kind {
+	LIMIT_GUEST, /* new guests, for an address */
+	LIMIT_HELLO, /* other hellos, for an address */
+	LIMIT_SEND, /* messages, for a user or a socket on `/` */
+	LIMIT_SEND_ADDRESS, /* messages, for an address */
+	LIMIT_READ, /* history and sync, for a user or a socket on `/` */
+	LIMIT_TYPING, /* passed on, for a user and room */
+	LIMIT_KINDS,
+};
+
+struct limit {
+	uint32_t rate; /* a second, or `per` seconds; 0: unlimited */
+	uint32_t per; /* 0: 1 */
+	uint32_t burst; /* at once, after a rest; at least 1 */
+};
+
+struct limits;
+
+/* limits[LIMIT_KINDS] are copied. NULL: no memory. */
+__attribute__((warn_unused_result)) struct limits *limits_create(const struct limit *limits);
+void limits_destroy(struct limits *);
+/*
+ * Whether whoever `key` stands for (a keyed hash, or an id) may do it now, and if so it is counted. Otherwise *ret_retry_ms
+ * is when he may again, at least 1. now_ns: monotonic. O(1).
+ */
+__attribute__((warn_unused_result)) bool limits_take(
+	struct limits *, enum limit_kind, uint64_t key, uint64_t now_ns, uint64_t *ret_retry_ms);
+
+#endif

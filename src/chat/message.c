@@ -1,0 +1,63 @@
+/* chat/message.c -- see chat/message.h. */
+#include "chat/message.h"
+
+#include <utf8proc.h>
+
+static bool is_seen(int32_t c)
+{
+	switch ((int)utf8proc_category(c)) {
+	case UTF8PROC_CATEGORY_CC:
+	case UTF8PROC_CATEGORY_CF:
+	case UTF8PROC_CATEGORY_ZS:
+	case UTF8PROC_CATEGORY_ZL:
+	case UTF8PROC_CATEGORY_ZP:
+	case UTF8PROC_CATEGORY_MN:
+	case UTF8PROC_CATEGORY_ME:
+		return false;
+	default:
+		return c != 0x115F && c != 0x1160 && c != 0x3164 && c != 0xFFA0 && c != 0x2800;
+	}
+}
+
+static bool something_seen(struct str text)
+{
+	const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text.s, *end = at + text.bytes;
+
+	while (at < end) {
+		int32_t c;
+		utf8proc_ssize_t step = utf8proc_iterate(at, end - at, &c);
+
+		if (step <= 0)
+			return false;
+		if (is_seen(c))
+			return true;
+		at += step;
+	}
+	return false;
+}
+
+struct chat_fault chat_text_check(struct str text)
+{
+	if (text.bytes > CHAT_TEXT_BYTES_MAX)
+		return (struct chat_fault){ CHAT_TOO_LARGE, NULL };
+	if (text.bytes > 0 && memchr(text.s, '\0', text.bytes) != NULL)
+		return (struct chat_fault){ CHAT_INVALID, "the text has a NUL" };
+	if (!something_seen(text))
+		return (struct chat_fault){ CHAT_INVALID, "the text is empty" };
+	return CHAT_FINE;
+}
+
+struct chat_fault chat_cid_check(struct str cid)
+{
+	bool fine = cid.bytes >= 1 && cid.bytes <= STORE_CID_BYTES_MAX;
+
+	for (size_t i = 0; fine && i < cid.bytes; i++) {
+		char c = cid.s[i];
+		fine = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		       c == '_' || c == '-';
+	}
+	if (!fine)
+		return (struct chat_fault){ CHAT_INVALID,
+			"a cid is 1 to 64 of the letters A-Z a-z, digits, _ and -" };
+	return CHAT_FINE;
+}

@@ -1,0 +1,127 @@
+/* chat/name.c -- see chat/name.h. */
+#include "chat/name.h"
+
+#include <stdlib.h>
+#include <utf8proc.h>
+
+#include "base/assert.h"
+
+enum {
+	UTF8_BYTES_MAX = 4,
+	INPUT_BYTES_MAX = 1024, /* longer ones are not even looked at */
+	VARIATION_FIRST = 0xFE00,
+	VARIATION_LAST = 0xFE0F,
+};
+
+static struct chat_fault invalid(const char *message)
+{
+	return (struct chat_fault){ CHAT_INVALID, message };
+}
+
+static bool is_space(utf8proc_category_t category, int32_t c)
+{
+	return category == UTF8PROC_CATEGORY_ZS || c == '\t';
+}
+
+/* Not seen at all, or changes how others are read. */
+static bool is_hidden(utf8proc_category_t category, int32_t c)
+{
+	switch ((int)category) {
+	case UTF8PROC_CATEGORY_CC:
+	case UTF8PROC_CATEGORY_CF:
+	case UTF8PROC_CATEGORY_CS:
+	case UTF8PROC_CATEGORY_CO:
+	case UTF8PROC_CATEGORY_ZL:
+	case UTF8PROC_CATEGORY_ZP:
+		return true;
+	default:
+		/* Fillers that are drawn as nothing although they are letters, and the combining grapheme joiner. */
+		return c == 0x115F || c == 0x1160 || c == 0x3164 || c == 0xFFA0 || c == 0x034F ||
+		       c == 0x2800 || c == 0x17B4 || c == 0x17B5;
+	}
+}
+
+static bool is_mark(utf8proc_category_t category)
+{
+	return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+	       category == UTF8PROC_CATEGORY_ME;
+}
+
+struct writing {
+	struct chat_name name;
+	size_t chars, marks; /* marks: in a row, up to here */
+	bool space; /* one is due before the next character */
+};
+
+/* False: it is too long. */
+static bool put(struct writing *w, int32_t c, bool mark)
+{
+	size_t need = UTF8_BYTES_MAX + (w->space ? 1u : 0u);
+
+	if (!mark && ++w->chars > CHAT_NAME_CHARS_MAX)
+		return false;
+	if (w->name.bytes + need > CHAT_NAME_BYTES_MAX)
+		return false;
+	if (w->space) {
+		if (++w->chars > CHAT_NAME_CHARS_MAX)
+			return false;
+		w->name.s[w->name.bytes++] = ' ';
+		w->space = false;
+	}
+	w->name.bytes += (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)w->name.s + w->name.bytes);
+	return true;
+}
+
+static struct chat_fault take(struct writing *w, int32_t c)
+{
+	utf8proc_category_t category = utf8proc_category(c);
+	bool mark = is_mark(category);
+
+	if (is_space(category, c)) {
+		w->space = w->name.bytes > 0;
+		w->marks = 0;
+		return CHAT_FINE;
+	}
+	if (is_hidden(category, c))
+		return invalid("the name has a character that cannot be seen");
+	if (mark && (w->name.bytes == 0 || w->space))
+		return invalid("the name has an accent without a letter");
+	w->marks = mark ? w->marks + 1 : 0;
+	/* How an emoji is drawn; alone it is nothing. */
+	bool variation = c >= VARIATION_FIRST && c <= VARIATION_LAST;
+	if (w->marks > CHAT_NAME_MARKS_MAX || (variation && w->marks > 1))
+		return CHAT_FINE;
+	if (!put(w, c, mark))
+		return invalid("the name is longer than 32 characters");
+	return CHAT_FINE;
+}
+
+struct chat_fault chat_name_clean(struct str text, struct chat_name *ret_name)
+{
+	struct writing w = { .chars = 0 };
+	struct chat_fault fault = CHAT_FINE;
+	utf8proc_uint8_t *composed = NULL;
+
+	if (text.bytes > INPUT_BYTES_MAX)
+		return invalid("the name is longer than 32 characters");
+	utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text.s,
+		(utf8proc_ssize_t)text.bytes, &composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+	if (bytes == UTF8PROC_ERROR_NOMEM)
+		return (struct chat_fault){ CHAT_BUSY, NULL };
+	if (bytes < 0)
+		return invalid("the name is not valid UTF-8");
+	for (utf8proc_ssize_t at = 0; at < bytes && fault.error == CHAT_OK;) {
+		int32_t c;
+		utf8proc_ssize_t step = utf8proc_iterate(composed + at, bytes - at, &c);
+
+		assert(step > 0);
+		at += step;
+		fault = take(&w, c);
+	}
+	free(composed);
+	if (fault.error == CHAT_OK && w.name.bytes == 0)
+		fault = invalid("the name is empty");
+	if (fault.error == CHAT_OK)
+		*ret_name = w.name;
+	return fault;
+}
