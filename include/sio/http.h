@@ -32,13 +32,17 @@ struct sio_exchange {
 	struct sio_id id;
 };
 
-/* The request is lent for the call. `x` must be answered, now or later; a client that goes meanwhile is noticed then. */
+/*
+ * The request is lent for the call. `x` must be answered, now or later; a client that goes meanwhile is noticed then. When the
+ * server is stopped, answers are waited for as long as it drains (5 s).
+ */
 typedef void sio_http_fn(const struct sio_request *, struct sio_exchange x, void *ctx);
 
 /*
- * Call `fn` for each request for a path; one that ends in "/" and is longer than that stands for all below it. `path` is
- * copied. body_bytes_max: of a request's body, larger gets 413; 0: bodies are not wanted. Before sio_run(). 0; -ENOSPC,
- * SIO_HTTP_PATHS_MAX; -ENOMEM; -EINVAL.
+ * Call `fn` for each request for a path, whatever its method; one that ends in "/" and is longer than that stands for all below
+ * it that has no path of its own. `path` is copied, and compared with the request's decoded one. body_bytes_max: of a request's
+ * body, larger gets 413; 0: any gets it. Before sio_run(). 0; -ENOSPC, SIO_HTTP_PATHS_MAX; -EEXIST: it is served already;
+ * -ENOMEM; -EINVAL.
  */
 SIO_API SIO_CHECK int sio_http(
 	struct sio_server *, const char *path, uint32_t body_bytes_max, sio_http_fn *fn, void *ctx);
@@ -58,7 +62,8 @@ struct sio_response {
 /*
  * Answer, once. Everything is copied. On the exchange's own loop: 0, or -ENOENT if the client has gone or was answered.
  * From elsewhere it is handed over, and 0 means no more than that. -EINVAL: a status or header that cannot be sent (control
- * characters), a body over SIO_HTTP_REPLY_BYTES_MAX; -ENOMEM; -ENOBUFS: its loop is too far behind.
+ * characters; a header that says how the answer is framed, or has a field of its own above), a body over
+ * SIO_HTTP_REPLY_BYTES_MAX; -ENOMEM; -ENOBUFS: its loop is too far behind. After an error it can be answered still.
  */
 SIO_API SIO_CHECK int sio_reply(struct sio_exchange x, const struct sio_response *, struct sio_str body);
 
@@ -73,7 +78,10 @@ struct sio_asset {
 	const struct sio_header *headers; /* further ones, such as a policy */
 	size_t header_count;
 };
-/* Serve it: GET and HEAD, the best encoding, 304 where the client has it. Before sio_run(). As sio_http(). */
+/*
+ * Serve it at just that path: GET and HEAD, the best encoding, 304 where the client has it. Further headers go with both.
+ * Before sio_run(). As sio_http().
+ */
 SIO_API SIO_CHECK int sio_serve_asset(struct sio_server *, const struct sio_asset *);
 
 #ifdef __cplusplus

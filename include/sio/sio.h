@@ -104,7 +104,7 @@ typedef void sio_handler_fn(const struct sio_event *);
 
 /* A request of HTTP. All of it is lent for the call. */
 struct sio_request {
-	struct sio_str method; /* "GET" */
+	struct sio_str method; /* "GET", of a HEAD too */
 	struct sio_str path; /* decoded */
 	struct sio_str query; /* as it came, without '?' */
 	struct sio_str body; /* empty where there is none, or none is read */
@@ -211,12 +211,14 @@ SIO_API void sio_on_other(struct sio_space *, sio_handler_fn *, void *ctx);
 
 /* What a client that may not join a namespace is told: its `connect_error` has the message, and data if there is any. */
 struct sio_refusal {
-	const char *message; /* UTF-8; lent until the function's next call on that loop */
-	struct sio_str data_json; /* one JSON value; empty: none */
+	const char *message; /* UTF-8; lent until the function's next call on that loop. NULL: "Forbidden" */
+	struct sio_str
+		data_json; /* one JSON value, lent likewise; empty: none. What is no JSON is left out, and logged */
 };
 /*
- * May this client join? Asked on its loop before "connection", with the socket (which is in no room yet, cannot be emitted
- * to, and may be given data) and the client's auth. False: it is refused. "disconnect" is not called for it.
+ * May this client join? Asked on its loop before "connection", with the socket and the client's auth. The socket may be given
+ * data, but has not joined: it cannot be emitted to, joins no room (-EINVAL), and to disconnect it does nothing. False: it is
+ * refused, its data destroyed, and "disconnect" is not called for it. It may ask again until connect_timeout_ms is over.
  */
 typedef bool sio_admit_fn(const struct sio_event *, struct sio_refusal *);
 /* One per namespace; the last one set stands. Before sio_run(). */
@@ -224,7 +226,8 @@ SIO_API void sio_use(struct sio_space *, sio_admit_fn *, void *ctx);
 
 /*
  * Serve a file at a path, as it is now: "/chat", "broadcast.html". A relative file is looked for beside the program, then in
- * the current folder. The type is told by its ending. At most 16 MiB. Before sio_run(). 0 or -errno.
+ * the current folder. The type is told by its ending. At most 16 MiB. Before sio_run(). 0, or -errno as sio_http() of
+ * sio/http.h, and those of reading it.
  */
 SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, const char *file);
 
@@ -286,12 +289,13 @@ SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 
+typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*
  * Run `fn` on the loop of a socket, with the socket, or with NULL if it has gone: once, in order with what this thread emits
- * to that socket. Any thread. 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not called. When a
- * server is destroyed, what has not run yet runs with NULL on the thread that does it.
+ * to that socket. Any thread; fn never runs before the call has returned, so on that loop's own thread what is emitted behind
+ * the call waits with it until the iteration ends. 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not
+ * called. When a server is destroyed, what has not run yet runs with NULL on the thread that does it.
  */
-typedef void sio_with_fn(struct sio_socket *, void *ctx);
 SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *, void *ctx);
 
 /* Its name, to be kept. */

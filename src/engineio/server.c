@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/json.h"
 #include "engineio/session_int.h"
 #include "http/url.h"
 
@@ -64,26 +65,62 @@ static void read_query(const struct http_head *head, struct query *q)
 	q->sid = query_value(head, STR("sid"), q->room[2]);
 }
 
-static void refuse(
-	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
+static void refuse_saying(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+	enum eio_error error, struct str message)
 {
-	char body[128];
+	/* Of printable characters, of which two are escaped by one more each. */
+	char quoted[2 * EIO_MESSAGE_CHARS_MAX + 2], body[sizeof(quoted) + 64];
+	uint16_t status = error == EIO_FORBIDDEN ? 403 : 400;
 
 	eio_count(&at->counts.refused);
 	if (head->upgrade) {
 		http_exchange_close_after(x);
-		http_answer_text(x, 400, true, str_c(error_text(error)));
+		http_answer_text(x, status, true, message);
 		return;
 	}
-	int n = snprintf(
-		body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error, error_text(error));
+	assert(json_quoted_bytes(message) <= sizeof(quoted));
+	int n = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":%.*s}", (int)error,
+		(int)json_quote(quoted, message), quoted);
 	assert(n > 0 && (size_t)n < sizeof(body));
-	http_answer(x, &(struct http_response){ .status = 400, .content_type = STR("application/json") },
+	http_answer(x, &(struct http_response){ .status = status, .content_type = STR("application/json") },
 		body, (size_t)n);
 }
 
-static void handshake(
-	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, bool websocket)
+static void refuse(
+	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
+{
+	refuse_saying(at, x, head, error, str_c(error_text(error)));
+}
+
+/* What the layer above says of a refusal, if it can be said. */
+static struct str refusal(const struct eio_admission *a)
+{
+	struct str message = a->message == NULL ? STR("") : str_c(a->message);
+
+	for (size_t i = 0; i < message.bytes; i++) {
+		if (message.s[i] < ' ' || message.s[i] > '~')
+			message.bytes = 0;
+	}
+	if (message.bytes == 0)
+		return str_c(error_text(EIO_FORBIDDEN));
+	return str_of(
+		message.s, message.bytes > EIO_MESSAGE_CHARS_MAX ? EIO_MESSAGE_CHARS_MAX : message.bytes);
+}
+
+/* Ask the layer above, of a handshake or of a session's upgrade. */
+static bool is_allowed(struct eio_server *server, struct http_exchange *x, const struct http_request *request,
+	const struct eio_session *s, struct eio_admission *a)
+{
+	bool allowed = server->options.allow(
+		server->ctx, s == NULL ? NULL : s->ctx, request, http_exchange_conn(x), a);
+
+	if (s != NULL)
+		*a = (struct eio_admission){ .message = a->message };
+	return allowed;
+}
+
+static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+	bool websocket, struct eio_admission *admission)
 {
 	struct eio_session *s =
 		net_loop_stopping(at->loop) ? NULL : eio_session_create(at, http_exchange_conn(x));
@@ -100,7 +137,8 @@ static void handshake(
 		http_answer_text(x, 503, true, STR(""));
 		return;
 	}
-	bool opened = eio_session_open(s, head, websocket ? ws_conn_net(s->ws) : http_exchange_conn(x));
+	bool opened =
+		eio_session_open(s, head, websocket ? ws_conn_net(s->ws) : http_exchange_conn(x), admission);
 	if (websocket) {
 		if (!opened)
 			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER);
@@ -121,15 +159,15 @@ static void handshake(
 		text, bytes);
 }
 
-static void serve_upgrade(
-	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, struct eio_session *s)
+static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+	struct eio_session *s, struct eio_admission *admission)
 {
 	if (ws_upgrade_check(head) != WS_VERDICT_OK || head->body != HTTP_BODY_NONE) {
 		refuse(at, x, head, EIO_BAD_REQUEST);
 		return;
 	}
 	if (s == NULL)
-		handshake(at, x, head, true);
+		handshake(at, x, head, true, admission);
 	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN ||
 		 !at->server->options.upgrades)
 		eio_ws_turn_away(at, x, head);
@@ -171,22 +209,38 @@ static int judge(struct eio_loop *at, const struct http_head *head, struct eio_s
 	return version ? REQUEST_OK : EIO_BAD_VERSION;
 }
 
+/* The layer above has a say in handshakes, before their version is looked at, and in upgrades. */
+static bool is_to_be_asked(
+	const struct eio_server *server, const struct http_head *head, const struct eio_session *s, int wrong)
+{
+	if (server->options.allow == NULL)
+		return false;
+	if (s != NULL)
+		return head->upgrade && s->state == EIO_STATE_OPEN;
+	return wrong == REQUEST_OK || wrong == EIO_BAD_VERSION;
+}
+
 static void serve(void *ctx, struct http_exchange *x, const struct http_request *request)
 {
 	struct eio_server *server = ctx;
 	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
 	const struct http_head *head = request->head;
+	struct eio_admission admission = { 0 };
 	struct eio_session *s;
 	int wrong = judge(at, head, &s);
 
-	if (wrong != REQUEST_OK)
+	if (is_to_be_asked(server, head, s, wrong) && !is_allowed(server, x, request, s, &admission))
+		refuse_saying(at, x, head, EIO_FORBIDDEN, refusal(&admission));
+	else if (wrong != REQUEST_OK)
 		refuse(at, x, head, (enum eio_error)wrong);
 	else if (head->upgrade)
-		serve_upgrade(at, x, head, s);
+		serve_upgrade(at, x, head, s, &admission);
 	else if (s != NULL)
 		eio_poll_serve(s, x, request);
 	else
-		handshake(at, x, head, false);
+		handshake(at, x, head, false, &admission);
+	if (admission.destroy != NULL && admission.data != NULL)
+		admission.destroy(admission.data); /* it came to nothing */
 }
 
 static uint32_t loop_of(void *ctx, const struct http_head *head)

@@ -18,6 +18,7 @@
 
 enum {
 	EIO_SID_CHARS = 20,
+	EIO_MESSAGE_CHARS_MAX = 200, /* of a refusal */
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
 	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
@@ -54,11 +55,21 @@ enum eio_reason {
 	EIO_OVERFLOW, /* it does not read, and its queue reached the hard limit */
 };
 
+/* What is said to a client that asks for a session. */
+struct eio_admission {
+	const char *message; /* of a refusal: printable ASCII, EIO_MESSAGE_CHARS_MAX; NULL: "Forbidden" */
+	void *data; /* for the session: `opened` takes it over */
+	void (*destroy)(void *data); /* called if nobody takes it over; may be NULL */
+};
+
 /* What the layer above does. Const; there is no optional slot. */
 struct eio_events {
-	/* A client has come. Returns the session's ctx; NULL: no memory, it is turned away. Head and peer are lent. */
+	/*
+	 * A client has come. Returns the session's ctx, and has then taken the admission's data over; NULL: no memory, it is
+	 * turned away. Head and peer are lent.
+	 */
 	void *(*opened)(void *server_ctx, struct eio_session *, const struct http_head *,
-		const struct net_conn *peer);
+		const struct net_conn *peer, const struct eio_admission *);
 	/* A message; lent and writable. Text is valid UTF-8. */
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
 	/* The last call. Not made after eio_close(). */
@@ -76,6 +87,13 @@ struct eio_options {
 	uint32_t message_bytes_max; /* maxPayload */
 	size_t queue_bytes_soft, queue_bytes_max;
 	bool upgrades; /* offer WebSocket to polling clients */
+	/*
+	 * May this client have a session? Asked last but for the version. Request and peer are lent. Of an upgrade it is asked
+	 * too: then session_ctx is the session's (else NULL), and data and destroy of what is said are ignored. False: 403,
+	 * code 4. NULL: everybody may.
+	 */
+	bool (*allow)(void *server_ctx, void *session_ctx, const struct http_request *,
+		const struct net_conn *peer, struct eio_admission *);
 };
 
 __attribute__((warn_unused_result)) struct eio_server *eio_server_create(struct http_server *,

@@ -83,17 +83,19 @@ struct eio_session *eio_session_create(struct eio_loop *at, const struct net_con
 	return s;
 }
 
-bool eio_session_open(struct eio_session *s, const struct http_head *head, const struct net_conn *peer)
+bool eio_session_open(struct eio_session *s, const struct http_head *head, const struct net_conn *peer,
+	struct eio_admission *admission)
 {
 	struct eio_loop *at = s->at;
 
 	net_delay_start(&s->beat, &at->pings, at->loop);
-	s->ctx = at->server->events->opened(at->server->ctx, s, head, peer);
+	s->ctx = at->server->events->opened(at->server->ctx, s, head, peer, admission);
 	if (s->ctx == NULL) {
 		net_delay_stop(&s->beat);
 		s->state = EIO_STATE_CLOSING;
 		return false;
 	}
+	*admission = (struct eio_admission){ 0 }; /* taken over */
 	eio_count(&at->counts.opened);
 	return true;
 }

@@ -116,7 +116,8 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 /* A new session, not yet open. NULL: no memory, or a limit. */
 struct eio_session *eio_session_create(struct eio_loop *, const struct net_conn *peer);
 /* Tell the layer above, count the first heartbeat. False: it was turned away, and is to be freed. */
-bool eio_session_open(struct eio_session *, const struct http_head *, const struct net_conn *peer);
+bool eio_session_open(
+	struct eio_session *, const struct http_head *, const struct net_conn *peer, struct eio_admission *);
 /* By the id in text, on this loop. */
 struct eio_session *eio_session_find(struct eio_loop *, struct str sid);
 /* The loop that an id names; false: no id of ours. */

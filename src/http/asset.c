@@ -107,6 +107,8 @@ void http_asset_answer(
 	add_header(a, STR("ETag"), etag);
 	if (asset->gzip.data != NULL || asset->br.data != NULL)
 		add_header(a, STR("Vary"), STR("Accept-Encoding"));
+	for (size_t i = 0; i < asset->header_count; i++)
+		add_header(a, asset->headers[i].name, asset->headers[i].value);
 	if (client_has(head, etag)) {
 		a->response.status = 304;
 		return;

@@ -13,7 +13,8 @@
 
 enum {
 	HTTP_ETAG_BYTES_MAX = 80, /* with quotes and the encoding's suffix; an asset's own at most 8 less */
-	HTTP_ASSET_HEADERS_MAX = 3,
+	HTTP_ASSET_OWN_HEADERS_MAX = 16, /* an asset's */
+	HTTP_ASSET_HEADERS_MAX = HTTP_ASSET_OWN_HEADERS_MAX + 3,
 };
 
 struct http_asset_body {
@@ -29,6 +30,8 @@ struct http_asset {
 	const char *cache_control;
 	struct http_asset_body identity;
 	struct http_asset_body gzip, br; /* .data NULL: not offered */
+	const struct http_header *headers; /* further ones, with a 200 and a 304: a policy, say. Valid */
+	size_t header_count; /* at most HTTP_ASSET_OWN_HEADERS_MAX */
 };
 
 /*

@@ -356,7 +356,7 @@ static void on_ended(struct net_conn *net, void *ctx)
 	struct http_exchange *x = ctx;
 
 	x->peer_ended = true;
-	if (x->state == HTTP_CONN_SERVING && x->watch != NULL) {
+	if (x->state == HTTP_CONN_SERVING && x->watch != NULL && !x->watch->half_closed_stays) {
 		/* Whoever waits long gives up by closing; one that waits for an answer at once is still answered. */
 		tell_gone(x);
 		http_conn_bury(x);

@@ -97,8 +97,34 @@ void http_server_destroy(struct http_server *s)
 		return;
 	for (uint32_t i = 0; i < s->loop_count; i++)
 		assert(list_empty(&s->loops[i].conns));
+	for (struct map_node *n; (n = map_any(&s->exact)) != NULL;)
+		map_remove(&s->exact, n);
+	map_finish(&s->exact);
 	free(s->loops);
 	free(s);
+}
+
+/* Where it is looked for. 0, -EEXIST or -ENOMEM. */
+static int enlist(struct http_server *s, struct http_place *place)
+{
+	struct str path = str_c(place->route.path);
+	uint32_t at = 0;
+
+	if (!place->route.prefix) {
+		if (map_find(&s->exact, path) != NULL)
+			return -EEXIST;
+		return map_insert(&s->exact, &place->node, path) ? 0 : -ENOMEM;
+	}
+	while (at < s->prefix_count && strlen(s->prefixes[at]->path) > path.bytes)
+		at++;
+	for (uint32_t i = at; i < s->prefix_count && strlen(s->prefixes[i]->path) == path.bytes; i++) {
+		if (str_equal(str_c(s->prefixes[i]->path), path))
+			return -EEXIST;
+	}
+	memmove(&s->prefixes[at + 1], &s->prefixes[at], (s->prefix_count - at) * sizeof(s->prefixes[0]));
+	s->prefixes[at] = &place->route;
+	s->prefix_count++;
+	return 0;
 }
 
 int http_server_route(struct http_server *s, const struct http_route *route)
@@ -108,7 +134,11 @@ int http_server_route(struct http_server *s, const struct http_route *route)
 	assert(route->body_bytes_max <= HTTP_BODY_BYTES_MAX);
 	if (s->route_count == HTTP_ROUTES_MAX)
 		return -ENOSPC;
-	s->routes[s->route_count++] = *route;
+	s->places[s->route_count] = (struct http_place){ .route = *route };
+	int rc = enlist(s, &s->places[s->route_count]);
+	if (rc < 0)
+		return rc;
+	s->route_count++;
 	size_t need = (size_t)HTTP_HEAD_BYTES_MAX + HTTP_PIPELINE_BYTES_MAX + NET_RECV_BYTES +
 		      route->body_bytes_max;
 	if (need > s->in_bytes_max)
@@ -118,12 +148,13 @@ int http_server_route(struct http_server *s, const struct http_route *route)
 
 const struct http_route *http_route_find(const struct http_server *s, struct str path)
 {
-	for (uint32_t i = 0; i < s->route_count; i++) {
-		const struct http_route *r = &s->routes[i];
-		struct str want = str_c(r->path);
+	struct map_node *n = map_find(&s->exact, path);
 
-		if (r->prefix ? str_starts(path, want) : str_equal(path, want))
-			return r;
+	if (n != NULL)
+		return &map_entry(n, struct http_place, node)->route;
+	for (uint32_t i = 0; i < s->prefix_count; i++) {
+		if (str_starts(path, str_c(s->prefixes[i]->path)))
+			return s->prefixes[i];
 	}
 	return NULL;
 }

@@ -21,7 +21,7 @@
 #include "net/loop.h"
 
 enum {
-	HTTP_ROUTES_MAX = 32,
+	HTTP_ROUTES_MAX = 128,
 	HTTP_HEAD_MS = 10000, /* from a request's first byte to the end of its head: 408 */
 	HTTP_BODY_TURN_MS = 10000, /* in each such turn of a body ... */
 	HTTP_BODY_TURN_BYTES = 10000, /* ... at least this much must come: 408 */
@@ -67,7 +67,10 @@ bool http_route_begin(void *ctx, struct http_exchange *, const struct http_head 
 __attribute__((warn_unused_result)) struct http_server *http_server_create(struct net_pool *);
 /* After the pool's loops have ended and before the pool is destroyed no connection is left. NULL is fine. */
 void http_server_destroy(struct http_server *);
-/* The first route added that fits serves a request. -ENOSPC: HTTP_ROUTES_MAX. */
+/*
+ * A request is served by the route of just its path, else by that of the longest prefix. -ENOSPC: HTTP_ROUTES_MAX; -EEXIST: there
+ * is one like it; -ENOMEM.
+ */
 __attribute__((warn_unused_result)) int http_server_route(struct http_server *, const struct http_route *);
 /* Give it to net_listen(), with the server as ctx. */
 void http_server_accepted(struct net_conn *, void *server);
@@ -108,6 +111,8 @@ struct http_watch_ops {
 	void (*gone)(void *ctx);
 	/* The answer was given, and this is its end. The exchange is gone. */
 	void (*fate)(void *ctx, enum http_fate);
+	/* Who ends its side while it waits is answered all the same; else it counts as gone. */
+	bool half_closed_stays;
 };
 /* Exactly one of the two is called, unless http_unwatch() comes first. */
 void http_watch(struct http_exchange *, const struct http_watch_ops *, void *ctx);

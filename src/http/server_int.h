@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/map.h"
 #include "http/chunked.h"
 #include "http/server.h"
 #include "net/timer.h"
@@ -72,11 +73,18 @@ struct http_loop {
 	atomic_uint_fast64_t requests, refused, timeouts;
 };
 
+struct http_place {
+	struct http_route route;
+	struct map_node node; /* of one that is no prefix */
+};
+
 struct http_server {
 	struct net_pool *pool;
-	uint32_t loop_count, route_count;
+	uint32_t loop_count, route_count, prefix_count;
 	size_t in_bytes_max;
-	struct http_route routes[HTTP_ROUTES_MAX];
+	struct http_place places[HTTP_ROUTES_MAX];
+	struct map exact; /* of places */
+	const struct http_route *prefixes[HTTP_ROUTES_MAX]; /* the longest first */
 	struct http_loop *loops;
 };
 

@@ -105,7 +105,7 @@ static int post_answer(struct sio_server *server, const struct sio_ack *ack, str
 		.ack = *ack,
 		.unit = blob_export(unit),
 	};
-	if (net_post(net_pool_loop(server->pool, ack->socket.loop), &p->message))
+	if (sio_hand_over(server, ack->socket.loop, &p->message))
 		return 0;
 	answer_discard(&p->message);
 	return -ENOBUFS;
@@ -123,7 +123,7 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 	int rc = sio_encode(&m, &unit);
 	if (rc < 0)
 		return rc;
-	if (here != NULL && net_loop_index(here->loop) == ack.socket.loop)
+	if (sio_is_now(here, ack.socket.loop))
 		rc = deliver_answer(here, &ack, unit);
 	else
 		rc = post_answer(server, &ack, unit);
@@ -300,7 +300,7 @@ static int post_ask(struct sio_space *space, struct sio_id id, struct str event,
 		p->attachments[i] = (struct sio_bytes){ at, args.attachments[i].bytes };
 		at = pack(at, args.attachments[i].data, args.attachments[i].bytes);
 	}
-	if (net_post(net_pool_loop(space->server->pool, id.loop), &p->message))
+	if (sio_hand_over(space->server, id.loop, &p->message))
 		return 0;
 	free(p);
 	return -ENOBUFS;
@@ -317,7 +317,7 @@ int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct
 		return -EINVAL;
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;
-	if (here == NULL || net_loop_index(here->loop) != id.loop) {
+	if (!sio_is_now(here, id.loop)) {
 		if (!sio_args_valid(space, &args))
 			return -EINVAL;
 		return post_ask(space, id, name, args, timeout_ms, fn, ctx);

@@ -38,6 +38,14 @@ static void end_client(struct sio_client *c, const char *reason)
 	net_defer(c->at->loop, &c->at->bury);
 }
 
+void sio_client_free(struct sio_client *c)
+{
+	assert(c->session == NULL && list_empty(&c->sockets));
+	if (c->destroy_data != NULL && c->data != NULL)
+		c->destroy_data(c->data);
+	free(c);
+}
+
 void sio_client_close(struct sio_client *c, const char *reason)
 {
 	if (c->session == NULL)
@@ -128,7 +136,6 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		sio_client_send_text(c, parts, 3);
 		return;
 	}
-	net_delay_stop(&c->connecting);
 	if (!sio_socket_connect(c, space, p->json.bytes == 0 ? STR("{}") : p->json))
 		sio_client_close(c, "forced server close"); /* no memory */
 }
@@ -138,19 +145,23 @@ static void take_event(struct sio_socket *s, const struct sio_packet *p, const s
 	struct sio_loop *at = s->at;
 	struct map_node *n = map_find(&s->space->handlers, p->name);
 
-	if (n == NULL)
+	struct sio_hook hook = s->space->other;
+	if (n != NULL) {
+		const struct sio_handler *h = map_entry(n, struct sio_handler, node);
+		hook = (struct sio_hook){ .fn = h->fn, .ctx = h->ctx };
+	}
+	if (hook.fn == NULL)
 		return; /* nobody will answer it either */
 	bool wanted = p->has_id && sio_ack_expect(s, p->id);
-	const struct sio_handler *h = map_entry(n, struct sio_handler, node);
 	struct sio_event e = {
 		.socket = s,
 		.name = { p->name.s, p->name.bytes },
 		.args = *args,
 		.ack = { .socket = sio_id(s), .space = s->space, .id = p->id, .wanted = wanted },
-		.ctx = h->ctx,
+		.ctx = hook.ctx,
 	};
 	at->lent = *args;
-	h->fn(&e);
+	hook.fn(&e);
 	at->lent = (struct sio_args){ 0 };
 }
 
@@ -260,7 +271,7 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 }
 
 static void *on_opened(void *server_ctx, struct eio_session *session, const struct http_head *head,
-	const struct net_conn *peer)
+	const struct net_conn *peer, const struct eio_admission *admission)
 {
 	struct sio_server *server = server_ctx;
 	struct sio_loop *at = &server->loops[net_loop_index(eio_session_loop(session))];
@@ -275,6 +286,8 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 	list_init(&c->sockets);
 	list_init(&c->dead);
 	c->peer = net_conn_peer(peer);
+	c->data = admission->data;
+	c->destroy_data = admission->destroy;
 	net_delay_init(&c->connecting);
 	net_delay_start(&c->connecting, &at->connectings, at->loop);
 	return c;

@@ -244,7 +244,7 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 		memcpy(p->name, t->room, name_bytes);
 		p->target.room = p->name;
 	}
-	if (net_post(net_pool_loop(server->pool, loop), &p->message))
+	if (sio_hand_over(server, loop, &p->message))
 		return 0;
 	atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
 	posted_discard(&p->message);
@@ -268,7 +268,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		if (target.only.generation != 0 && target.only.loop != i)
 			continue;
-		if (here != NULL && net_loop_index(here->loop) == i) {
+		if (sio_is_now(here, i)) {
 			deliver(here, &target, unit);
 			continue;
 		}

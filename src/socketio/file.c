@@ -95,32 +95,22 @@ static int read_file(const char *file, uint8_t **ret_data, size_t *ret_bytes)
 	return 0;
 }
 
-static void serve_file(void *ctx, struct http_exchange *x, const struct http_request *request)
-{
-	const struct sio_file *f = ctx;
-
-	http_answer_asset(x, request, &f->asset);
-}
-
 int sio_serve_file(struct sio_server *server, const char *path, const char *file)
 {
+	struct http_route route = { .serve = sio_path_serve_asset };
+	struct sio_path *f;
 	uint8_t *data;
 	size_t bytes;
 
-	if (path[0] != '/')
-		return -EINVAL;
-	if (server->file_count == SIO_FILES_MAX)
-		return -ENOSPC;
 	int rc = read_file(file, &data, &bytes);
 	if (rc < 0)
 		return rc;
-	struct sio_file *f = &server->files[server->file_count];
-	f->data = data;
-	f->path = strdup(path);
-	if (f->path == NULL) {
+	rc = sio_path_add(server, path, &route, &f);
+	if (rc < 0) {
 		free(data);
-		return -ENOMEM;
+		return rc;
 	}
+	f->file = data;
 	snprintf(f->etag, sizeof(f->etag), "\"%016llx\"",
 		(unsigned long long)siphash((struct siphash_key){ 1, 2 }, data, bytes));
 	f->asset = (struct http_asset){
@@ -130,14 +120,7 @@ int sio_serve_file(struct sio_server *server, const char *path, const char *file
 		.cache_control = "no-cache",
 		.identity = { .data = data, .bytes = bytes },
 	};
-	server->file_count++;
-	return http_server_route(server->http, &(struct http_route){
-						       .path = f->path,
-						       .loop_of = http_route_any_loop,
-						       .begin = http_route_begin,
-						       .serve = serve_file,
-						       .ctx = f,
-					       });
+	return 0;
 }
 
 /* `<path>socket.io.js` and its like. */
@@ -174,12 +157,4 @@ int sio_serve_client(struct sio_server *server)
 						       .serve = serve_client,
 						       .ctx = server,
 					       });
-}
-
-void sio_files_finish(struct sio_server *server)
-{
-	for (uint32_t i = 0; i < server->file_count; i++) {
-		free(server->files[i].data);
-		free(server->files[i].path);
-	}
 }

@@ -176,7 +176,8 @@ int sio_join(struct sio_socket *s, const char *room)
 	if (name.bytes == 0 || name.bytes > SIO_ROOM_BYTES_MAX)
 		return -EINVAL;
 	if (s->session == NULL)
-		return 0; /* it has gone, and would leave at once */
+		return s->reason == NULL ? -EINVAL
+					 : 0; /* not joined yet; or gone, and it would leave at once */
 	return sio_room_enter(s, name);
 }
 

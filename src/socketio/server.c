@@ -103,7 +103,7 @@ static bool path_valid(const char *path)
 {
 	size_t bytes = strlen(path);
 
-	return bytes >= 1 && bytes <= 255 && path[0] == '/' && path[bytes - 1] == '/';
+	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
 }
 
 static bool create_engine(struct sio_server *server, const struct sio_options *o)
@@ -117,6 +117,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		.queue_bytes_soft = otherwise(o->queue_bytes_soft, EIO_QUEUE_SOFT_BYTES),
 		.queue_bytes_max = o->queue_bytes_max,
 		.upgrades = true,
+		.allow = o->allow == NULL ? NULL : sio_allow,
 	};
 
 	if (e.queue_bytes_max == 0) {
@@ -141,6 +142,7 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 
 		at->server = server;
 		at->loop = net_pool_loop(server->pool, i);
+		net_task_init(&at->later.task, sio_later_run);
 		list_init(&at->dead_sockets);
 		list_init(&at->dead_clients);
 		net_task_init(&at->bury, sio_bury);
@@ -164,6 +166,8 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	if (server == NULL)
 		return NULL;
 	p.ctx = server;
+	server->allow = o->allow;
+	server->allow_ctx = o->allow_ctx;
 	server->path = strdup(path);
 	if (server->path == NULL || !pool_options(o, &p, err, err_bytes))
 		goto fail;
@@ -258,11 +262,13 @@ void sio_destroy(struct sio_server *server)
 		server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].sockets);
 	net_pool_close(server->pool);
+	for (uint32_t i = 0; i < server->loop_count && server->loops != NULL; i++)
+		slots_finish(&server->loops[i].waiting);
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
 	for (uint32_t i = 0; i < server->space_count; i++)
 		sio_space_destroy(server->spaces[i]);
-	sio_files_finish(server);
+	sio_paths_finish(server);
 	free(server->loops);
 	free(server->path);
 	free(server->client_path);

@@ -18,12 +18,13 @@
 #include "engineio/unit.h"
 #include "http/server.h"
 #include "net/timer.h"
+#include "sio/http.h"
 #include "sio/sio.h"
 #include "socketio/packet.h"
 
 enum {
-	SIO_FILES_MAX = 16,
 	SIO_FILE_BYTES_MAX = 16 << 20,
+	SIO_PATH_BYTES_MAX = 255, /* of what is served at a path */
 	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
 	SIO_SOCKET_RANDOM_BYTES = 11,
 	SIO_PENDING_MESSAGES_MAX =
@@ -49,7 +50,8 @@ struct sio_membership {
 };
 
 struct sio_socket {
-	struct eio_session *session; /* a broadcast needs no more than this; NULL once disconnected */
+	/* A broadcast needs no more than this. NULL until it has joined, and once disconnected. */
+	struct eio_session *session;
 	struct sio_client *client;
 	struct sio_space *space;
 	struct sio_loop *at;
@@ -87,6 +89,8 @@ struct sio_client {
 	struct sio_pending *pending;
 	struct net_delay connecting; /* until it has joined its first namespace */
 	struct net_peer peer; /* where it shook hands from */
+	void *data; /* of `allow` */
+	void (*destroy_data)(void *);
 };
 
 struct sio_handler {
@@ -105,6 +109,12 @@ enum sio_own {
 	SIO_OWN_COUNT,
 };
 
+/* A function of the application's, and its ctx. */
+struct sio_hook {
+	sio_handler_fn *fn;
+	void *ctx;
+};
+
 struct sio_space_loop {
 	struct sio_room *all;
 	struct map rooms;
@@ -113,10 +123,9 @@ struct sio_space_loop {
 struct sio_space {
 	struct sio_server *server;
 	struct map handlers;
-	struct {
-		sio_handler_fn *fn;
-		void *ctx;
-	} own[SIO_OWN_COUNT];
+	struct sio_hook own[SIO_OWN_COUNT], other;
+	sio_admit_fn *admit; /* NULL: everybody may join */
+	void *admit_ctx;
 	struct sio_space_loop *loops;
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
@@ -127,10 +136,19 @@ struct sio_counts {
 	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
 };
 
+/* What a loop's own thread has put off to the end of the iteration's callbacks, and what it has emitted since. */
+struct sio_later {
+	struct pile_node *first, *last; /* messages; NULL: none, and emits go on at once */
+	size_t bytes;
+	struct net_task task;
+};
+
 struct sio_loop {
 	struct sio_server *server;
 	struct net_loop *loop;
+	struct sio_later later;
 	struct slots sockets;
+	struct slots waiting; /* struct sio_waiting: exchanges that the application has not answered */
 	struct net_delays connectings;
 	struct sio_args lent; /* of the event being handled: known to be valid */
 	struct list dead_sockets, dead_clients;
@@ -138,21 +156,28 @@ struct sio_loop {
 	struct sio_counts counts;
 };
 
-struct sio_file {
+/* Something served at a path: a handler, or an asset. */
+struct sio_path {
+	struct sio_server *server;
+	sio_http_fn *fn;
+	void *ctx;
 	struct http_asset asset;
-	uint8_t *data;
-	char *path;
-	char etag[HTTP_ETAG_BYTES_MAX];
+	struct http_header headers[SIO_HTTP_HEADERS_MAX]; /* of the asset */
+	uint8_t *file; /* the asset's bytes if they were read from a file; owned */
+	char etag[HTTP_ETAG_BYTES_MAX]; /* of a file */
+	char path[];
 };
 
 struct sio_server {
 	struct net_pool *pool;
 	struct http_server *http;
 	struct eio_server *eio;
-	uint32_t loop_count, space_count, file_count;
+	uint32_t loop_count, space_count, path_count;
 	struct sio_space *spaces[SIO_SPACES_MAX];
 	struct sio_loop *loops;
-	struct sio_file files[SIO_FILES_MAX];
+	struct sio_path *paths[SIO_HTTP_PATHS_MAX];
+	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
+	void *allow_ctx;
 	char *path, *client_path; /* of Engine.IO; of the client library */
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
@@ -168,12 +193,42 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 /* This server's state for the loop whose thread this is; NULL on any other thread. */
 struct sio_loop *sio_loop_here(const struct sio_server *);
 
+/* later.c */
+/* What is for that loop's clients can be done here and now: it is this thread's, and nothing has been put off. */
+static inline bool sio_is_now(const struct sio_loop *here, uint32_t loop)
+{
+	return here != NULL && net_loop_index(here->loop) == loop && here->later.first == NULL;
+}
+/*
+ * Have a message run on a loop, in order with all that this thread does to its clients: posted, or, on that loop's own thread, put
+ * off. False: it is too far behind, and the message is still the caller's.
+ */
+__attribute__((warn_unused_result)) bool sio_hand_over(
+	struct sio_server *, uint32_t loop, struct net_message *);
+void sio_later_run(struct net_task *);
+
+/* request.c */
+struct sio_request sio_request_of(const struct http_request *, const struct net_conn *peer);
+/* The engine's question, which is the application's to answer. */
+bool sio_allow(void *server, void *client, const struct http_request *, const struct net_conn *peer,
+	struct eio_admission *);
+
+/* http.c */
+/* Something new at a path, or below it. 0; -EINVAL, -ENOSPC, -EEXIST or -ENOMEM, and then *ret_path is NULL. */
+__attribute__((warn_unused_result)) int sio_path_add(
+	struct sio_server *, const char *path, const struct http_route *, struct sio_path **ret_path);
+/* Answers with a struct sio_path's asset. */
+void sio_path_serve_asset(void *path, struct http_exchange *, const struct http_request *);
+void sio_paths_finish(struct sio_server *);
+
 /* space.c */
 void sio_space_destroy(struct sio_space *);
 
 /* client.c */
 extern const struct eio_events sio_client_events;
 void sio_connecting_over(struct net_delay *, void *loop);
+/* It and all its sockets have gone. */
+void sio_client_free(struct sio_client *);
 /* Cut a client that did what it may not; its sockets hear `reason`. */
 void sio_client_close(struct sio_client *, const char *reason);
 /* Queue text as it is, a packet without its Engine.IO type. */
@@ -181,7 +236,7 @@ void sio_client_send_text(struct sio_client *, const struct str *parts, size_t c
 void sio_bury(struct net_task *);
 
 /* socket.c */
-/* A client joins a namespace. False: no memory. */
+/* A client joins a namespace, or is refused. False: no memory. */
 bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth);
 /*
  * It leaves its rooms and is found no more; its handlers are called at the end of this iteration. The caller has told the
@@ -223,6 +278,5 @@ void sio_asks_end(struct sio_socket *);
 
 /* file.c */
 int sio_serve_client(struct sio_server *);
-void sio_files_finish(struct sio_server *);
 
 #endif

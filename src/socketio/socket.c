@@ -4,7 +4,10 @@
 
 #include "base/assert.h"
 #include "base/base64.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "base/random.h"
+#include "base/utf8.h"
 #include "socketio/server_int.h"
 
 void sio_call_own(struct sio_socket *s, enum sio_own which, struct str auth, struct str reason)
@@ -65,6 +68,72 @@ static void send_connected(struct sio_socket *s)
 	sio_client_send_text(s->client, parts, sizeof(parts) / sizeof(parts[0]));
 }
 
+/* `44{"message":"...","data":...}`, or `44/custom,{...}`. */
+static void send_refused(
+	struct sio_client *c, const struct sio_space *space, const struct sio_refusal *refusal)
+{
+	bool named = space->name_bytes > 1;
+	struct str message = refusal->message == NULL ? STR("Forbidden") : str_c(refusal->message);
+	struct str data = str_of(refusal->data_json.s, refusal->data_json.bytes);
+	struct json_value value;
+
+	if (!utf8_valid((const uint8_t *)message.s, message.bytes))
+		message = STR("Forbidden");
+	if (data.bytes > 0 && !(utf8_valid((const uint8_t *)data.s, data.bytes) && json_scan(data, &value))) {
+		log_line(LOG_WARN, "the data of a refusal in %s is no JSON, and left out", space->name);
+		data.bytes = 0;
+	}
+	char *quoted = malloc(json_quoted_bytes(message));
+	if (quoted == NULL) {
+		sio_client_close(c, "forced server close"); /* it must not wait for ever */
+		return;
+	}
+	struct str parts[] = {
+		STR("4"),
+		str_of(space->name, named ? space->name_bytes : 0),
+		named ? STR(",{\"message\":") : STR("{\"message\":"),
+		str_of(quoted, json_quote(quoted, message)),
+		data.bytes > 0 ? STR(",\"data\":") : STR(""),
+		data,
+		STR("}"),
+	};
+	sio_client_send_text(c, parts, sizeof(parts) / sizeof(parts[0]));
+	free(quoted);
+}
+
+/* Ask the application. False: it has been refused, or its connection is closed. */
+static bool is_admitted(struct sio_socket *s, struct str auth)
+{
+	struct sio_refusal refusal = { 0 };
+	struct sio_event e = {
+		.socket = s,
+		.name = { "connection", sizeof("connection") - 1 },
+		.args = sio_json("[]"),
+		.ack = { .socket = sio_id(s), .space = s->space },
+		.auth = { auth.s, auth.bytes },
+		.ctx = s->space->admit_ctx,
+	};
+
+	if (s->space->admit == NULL)
+		return true;
+	bool admitted = s->space->admit(&e, &refusal);
+	if (s->client->session == NULL)
+		return false; /* it was closed meanwhile */
+	if (!admitted) {
+		sio_count(&s->at->counts.refused, 1);
+		send_refused(s->client, s->space, &refusal);
+	}
+	return admitted;
+}
+
+/* It has not joined. */
+static void drop_socket(struct sio_socket *s)
+{
+	slots_take(&s->at->sockets, s->slot);
+	s->session = NULL;
+	free_socket(s);
+}
+
 bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct str auth)
 {
 	struct sio_socket *s = calloc(1, sizeof(*s));
@@ -74,7 +143,6 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 		return false;
 	list_init(&s->in_client);
 	list_init(&s->asks);
-	s->session = c->session;
 	s->client = c;
 	s->space = space;
 	s->at = at;
@@ -82,12 +150,17 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 		free_socket(s);
 		return false;
 	}
+	random_bytes(s->random, sizeof(s->random));
+	if (!is_admitted(s, auth)) {
+		drop_socket(s);
+		return true;
+	}
+	net_delay_stop(&c->connecting);
+	s->session = c->session;
 	if (!sio_room_enter_all(s)) {
-		slots_take(&at->sockets, s->slot);
-		free_socket(s);
+		drop_socket(s);
 		return false;
 	}
-	random_bytes(s->random, sizeof(s->random));
 	list_push_back(&c->sockets, &s->in_client);
 	sio_count(&at->counts.connected, 1);
 	send_connected(s);
@@ -127,14 +200,15 @@ void sio_bury(struct net_task *task)
 		bury_socket(list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
 	/* None of their sockets is left. */
 	while (!list_empty(&at->dead_clients))
-		free(list_entry(list_take_first(&at->dead_clients), struct sio_client, dead));
+		sio_client_free(list_entry(list_take_first(&at->dead_clients), struct sio_client, dead));
 }
 
 struct sio_socket *sio_socket_find(const struct sio_loop *at, struct sio_id id)
 {
 	if (id.generation == 0 || id.loop != net_loop_index(at->loop))
 		return NULL;
-	return slots_get(&at->sockets, id.slot, id.generation);
+	struct sio_socket *s = slots_get(&at->sockets, id.slot, id.generation);
+	return s == NULL || s->session == NULL ? NULL : s; /* not of the namespace yet */
 }
 
 /* `1`, or `1/custom,`. */
@@ -179,7 +253,7 @@ struct posted {
 	bool close;
 };
 
-static void posted_run(struct net_loop *loop, struct net_message *message)
+static void disconnect_run(struct net_loop *loop, struct net_message *message)
 {
 	struct posted *p = list_entry(message, struct posted, message);
 	struct sio_socket *s = sio_socket_find(&p->server->loops[net_loop_index(loop)], p->id);
@@ -189,7 +263,7 @@ static void posted_run(struct net_loop *loop, struct net_message *message)
 	free(p);
 }
 
-static void posted_discard(struct net_message *message)
+static void disconnect_discard(struct net_message *message)
 {
 	free(list_entry(message, struct posted, message));
 }
@@ -201,7 +275,7 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;
-	if (here != NULL && net_loop_index(here->loop) == id.loop) {
+	if (sio_is_now(here, id.loop)) {
 		struct sio_socket *s = sio_socket_find(here, id);
 		if (s == NULL)
 			return -ENOENT;
@@ -212,12 +286,14 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 	if (p == NULL)
 		return -ENOMEM;
 	*p = (struct posted){
-		.message = { .run = posted_run, .discard = posted_discard, .bytes = sizeof(*p) },
+		.message = { .run = disconnect_run, .discard = disconnect_discard, .bytes = sizeof(*p) },
 		.server = server,
 		.id = id,
 		.close = close,
 	};
-	net_post_reserved(net_pool_loop(server->pool, id.loop), &p->message);
+	bool own = here != NULL && net_loop_index(here->loop) == id.loop;
+	if (!own || !sio_hand_over(server, id.loop, &p->message))
+		net_post_reserved(net_pool_loop(server->pool, id.loop), &p->message);
 	return 0;
 }
 
@@ -237,6 +313,11 @@ void sio_address(const struct sio_socket *s, char *out)
 {
 	_Static_assert((int)SIO_ADDRESS_BYTES >= (int)NET_ADDRESS_BYTES, "a peer's text fits");
 	net_peer_text(&s->client->peer, out);
+}
+
+void *sio_connection_data(const struct sio_socket *s)
+{
+	return s->client->data;
 }
 
 void *sio_data(const struct sio_socket *s)

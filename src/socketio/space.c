@@ -96,3 +96,14 @@ int sio_on(struct sio_space *space, const char *event, sio_handler_fn *fn, void 
 	h->ctx = ctx;
 	return 0;
 }
+
+void sio_on_other(struct sio_space *space, sio_handler_fn *fn, void *ctx)
+{
+	space->other = (struct sio_hook){ .fn = fn, .ctx = ctx };
+}
+
+void sio_use(struct sio_space *space, sio_admit_fn *fn, void *ctx)
+{
+	space->admit = fn;
+	space->admit_ctx = ctx;
+}

@@ -13,10 +13,11 @@ static struct eio_server *eio;
 static atomic_uint fail_at, closes;
 static atomic_bool closes_itself;
 
-static void *on_opened(
-	void *ctx, struct eio_session *s, const struct http_head *head, const struct net_conn *peer)
+static void *on_opened(void *ctx, struct eio_session *s, const struct http_head *head,
+	const struct net_conn *peer, const struct eio_admission *admission)
 {
 	(void)ctx;
+	assert(admission->data == NULL); /* nobody is asked */
 	(void)head;
 	(void)peer;
 	return s;

@@ -494,10 +494,12 @@ static void named(void *ctx, struct http_exchange *x, const struct http_request 
 	http_answer_text(x, 200, true, str_c(ctx));
 }
 
-static void the_first_route_that_fits(void **state)
+/* Just that path, else the longest prefix, in whatever order they were added; and as many as there may be. */
+static void the_route_that_fits_best(void **state)
 {
 	(void)state;
-	struct http_route more = { .path = "/more",
+	static char names[HTTP_ROUTES_MAX][20];
+	struct http_route more = { .path = "/a",
 		.loop_of = http_route_any_loop,
 		.begin = http_route_begin,
 		.serve = named,
@@ -508,10 +510,22 @@ static void the_first_route_that_fits(void **state)
 	web_create(&w, 1);
 	web_add(&w, &(struct http_route){ .path = "/a", .serve = named, .ctx = "exact" });
 	web_add(&w, &(struct http_route){ .path = "/a", .prefix = true, .serve = named, .ctx = "prefix" });
-	web_add(&w, &(struct http_route){ .path = "/a/b", .serve = named, .ctx = "never" });
+	web_add(&w, &(struct http_route){ .path = "/a/b", .serve = named, .ctx = "exact below" });
+	web_add(&w, &(struct http_route){ .path = "/a/", .prefix = true, .serve = named, .ctx = "longer" });
+	web_add(&w, &(struct http_route){ .path = "/b/", .prefix = true, .serve = named, .ctx = "other" });
 	web_add(&w, &(struct http_route){ .path = "/c d", .serve = named, .ctx = "decoded" });
-	for (routes += 4; routes < HTTP_ROUTES_MAX; routes++)
+	assert_int_equal(http_server_route(w.server, &more), -EEXIST);
+	more.prefix = true;
+	assert_int_equal(http_server_route(w.server, &more), -EEXIST);
+	more.path = "/b/";
+	assert_int_equal(http_server_route(w.server, &more), -EEXIST);
+	for (routes += 6; routes < HTTP_ROUTES_MAX; routes++) {
+		snprintf(names[routes], sizeof(names[routes]), "/more%d", routes);
+		more.path = names[routes];
+		more.prefix = routes % 2 == 0;
 		assert_int_equal(http_server_route(w.server, &more), 0);
+	}
+	more.path = "/one too many";
 	assert_int_equal(http_server_route(w.server, &more), -ENOSPC);
 	web_run(&w);
 	int fd = client_connect(&w.h);
@@ -524,18 +538,26 @@ static void the_first_route_that_fits(void **state)
 	get(fd, "/a?b");
 	web_expect(fd, 200, "exact");
 	get(fd, "/a/b");
-	web_expect(fd, 200, "prefix");
+	web_expect(fd, 200, "exact below");
+	get(fd, "/a/bc");
+	web_expect(fd, 200, "longer");
+	get(fd, "/a/");
+	web_expect(fd, 200, "longer");
+	get(fd, "/b/c");
+	web_expect(fd, 200, "other");
 	get(fd, "/abc");
 	web_expect(fd, 200, "prefix");
 	get(fd, "/%61/x");
-	web_expect(fd, 200, "prefix");
+	web_expect(fd, 200, "longer");
 	get(fd, "/c%20d");
 	web_expect(fd, 200, "decoded");
-	get(fd, "/more");
+	get(fd, names[routes - 1]);
+	web_expect(fd, 200, "more");
+	get(fd, names[routes - 2]);
 	web_expect(fd, 200, "more");
 	get(fd, "/mor");
 	web_expect(fd, 404, NULL);
-	get(fd, "/more/");
+	get(fd, "/more11/");
 	web_expect(fd, 404, NULL);
 	close(fd);
 	web_finish(&w);
@@ -557,7 +579,7 @@ int main(void)
 		cmocka_unit_test(requests_that_take_too_long),
 		cmocka_unit_test(slow_and_steady),
 		cmocka_unit_test(connections_that_change_loops),
-		cmocka_unit_test(the_first_route_that_fits),
+		cmocka_unit_test(the_route_that_fits_best),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,59 @@
+/* socketio/request.c -- a request of HTTP as the application sees it: see sio/sio.h. */
+#include "socketio/server_int.h"
+
+static struct sio_str lend(struct str text)
+{
+	return (struct sio_str){ text.s, text.bytes };
+}
+
+struct sio_request sio_request_of(const struct http_request *r, const struct net_conn *peer)
+{
+	return (struct sio_request){
+		.method = lend(r->head->method == HTTP_HEAD ? STR("GET") : r->head->method_text),
+		.path = lend(r->path),
+		.query = lend(r->head->query),
+		.body = { (const char *)r->body, r->body_bytes },
+		.head = r->head,
+		.peer = peer,
+	};
+}
+
+bool sio_request_header(const struct sio_request *r, const char *name, struct sio_str *ret_value)
+{
+	struct str value = http_head_get(r->head, str_c(name));
+
+	if (value.s == NULL)
+		return false;
+	*ret_value = lend(value);
+	return true;
+}
+
+void sio_request_address(const struct sio_request *r, char *out)
+{
+	struct net_peer peer = net_conn_peer(r->peer);
+
+	_Static_assert((int)SIO_ADDRESS_BYTES >= (int)NET_ADDRESS_BYTES, "a peer's text fits");
+	net_peer_text(&peer, out);
+}
+
+bool sio_request_from_loopback(const struct sio_request *r)
+{
+	static const uint8_t v4[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
+	static const uint8_t v6[16] = { [15] = 1 };
+	struct net_peer peer = net_conn_peer(r->peer);
+
+	return memcmp(peer.bytes, v4, sizeof(v4)) == 0 || memcmp(peer.bytes, v6, sizeof(v6)) == 0;
+}
+
+bool sio_allow(void *server_ctx, void *client, const struct http_request *request,
+	const struct net_conn *peer, struct eio_admission *ret)
+{
+	struct sio_server *server = server_ctx;
+	const struct sio_client *c = client;
+	struct sio_request r = sio_request_of(request, peer);
+	struct sio_admission said = { .data = c == NULL ? NULL : c->data };
+	bool allowed = server->allow(server->allow_ctx, &r, &said);
+
+	*ret = (struct eio_admission){ .message = said.message, .data = said.data, .destroy = said.destroy };
+	return allowed;
+}
