@@ -49,6 +49,7 @@ struct chat_fault args_read(const struct arg args[ARGS_MAX], struct str object, 
 	struct arg_value values[ARGS_MAX], char why[ARGS_MESSAGE_BYTES]);
 
 /* Decode a string into `room`. False: it has a lone surrogate. */
-__attribute__((warn_unused_result)) bool args_string(struct json_value value, char *room, struct str *ret_string);
+__attribute__((warn_unused_result)) bool args_string(
+	struct json_value value, char *room, struct str *ret_string);
 
 #endif

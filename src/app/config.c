@@ -147,22 +147,24 @@ static const struct option {
 	config_set_fn *set;
 	int which;
 } options[] = {
-	{ "listen", "ADDR:PORT", "127.0.0.1:3000", "where to listen; port 0 takes any that is free", set_listen, 0 },
-	{ "data", "DIR", NULL, "the folder of everything that is kept (default $XDG_DATA_HOME/palaver)", set_data,
-		0 },
+	{ "listen", "ADDR:PORT", "127.0.0.1:3000", "where to listen; port 0 takes any that is free",
+		set_listen, 0 },
+	{ "data", "DIR", NULL, "the folder of everything that is kept (default $XDG_DATA_HOME/palaver)",
+		set_data, 0 },
 	{ "threads", "N", "0", "threads for connections; 0 is one for each core", set_threads, 0 },
 	{ "guests", "local|on|off", "local",
 		"who may speak without an account: those on this machine, all, nobody", set_guests, 0 },
-	{ "origin", "URL", NULL, "a further origin whose pages may connect; may be given several times", set_origin,
-		0 },
+	{ "origin", "URL", NULL, "a further origin whose pages may connect; may be given several times",
+		set_origin, 0 },
 	{ "log-level", "LEVEL", "info", "debug, info, warn, error or off", set_log_level, 0 },
 	{ "log-format", "auto|json|text", "auto", "a JSON object a line, or text; auto: text on a terminal",
 		set_log_format, 0 },
 	{ "drain-ms", "MS", "4000", "at a stop, clients are told over at most this time", set_drain, 0 },
 	{ "rate-limits", "on|off", "on", "all of the limits below", set_rate_limits, 0 },
-	{ "limit-send", "RATE:BURST", "10:40", "messages a second of a user, and at once after a rest; or off",
-		set_limit, LIMIT_SEND },
-	{ "limit-send-address", "RATE:BURST", "50:200", "messages of an address", set_limit, LIMIT_SEND_ADDRESS },
+	{ "limit-send", "RATE:BURST", "10:40",
+		"messages a second of a user, and at once after a rest; or off", set_limit, LIMIT_SEND },
+	{ "limit-send-address", "RATE:BURST", "50:200", "messages of an address", set_limit,
+		LIMIT_SEND_ADDRESS },
 	{ "limit-read", "RATE:BURST", "20:100", "reads of history by a user", set_limit, LIMIT_READ },
 	{ "limit-guest", "RATE:BURST", "1:20", "new guests from an address", set_limit, LIMIT_GUEST },
 	{ "limit-hello", "RATE:BURST", "10:100", "returning guests from an address", set_limit, LIMIT_HELLO },
@@ -221,8 +223,7 @@ static bool read_flags(struct config *c, int argc, char *const *argv, char *err,
 		const char *flag = argv[i];
 		const char *equals = strchr(flag, '=');
 		size_t bytes = equals == NULL ? strlen(flag) : (size_t)(equals - flag);
-		const struct option *o =
-			strncmp(flag, "--", 2) == 0 ? find(flag + 2, bytes - 2) : NULL;
+		const struct option *o = strncmp(flag, "--", 2) == 0 ? find(flag + 2, bytes - 2) : NULL;
 
 		if (o == NULL) {
 			snprintf(err, err_bytes, "no such option: %s; see palaver serve --help", flag);

@@ -17,8 +17,8 @@
 
 enum { TIME_BITS = 48, NS_PER_US = 1000, US_PER_MS = 1000 };
 
-#define TIME_MASK  ((UINT64_C(1) << TIME_BITS) - 1)
-#define US_PER_S   UINT64_C(1000000)
+#define TIME_MASK ((UINT64_C(1) << TIME_BITS) - 1)
+#define US_PER_S  UINT64_C(1000000)
 
 struct limits {
 	uint64_t began_ns;
@@ -95,7 +95,7 @@ bool limits_take(
 			*ret_retry_ms = (time + step - now - ahead) / US_PER_MS + 1;
 			return false;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(word, &was, tag << TIME_BITS | (time + step),
-		memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		word, &was, tag << TIME_BITS | (time + step), memory_order_relaxed, memory_order_relaxed));
 	return true;
 }

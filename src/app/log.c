@@ -75,7 +75,8 @@ static void begin_line(struct line *l, enum log_level level, const char *event)
 
 	l->bytes = 0;
 	time_text(time);
-	int n = how.json ? snprintf(head, sizeof(head), "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%.60s\"", time,
+	int n = how.json ? snprintf(head, sizeof(head),
+				   "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%.60s\"", time,
 				   level_names[level], event)
 			 : snprintf(head, sizeof(head), "%.19s %-5s %.60s", time, level_names[level], event);
 	if (n > 0 && (size_t)n < sizeof(head))

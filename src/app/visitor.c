@@ -91,7 +91,8 @@ static bool forwarded(const struct sio_request *r)
 	return false;
 }
 
-static bool guests_let_in(const struct config *c, const struct sio_request *r, struct str origin, struct str host)
+static bool guests_let_in(
+	const struct config *c, const struct sio_request *r, struct str origin, struct str host)
 {
 	switch (c->guests) {
 	case CONFIG_GUESTS_ON:

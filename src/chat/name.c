@@ -104,8 +104,8 @@ struct chat_fault chat_name_clean(struct str text, struct chat_name *ret_name)
 
 	if (text.bytes > INPUT_BYTES_MAX)
 		return invalid("the name is longer than 32 characters");
-	utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text.s,
-		(utf8proc_ssize_t)text.bytes, &composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+	utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text.s, (utf8proc_ssize_t)text.bytes,
+		&composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
 	if (bytes == UTF8PROC_ERROR_NOMEM)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if (bytes < 0)

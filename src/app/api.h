@@ -1,0 +1,14 @@
+/*
+ * app/api.h -- the commands over HTTP: `POST /api/v1/<command>`. See docs/chat.md.
+ */
+#ifndef APP_API_H
+#define APP_API_H
+
+#include "app/app.h"
+
+enum { API_BODY_BYTES_MAX = 512 << 10 }; /* the longest text, were every byte of it escaped */
+
+/* Add its path. -errno. */
+__attribute__((warn_unused_result)) int api_listen(struct app *);
+
+#endif

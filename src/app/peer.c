@@ -1,0 +1,127 @@
+/* app/peer.c -- see app/peer.h. */
+#include "app/peer.h"
+
+#include <stdlib.h>
+
+#include "app/live.h"
+#include "base/assert.h"
+
+struct peer *peer_create(struct app *app, const struct sio_socket *socket, const struct visitor *visitor)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	atomic_init(&p->refs, 1);
+	p->app = app;
+	p->space = sio_space_of(socket);
+	p->id = sio_id(socket);
+	p->visitor = *visitor;
+	/* Until there is a user: a number that no user has. */
+	p->limit_key = UINT64_C(1) << 63 | (uint64_t)p->id.loop << 56 | (uint64_t)p->id.slot << 32 |
+		       p->id.generation;
+	list_init(&p->waiting);
+	return p;
+}
+
+void peer_ref(struct peer *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
+
+void peer_unref(struct peer *p)
+{
+	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	assert(list_empty(&p->waiting));
+	free(p);
+}
+
+void peer_gone(void *peer)
+{
+	peer_unref(peer);
+}
+
+enum peer_state peer_state(const struct peer *p)
+{
+	return atomic_load_explicit(&p->state, memory_order_relaxed);
+}
+
+void peer_set_state(struct peer *p, enum peer_state to)
+{
+	enum peer_state from = peer_state(p);
+
+	assert((from == PEER_NEW && to == PEER_GREETING) || (from == PEER_GREETING && to == PEER_NEW));
+	atomic_store_explicit(&p->state, to, memory_order_relaxed);
+}
+
+void peer_set_user(struct peer *p, const struct user *user)
+{
+	assert(peer_state(p) != PEER_READY);
+	atomic_store_explicit(&p->state, PEER_READY, memory_order_relaxed);
+	p->user = *user;
+	if (user->id != STORE_ANONYMOUS)
+		p->limit_key = (uint64_t)user->id;
+}
+
+struct store_user peer_user(const struct user *user)
+{
+	return (struct store_user){
+		.id = user->id, .guest = user->guest, .name = chat_name_str(&user->name)
+	};
+}
+
+void user_from_store(struct user *u, const struct store_user *from)
+{
+	assert(from->name.bytes <= sizeof(u->name.s));
+	u->id = from->id;
+	u->guest = from->guest;
+	u->name.bytes = from->name.bytes;
+	if (from->name.bytes > 0)
+		memcpy(u->name.s, from->name.s, from->name.bytes);
+}
+
+/* For now there is one room, and whoever is subscribed is in it. */
+static bool join(struct sio_socket *socket, int64_t room)
+{
+	char name[LIVE_ROOM_BYTES];
+
+	live_room_name(name, room);
+	return sio_join(socket, name) == 0;
+}
+
+bool peer_subscribe(struct peer *p, struct sio_socket *socket, int64_t room)
+{
+	assert(room == STORE_LOBBY);
+	p->subscribed = true;
+	return p->lagging || join(socket, room);
+}
+
+/* What does not reach it in time it is not sent at all: it will ask for it. */
+void peer_lagging(const struct sio_event *e)
+{
+	struct peer *p = sio_data(e->socket);
+	char name[LIVE_ROOM_BYTES];
+
+	if (p == NULL)
+		return;
+	p->lagging = true;
+	live_room_name(name, STORE_LOBBY);
+	sio_leave(e->socket, name);
+}
+
+void peer_drained(const struct sio_event *e)
+{
+	struct peer *p = sio_data(e->socket);
+
+	if (p == NULL)
+		return;
+	p->lagging = false;
+	if (!p->subscribed)
+		return;
+	if (!join(e->socket, STORE_LOBBY)) {
+		sio_disconnect(e->socket, true); /* it comes again */
+		return;
+	}
+	live_gap_one(e->socket);
+}

@@ -1,0 +1,70 @@
+/*
+ * app/peer.h -- a socket as the chat sees it: who it is, what it has asked for, and whether it keeps up.
+ *
+ *      NEW --hello--> GREETING --subscribed--> READY         on `/chat`
+ *      NEW --token--> GREETING --found--> READY              on `/`; without a token READY at once
+ *
+ * Kept by its socket (sio_data) and by each request that is under way. What changes after it was made belongs to the socket's
+ * loop; the counts are atomic, since answers come from elsewhere.
+ */
+#ifndef APP_PEER_H
+#define APP_PEER_H
+
+#include <stdatomic.h>
+
+#include "app/app.h"
+#include "app/visitor.h"
+#include "base/list.h"
+#include "chat/name.h"
+
+enum peer_state {
+	PEER_NEW,
+	PEER_GREETING,
+	PEER_READY,
+};
+
+struct user {
+	int64_t id;
+	bool guest;
+	struct chat_name name;
+};
+
+struct peer {
+	atomic_uint refs;
+	atomic_uint commands, reads; /* unanswered */
+	struct app *app;
+	struct sio_space *space;
+	struct sio_id id;
+	struct visitor visitor;
+	uint64_t limit_key; /* for what is limited per user */
+	_Atomic(enum peer_state) state; /* from GREETING back to NEW on any thread, all else on the loop */
+	/* Of the loop. */
+	bool lagging, subscribed;
+	struct user user; /* READY */
+	struct list waiting; /* requests, until it is READY; `/` only */
+};
+
+/* With one reference. NULL: no memory. */
+__attribute__((warn_unused_result)) struct peer *peer_create(
+	struct app *, const struct sio_socket *, const struct visitor *);
+void peer_ref(struct peer *);
+void peer_unref(struct peer *);
+/* For sio_set_data(). */
+void peer_gone(void *peer);
+
+enum peer_state peer_state(const struct peer *);
+/* NEW to GREETING, or GREETING to NEW. */
+void peer_set_state(struct peer *, enum peer_state);
+/* NEW or GREETING to READY. */
+void peer_set_user(struct peer *, const struct user *);
+struct store_user peer_user(const struct user *);
+/* A copy; its name is at most CHAT_NAME_BYTES_MAX bytes, as it was when it was stored. */
+void user_from_store(struct user *, const struct store_user *);
+
+/* Hears the room from now on, unless it lags: then when it has caught up. On its loop. False: no memory. */
+__attribute__((warn_unused_result)) bool peer_subscribe(struct peer *, struct sio_socket *, int64_t room);
+/* Handlers of "lagging" and "drained". */
+void peer_lagging(const struct sio_event *);
+void peer_drained(const struct sio_event *);
+
+#endif

@@ -1,0 +1,90 @@
+/* app/send.c -- `message.send`: says something in a room, once however often it is repeated. */
+#include "app/send.h"
+
+#include "app/command.h"
+#include "chat/message.h"
+
+enum {
+	ARG_ROOM,
+	ARG_CID,
+	ARG_TEXT,
+};
+
+static void in_turn(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)s;
+	request_done((struct request *)(void *)item);
+}
+
+void send_answer_in_turn(struct request *r)
+{
+	/* Its entry was pushed by the same thread just before. */
+	r->item = (struct sequencer_item){ .run = in_turn };
+	sequencer_push(r->app->sequencer, &r->item);
+}
+
+static void on_sent(void *ctx, enum store_status status, const struct store_sent *sent)
+{
+	struct request *r = ctx;
+
+	if (status != STORE_OK && status != STORE_SAME) {
+		request_fail_store(r, status);
+		return;
+	}
+	json_lit(&r->answer, "{\"ok\":true,\"seq\":");
+	json_number(&r->answer, sent->seq);
+	json_lit(&r->answer, ",\"nonce\":");
+	json_number(&r->answer, sent->nonce);
+	json_lit(&r->answer, ",\"at\":");
+	json_signed(&r->answer, sent->at_ms);
+	json_lit(&r->answer, "}");
+	send_answer_in_turn(r);
+}
+
+void send_message(struct request *r, int64_t room, struct str cid, struct str text, store_sent_fn *fn)
+{
+	struct chat_fault fault = cid.bytes == 0 ? CHAT_FINE : chat_cid_check(cid);
+
+	if (fault.error == CHAT_OK)
+		fault = chat_text_check(text);
+	if (fault.error == CHAT_OK && sequencer_behind(r->app->sequencer))
+		fault = (struct chat_fault){ CHAT_BUSY, NULL };
+	if (fault.error != CHAT_OK) {
+		request_fail(r, fault);
+		return;
+	}
+	if (!command_allowed(r, LIMIT_SEND, r->limit_key) ||
+		!command_allowed(r, LIMIT_SEND_ADDRESS, r->visitor.address))
+		return;
+	struct store_send send = {
+		.room = room,
+		.author = r->user.id,
+		.name = chat_name_str(&r->user.name),
+		.cid = cid,
+		.text = text,
+	};
+	enum store_status status = r->app->store->ops->append(r->app->store, &send, fn, r);
+	if (status != STORE_OK)
+		request_fail_store(r, status);
+}
+
+static void run(struct request *r)
+{
+	struct chat_fault fault = chat_cid_check(r->args[ARG_CID].string);
+
+	if (fault.error != CHAT_OK)
+		request_fail(r, fault);
+	else
+		send_message(r, (int64_t)r->args[ARG_ROOM].number, r->args[ARG_CID].string,
+			r->args[ARG_TEXT].string, on_sent);
+}
+
+const struct command command_send = {
+	.name = "message.send",
+	.args = {
+		[ARG_ROOM] = { "room", ARG_INTEGER, false, ARGS_INTEGER_MAX },
+		[ARG_CID] = { "cid", ARG_STRING, false, 0 },
+		[ARG_TEXT] = { "text", ARG_STRING, false, 0 },
+	},
+	.run = run,
+};

@@ -1,0 +1,17 @@
+/*
+ * app/send.h -- saying something, as both namespaces do it. Used by: app/send.c, app/root.c.
+ */
+#ifndef APP_SEND_H
+#define APP_SEND_H
+
+#include "app/request.h"
+
+/*
+ * Check, count against the limits, and store; `fn` is called with the request, unless that is answered at once. cid empty:
+ * none.
+ */
+void send_message(struct request *, int64_t room, struct str cid, struct str text, store_sent_fn *fn);
+/* From `fn`: what was written to request->answer leaves right behind its entry. */
+void send_answer_in_turn(struct request *);
+
+#endif

@@ -1,0 +1,259 @@
+/* app/sequencer.c -- see app/sequencer.h. */
+#include "app/sequencer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/live.h"
+#include "app/log.h"
+#include "base/assert.h"
+#include "base/inbox.h"
+#include "base/map.h"
+
+struct room {
+	struct map_node node; /* by id */
+	int64_t id;
+	uint64_t seq; /* the last that has left */
+	uint32_t nonce;
+	struct pile_node *held; /* items that wait for an entry to leave; few, and seldom */
+	struct room *next; /* of all */
+};
+
+struct sequencer {
+	struct app *app;
+	struct inbox inbox;
+	pthread_t thread;
+	atomic_bool stop;
+	atomic_size_t backlog;
+	atomic_bool missed; /* an entry could not be copied: everybody has a gap */
+	struct map rooms;
+	struct room *first;
+};
+
+struct entry_item {
+	struct sequencer_item item;
+	struct store_entry entry;
+	char texts[]; /* name, cid and text */
+};
+
+static struct room *find_room(const struct sequencer *s, int64_t id)
+{
+	struct map_node *n = map_find(&s->rooms, str_of((const char *)&id, sizeof(id)));
+
+	return n == NULL ? NULL : map_entry(n, struct room, node);
+}
+
+static struct room *have_room(struct sequencer *s, int64_t id)
+{
+	struct room *r = find_room(s, id);
+
+	if (r != NULL)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->id = id;
+	if (!map_insert(&s->rooms, &r->node, str_of((const char *)&r->id, sizeof(r->id)))) {
+		free(r);
+		return NULL;
+	}
+	r->next = s->first;
+	s->first = r;
+	return r;
+}
+
+bool sequencer_set_head(struct sequencer *s, int64_t room, uint64_t seq, uint32_t nonce)
+{
+	struct room *r = have_room(s, room);
+
+	if (r == NULL)
+		return false;
+	r->seq = seq;
+	r->nonce = nonce;
+	return true;
+}
+
+void sequencer_head(const struct sequencer *s, int64_t room, uint64_t *ret_seq, uint32_t *ret_nonce)
+{
+	const struct room *r = find_room(s, room);
+
+	*ret_seq = r == NULL ? 0 : r->seq;
+	*ret_nonce = r == NULL ? 0 : r->nonce;
+}
+
+void sequencer_push(struct sequencer *s, struct sequencer_item *item)
+{
+	atomic_fetch_add_explicit(&s->backlog, 1, memory_order_relaxed);
+	inbox_push(&s->inbox, &item->node);
+}
+
+bool sequencer_behind(const struct sequencer *s)
+{
+	return atomic_load_explicit(&s->backlog, memory_order_relaxed) > SEQUENCER_BACKLOG_MAX;
+}
+
+/* Those whose entry has left now, in the order in which they came; or all. */
+static void release(struct sequencer *s, struct room *r, bool all)
+{
+	struct pile_node *node = r->held, **keep = &r->held;
+
+	r->held = NULL;
+	while (node != NULL) {
+		struct sequencer_item *item = pile_entry(node, struct sequencer_item, node);
+
+		node = node->next;
+		if (!all && item->after > r->seq) {
+			item->node.next = NULL;
+			*keep = &item->node;
+			keep = &item->node.next;
+		} else {
+			item->run(s, item);
+		}
+	}
+}
+
+static void run_entry(struct sequencer *s, struct sequencer_item *item)
+{
+	struct entry_item *e = (struct entry_item *)(void *)item;
+	struct room *r = have_room(s, e->entry.room);
+
+	if (r == NULL || !live_push(s->app, &e->entry))
+		atomic_store_explicit(&s->missed, true, memory_order_relaxed);
+	if (r != NULL) {
+		r->seq = e->entry.seq;
+		r->nonce = e->entry.nonce;
+		if (r->held != NULL)
+			release(s, r, false);
+	}
+	free(e);
+}
+
+static struct str keep(char **at, struct str text)
+{
+	char *start = *at;
+
+	if (text.bytes > 0)
+		memcpy(start, text.s, text.bytes);
+	*at += text.bytes;
+	return str_of(start, text.bytes);
+}
+
+void sequencer_committed(void *ctx, const struct store_entry *entry)
+{
+	const struct app *app = ctx;
+	struct sequencer *s = app->sequencer;
+	struct entry_item *e = malloc(sizeof(*e) + entry->name.bytes + entry->cid.bytes + entry->text.bytes);
+
+	if (e == NULL) {
+		atomic_store_explicit(&s->missed, true, memory_order_relaxed);
+		return;
+	}
+	char *at = e->texts;
+	e->item = (struct sequencer_item){ .run = run_entry };
+	e->entry = *entry;
+	e->entry.name = keep(&at, entry->name);
+	e->entry.cid = keep(&at, entry->cid);
+	e->entry.text = keep(&at, entry->text);
+	sequencer_push(s, &e->item);
+}
+
+static void hold(struct room *r, struct sequencer_item *item)
+{
+	struct pile_node **end = &r->held;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	item->node.next = NULL;
+	*end = &item->node;
+}
+
+static void run_one(struct sequencer *s, struct sequencer_item *item)
+{
+	struct room *r = item->after == 0 ? NULL : find_room(s, item->room);
+
+	/* Of a room that is not known nothing has left, and nothing is on its way but what comes in its time. */
+	if (r != NULL && item->after > r->seq)
+		hold(r, item);
+	else
+		item->run(s, item);
+}
+
+/* Somebody has missed something: all are told to look, and what waits for it waits no longer. */
+static void mend(struct sequencer *s)
+{
+	if (!atomic_exchange_explicit(&s->missed, false, memory_order_relaxed))
+		return;
+	log_event(LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
+	if (!live_gap(s->app))
+		atomic_store_explicit(&s->missed, true, memory_order_relaxed); /* later, then */
+	for (struct room *r = s->first; r != NULL; r = r->next)
+		release(s, r, true);
+}
+
+static void *run(void *ctx)
+{
+	struct sequencer *s = ctx;
+
+	while (!atomic_load_explicit(&s->stop, memory_order_acquire) || !pile_empty(&s->inbox.pile)) {
+		struct pile_node *node = inbox_take(&s->inbox, INBOX_FOR_EVER);
+
+		while (node != NULL) {
+			struct sequencer_item *item = pile_entry(node, struct sequencer_item, node);
+
+			node = node->next;
+			atomic_fetch_sub_explicit(&s->backlog, 1, memory_order_relaxed);
+			run_one(s, item);
+		}
+		mend(s);
+	}
+	return NULL;
+}
+
+struct sequencer *sequencer_create(struct app *app, char *err, size_t err_bytes)
+{
+	struct sequencer *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		snprintf(err, err_bytes, "no memory");
+		return NULL;
+	}
+	s->app = app;
+	inbox_init(&s->inbox);
+	int rc = pthread_create(&s->thread, NULL, run, s);
+	if (rc != 0) {
+		snprintf(err, err_bytes, "no thread can be had: %s", strerror(rc));
+		inbox_finish(&s->inbox);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void stop(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)item;
+	atomic_store_explicit(&s->stop, true, memory_order_release);
+}
+
+void sequencer_destroy(struct sequencer *s)
+{
+	struct sequencer_item last = { .run = stop };
+
+	if (s == NULL)
+		return;
+	sequencer_push(s, &last);
+	pthread_join(s->thread, NULL);
+	while (s->first != NULL) {
+		struct room *r = s->first;
+
+		release(s, r, true);
+		map_remove(&s->rooms, &r->node);
+		s->first = r->next;
+		free(r);
+	}
+	map_finish(&s->rooms);
+	inbox_finish(&s->inbox);
+	free(s);
+}

@@ -1,0 +1,193 @@
+/*
+ * app/serve.c -- see app/serve.h.
+ *
+ *      up:    store, sequencer (where rooms are), sockets and paths, listening
+ *      down:  sockets (told, and drained), store (what waits is committed), sequencer, sockets' memory
+ */
+#include "app/serve.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/api.h"
+#include "app/command.h"
+#include "app/log.h"
+#include "app/pages.h"
+#include "app/root.h"
+#include "app/sequencer.h"
+#include "app/version.h"
+#include "base/assert.h"
+
+enum { ERROR_BYTES = 512, ADDRESS_BYTES = 320 };
+
+/* Of Engine.IO: who opens a connection. What is found out is kept with it. */
+static bool allow(void *ctx, const struct sio_request *q, struct sio_admission *admission)
+{
+	const struct app *app = ctx;
+	struct sio_str upgrade;
+	struct visitor visitor;
+	bool websocket = sio_request_header(q, "upgrade", &upgrade);
+	struct chat_fault fault = visitor_judge(app->config, q, websocket, &visitor);
+
+	if (fault.error != CHAT_OK) {
+		admission->message = chat_error_message(fault.error);
+		return false;
+	}
+	if (admission->data != NULL)
+		return true; /* an upgrade: it is known already */
+	struct visitor *kept = malloc(sizeof(*kept));
+	if (kept == NULL) {
+		admission->message = chat_error_message(CHAT_BUSY);
+		return false;
+	}
+	*kept = visitor;
+	admission->data = kept;
+	admission->destroy = free;
+	return true;
+}
+
+static uint32_t threads(const struct config *c)
+{
+	cpu_set_t cores;
+
+	if (c->threads != 0)
+		return c->threads;
+	if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < 1)
+		return 1;
+	int count = CPU_COUNT(&cores);
+	return count > CONFIG_THREADS_MAX ? CONFIG_THREADS_MAX : (uint32_t)count;
+}
+
+/* Where each room is, before anything moves. */
+struct start {
+	struct app *app;
+	sem_t done;
+	bool fine;
+};
+
+static void on_rooms(void *ctx, enum store_status status, const struct store_room *rooms, size_t count)
+{
+	struct start *start = ctx;
+
+	start->fine = status == STORE_OK;
+	for (size_t i = 0; start->fine && i < count; i++)
+		start->fine = sequencer_set_head(
+			start->app->sequencer, rooms[i].id, rooms[i].head, rooms[i].head_nonce);
+	sem_post(&start->done);
+}
+
+static bool read_heads(struct app *app, char *err, size_t err_bytes)
+{
+	struct start start = { .app = app };
+
+	sem_init(&start.done, 0, 0);
+	if (app->store->ops->rooms(app->store, STORE_ANONYMOUS, on_rooms, &start) == STORE_OK) {
+		while (sem_wait(&start.done) != 0)
+			assert(errno == EINTR);
+	}
+	sem_destroy(&start.done);
+	if (!start.fine)
+		snprintf(err, err_bytes, "the rooms cannot be read");
+	return start.fine;
+}
+
+static bool open_sockets(struct app *app, char *err, size_t err_bytes)
+{
+	const struct config *c = app->config;
+
+	app->io = sio_create(
+		&(struct sio_options){
+			.listen = c->listen,
+			.threads = threads(c),
+			.allow = allow,
+			.allow_ctx = app,
+			.drain_ms = c->drain_ms,
+			.log_least = c->log_level,
+			.log = log_from_sio,
+		},
+		err, err_bytes);
+	if (app->io == NULL)
+		return false;
+	app->chat = sio_of(app->io, "/chat");
+	app->root = sio_of(app->io, "/");
+	int rc = app->chat == NULL || app->root == NULL ? -ENOMEM : 0;
+	if (rc == 0)
+		rc = command_listen(app);
+	if (rc == 0)
+		rc = root_listen(app);
+	if (rc == 0)
+		rc = api_listen(app);
+	if (rc == 0)
+		rc = pages_listen(app);
+	if (rc != 0)
+		snprintf(err, err_bytes, "the server cannot be made: %s", strerror(-rc));
+	return rc == 0;
+}
+
+static bool begin(struct app *app, char *err, size_t err_bytes)
+{
+	app->limits = limits_create(app->config->limits);
+	if (app->limits == NULL) {
+		snprintf(err, err_bytes, "no memory");
+		return false;
+	}
+	app->store = store_sqlite_open(
+		&(struct store_options){
+			.folder = app->config->data,
+			.committed = sequencer_committed,
+			.ctx = app,
+		},
+		err, err_bytes);
+	if (app->store == NULL)
+		return false;
+	app->sequencer = sequencer_create(app, err, err_bytes);
+	return app->sequencer != NULL && read_heads(app, err, err_bytes) && open_sockets(app, err, err_bytes);
+}
+
+static void end(struct app *app)
+{
+	if (app->store != NULL)
+		app->store->ops->destroy(app->store);
+	sequencer_destroy(app->sequencer);
+	sio_destroy(app->io);
+	limits_destroy(app->limits);
+}
+
+static void say_listening(const struct app *app)
+{
+	char address[ADDRESS_BYTES];
+	const char *listen = app->config->listen, *colon = strrchr(listen, ':');
+
+	/* The port may have been left to the kernel. */
+	snprintf(address, sizeof(address), "%.*s:%u", colon == NULL ? 0 : (int)(colon - listen), listen,
+		(unsigned)sio_port(app->io));
+	log_event(LOG_INFO, "listening", "address", address, "data", app->config->data, "version",
+		APP_VERSION, NULL);
+	/* For whoever started it by hand, and for programs that wait for it. */
+	printf("palaver: listening on http://%s/chat\n", address);
+	fflush(stdout);
+}
+
+int serve(const struct config *config)
+{
+	struct app app = { .config = config };
+	char err[ERROR_BYTES] = "";
+	int rc = -EINVAL;
+
+	log_begin(config);
+	bool begun = begin(&app, err, sizeof(err));
+	if (begun) {
+		say_listening(&app);
+		rc = sio_run(app.io);
+		log_event(LOG_INFO, "stopped", NULL);
+	} else {
+		fprintf(stderr, "palaver: %s\n", err);
+	}
+	if (begun && rc != 0)
+		fprintf(stderr, "palaver: %s\n", strerror(-rc));
+	end(&app);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
