@@ -168,7 +168,8 @@ struct sio_options {
 	void *allow_ctx;
 	/*
 	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
-	 * once; shorter with few of them (a millisecond each). At most 4000.
+	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever. At most 4000; more
+	 * counts as that.
 	 */
 	uint32_t drain_ms;
 	enum sio_log_level log_least; /* SIO_LOG_INFO */

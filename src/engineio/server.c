@@ -311,29 +311,15 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
 		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
 		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_STEP_MS, eio_doubt_over, at);
+		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
 	return server;
 }
 
-static void end_all(struct eio_loop *at, enum eio_reason reason)
-{
-	for (uint32_t slot = 0; slot < at->sessions.used; slot++) {
-		struct eio_session *s = slots_at(&at->sessions, slot);
-
-		if (s != NULL)
-			eio_session_end(s, reason);
-	}
-}
-
-void eio_server_stopping(struct eio_server *server, struct net_loop *loop)
-{
-	end_all(&server->loops[net_loop_index(loop)], EIO_SHUTTING_DOWN);
-}
-
 void eio_server_overrun(struct eio_server *server, struct net_loop *loop)
 {
-	end_all(&server->loops[net_loop_index(loop)], EIO_OVERFLOW);
+	eio_end_all(&server->loops[net_loop_index(loop)], EIO_OVERFLOW);
 }
 
 void eio_server_destroy(struct eio_server *server)
@@ -350,6 +336,7 @@ void eio_server_destroy(struct eio_server *server)
 				eio_session_free(s);
 		}
 		slots_finish(sessions);
+		free(server->loops[i].drain.slots);
 		eio_rings_finish(&server->loops[i].rings);
 	}
 	net_addresses_destroy(server->addresses);

@@ -82,6 +82,15 @@ struct eio_counts {
 	atomic_uint_fast64_t messages_in;
 };
 
+/* The pool stops: whose turn it is to be closed. */
+struct eio_drain {
+	uint32_t *slots; /* of the sessions there were, in the order in which they go */
+	uint32_t count, done;
+	uint64_t began_ns, span_ns;
+	struct net_timer step;
+	void (*drained)(struct net_loop *, void *ctx);
+};
+
 struct eio_loop {
 	struct eio_server *server;
 	struct net_loop *loop;
@@ -90,6 +99,7 @@ struct eio_loop {
 	struct net_delays settlings,
 		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
 	struct eio_rings rings;
+	struct eio_drain drain;
 	uint64_t burst_ns; /* the iteration, by its time, ... */
 	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
 	struct eio_counts counts;
@@ -143,6 +153,11 @@ enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
 void eio_pong_late(struct net_delay *, void *loop);
 void eio_ping_due(struct net_delay *, void *loop);
 void eio_closing_over(struct net_delay *, void *loop);
+
+/* drain.c */
+void eio_drain_step(struct net_timer *);
+/* End all sessions of a loop, now. */
+void eio_end_all(struct eio_loop *, enum eio_reason);
 
 /* polling.c */
 void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);

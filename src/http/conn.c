@@ -394,7 +394,7 @@ void http_conn_answered(struct http_exchange *x)
 	struct net_conn *net = x->net;
 
 	http_out_clear(x);
-	if (!x->keep_alive || net_loop_stopping(x->at->loop) || (x->peer_ended && x->in.bytes == 0)) {
+	if (!x->keep_alive || x->at->stopping || (x->peer_ended && x->in.bytes == 0)) {
 		x->state = HTTP_CONN_FINISHING;
 		buf_finish(&x->in);
 		if (x->peer_ended)
@@ -470,7 +470,7 @@ void http_conn_adopt(struct http_server *server, struct net_conn *net)
 	buf_init(&x->in, server->in_bytes_max);
 	net_task_init(&x->task, go_on);
 	net_delay_init(&x->deadline);
-	net_delay_start(&x->deadline, net_loop_stopping(at->loop) ? &at->fresh : &at->heads, at->loop);
+	net_delay_start(&x->deadline, at->stopping ? &at->fresh : &at->heads, at->loop);
 	list_push_back(&at->conns, &x->all);
 	net_conn_set_ops(net, &conn_ops, x);
 }

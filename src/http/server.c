@@ -169,6 +169,7 @@ void http_server_stopping(struct http_server *s, struct net_loop *loop)
 	struct http_loop *at = &s->loops[net_loop_index(loop)];
 	struct list *n = at->conns.next;
 
+	at->stopping = true;
 	while (n != &at->conns) {
 		struct http_exchange *x = list_entry(n, struct http_exchange, all);
 

@@ -74,7 +74,7 @@ void http_server_destroy(struct http_server *);
 __attribute__((warn_unused_result)) int http_server_route(struct http_server *, const struct http_route *);
 /* Give it to net_listen(), with the server as ctx. */
 void http_server_accepted(struct net_conn *, void *server);
-/* The pool is stopping: idle connections are closed, others after their answer. On each loop. */
+/* The pool is stopping: from now on idle connections are closed, others after their answer. On each loop. */
 void http_server_stopping(struct http_server *, struct net_loop *);
 
 struct http_counters {

@@ -66,6 +66,7 @@ struct http_loop {
 	struct net_loop *loop;
 	struct net_delays heads, bodies, idles, fresh;
 	struct list conns;
+	bool stopping; /* connections end with what they are at */
 	struct http_head head; /* scratch: of the request being looked at */
 	char path[HTTP_TARGET_BYTES_MAX]; /* scratch: its path */
 	char date[HTTP_DATE_BYTES];

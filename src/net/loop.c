@@ -39,6 +39,17 @@ bool net_loop_stopping(const struct net_loop *loop)
 	return loop->stopping;
 }
 
+void net_loop_hold(struct net_loop *loop)
+{
+	loop->holds++;
+}
+
+void net_loop_release(struct net_loop *loop)
+{
+	assert(loop->holds > 0);
+	loop->holds--;
+}
+
 static void woken(struct net_source *source, uint32_t events)
 {
 	struct net_loop *loop = list_entry(source, struct net_loop, wake);
@@ -241,7 +252,8 @@ void net_loop_run(struct net_loop *loop)
 	current = loop;
 	loop->woke_ns = clock_now_ns();
 	net_listeners_begin(loop);
-	while (!loop->stopping || !loop->listeners_closed || loop->conn_count > 0 || has_work(loop))
+	while (!loop->stopping || !loop->listeners_closed || loop->holds > 0 || loop->conn_count > 0 ||
+		has_work(loop))
 		iterate(loop);
 	net_timer_stop(&loop->stop_timer, loop);
 	current = NULL;

@@ -100,6 +100,7 @@ struct net_loop {
 	uint32_t index;
 	int epoll_fd;
 	bool stopping, listeners_closed;
+	uint32_t holds;
 
 	uint64_t now_ns, stalled_ns; /* the loop's clock = monotonic - stalled_ns */
 	uint64_t woke_ns; /* monotonic, when the last wait ended */

@@ -13,6 +13,8 @@ static const char default_path[] = "/socket.io/";
 
 enum {
 	MESSAGE_BYTES_MAX = 64 << 20,
+	DRAIN_MS = 1000,
+	DRAIN_MS_MAX = 4000, /* of NET_DRAIN_MS: the rest is for closing */
 	THREADS_MAX = NET_LOOPS_MAX,
 };
 
@@ -25,13 +27,20 @@ struct sio_loop *sio_loop_here(const struct sio_server *server)
 	return &server->loops[net_loop_index(loop)];
 }
 
-/* On each loop, when the pool stops: sockets first, then whatever HTTP is idle. */
+/* Whatever HTTP is idle has had its time: its clients may have been those of sessions. */
+static void on_drained(struct net_loop *loop, void *ctx)
+{
+	struct sio_server *server = ctx;
+
+	http_server_stopping(server->http, loop);
+}
+
+/* On each loop, when the pool stops. */
 static void on_stopping(struct net_loop *loop, void *ctx)
 {
 	struct sio_server *server = ctx;
 
-	eio_server_stopping(server->eio, loop);
-	http_server_stopping(server->http, loop);
+	eio_server_stopping(server->eio, loop, on_drained);
 }
 
 static void on_overrun(struct net_loop *loop, void *ctx)
@@ -99,6 +108,11 @@ static uint32_t otherwise(uint32_t given, uint32_t otherwise)
 	return given == 0 ? otherwise : given;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 static bool path_valid(const char *path)
 {
 	size_t bytes = strlen(path);
@@ -117,6 +131,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		.queue_bytes_soft = otherwise(o->queue_bytes_soft, EIO_QUEUE_SOFT_BYTES),
 		.queue_bytes_max = o->queue_bytes_max,
 		.upgrades = true,
+		.drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), DRAIN_MS_MAX),
 		.allow = o->allow == NULL ? NULL : sio_allow,
 	};
 

@@ -59,11 +59,16 @@ static const struct eio_events events = {
 	.lagging = on_lagging,
 };
 
-static void stopping(struct net_loop *loop, void *ctx)
+static void drained(struct net_loop *loop, void *ctx)
 {
 	(void)ctx;
 	http_server_stopping(http, loop);
-	eio_server_stopping(eio, loop);
+}
+
+static void stopping(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	eio_server_stopping(eio, loop, drained);
 }
 
 static void start(void)

@@ -1,0 +1,103 @@
+/*
+ * engineio/drain.c -- the end of all sessions when the pool stops, spread so that not all clients come again at once.
+ *
+ *      sessions, shuffled: [ 7 | 2 | 9 | 4 | ... ]     the i-th of n goes i/n of the time after the stop; till then it is
+ *                            ^ done                    served as ever
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "engineio/session_int.h"
+
+void eio_end_all(struct eio_loop *at, enum eio_reason reason)
+{
+	for (uint32_t slot = 0; slot < at->sessions.used; slot++) {
+		struct eio_session *s = slots_at(&at->sessions, slot);
+
+		if (s != NULL)
+			eio_session_end(s, reason);
+	}
+}
+
+static void finish(struct eio_loop *at)
+{
+	struct eio_drain *d = &at->drain;
+
+	free(d->slots);
+	d->slots = NULL;
+	net_loop_release(at->loop);
+	d->drained(at->loop, at->server->ctx);
+}
+
+/* All that are left, whoever they are. */
+static void end_rest(struct eio_loop *at)
+{
+	eio_end_all(at, EIO_SHUTTING_DOWN);
+	finish(at);
+}
+
+/* End those whose turn has come. */
+static void step(struct eio_loop *at)
+{
+	struct eio_drain *d = &at->drain;
+	uint64_t gone_ns = net_loop_now_ns(at->loop) - d->began_ns;
+	uint64_t due = gone_ns >= d->span_ns ? d->count : gone_ns * d->count / d->span_ns + 1;
+
+	for (; d->done < due && d->done < d->count; d->done++) {
+		struct eio_session *s = slots_at(&at->sessions, d->slots[d->done]);
+
+		if (s != NULL)
+			eio_session_end(s, EIO_SHUTTING_DOWN);
+	}
+	if (d->done == d->count || !net_timer_start(&d->step, at->loop, EIO_DRAIN_EACH_MS))
+		end_rest(at);
+}
+
+void eio_drain_step(struct net_timer *timer)
+{
+	step(list_entry(timer, struct eio_loop, drain.step));
+}
+
+/* Every order is as likely as any other. */
+static void shuffle(uint32_t *slots, uint32_t count)
+{
+	for (uint32_t left = count; left > 1; left--) {
+		uint32_t chosen, last = slots[left - 1];
+
+		random_bytes(&chosen, sizeof(chosen));
+		chosen %= left;
+		slots[left - 1] = slots[chosen];
+		slots[chosen] = last;
+	}
+}
+
+void eio_server_stopping(
+	struct eio_server *server, struct net_loop *loop, void (*drained)(struct net_loop *, void *ctx))
+{
+	struct eio_loop *at = &server->loops[net_loop_index(loop)];
+	struct eio_drain *d = &at->drain;
+	uint64_t each_ns = EIO_DRAIN_EACH_MS * CLOCK_NS_PER_MS;
+
+	assert(d->drained == NULL);
+	d->drained = drained;
+	d->began_ns = net_loop_now_ns(loop);
+	net_loop_hold(loop);
+	d->slots = at->sessions.count == 0 ? NULL : malloc(at->sessions.count * sizeof(d->slots[0]));
+	if (d->slots == NULL) {
+		end_rest(at);
+		return;
+	}
+	for (uint32_t slot = 0; slot < at->sessions.used; slot++) {
+		const struct eio_session *s = slots_at(&at->sessions, slot);
+
+		if (s != NULL && s->state == EIO_STATE_OPEN)
+			d->slots[d->count++] = slot;
+	}
+	shuffle(d->slots, d->count);
+	d->span_ns = server->options.drain_ms * CLOCK_NS_PER_MS;
+	if (d->span_ns > d->count * each_ns)
+		d->span_ns = d->count * each_ns;
+	step(at);
+}
