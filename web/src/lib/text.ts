@@ -1,0 +1,141 @@
+// What is in a message's text: links, emoji, length. Linear in the text; makes parts, never HTML.
+
+export type Part = { text: string } | { text: string; href: string };
+
+const SCHEMES = ['https://', 'http://'];
+const LINKS_MAX = 200;
+const LINK_CHARS_MAX = 2048;
+const TRAILING = '.,;:!?\'"…。、，！？»”’';
+const OPENING = '([{';
+const CLOSING: Record<string, string> = { ')': '(', ']': '[', '}': '{' };
+const EMOJI_UNITS_MAX = 120;
+const EMOJI_MAX = 8;
+
+/** Splits a text at its links. The parts together are the text. */
+export function splitLinks(text: string): Part[] {
+  const parts: Part[] = [];
+  let plain = 0;
+  let at = 0;
+  let links = 0;
+  while (links < LINKS_MAX && (at = nextScheme(text, at)) >= 0) {
+    const end = linkEnd(text, at);
+    const href = wordBefore(text, at) ? null : toHref(text.slice(at, end));
+    if (href === null) {
+      at = Math.max(end, at + 1);
+      continue;
+    }
+    if (at > plain) parts.push({ text: text.slice(plain, at) });
+    parts.push({ text: text.slice(at, end), href });
+    links++;
+    plain = at = end;
+  }
+  if (plain < text.length || parts.length === 0) parts.push({ text: text.slice(plain) });
+  return parts;
+}
+
+function nextScheme(text: string, from: number): number {
+  for (let at = text.indexOf('http', from); at >= 0; at = text.indexOf('http', at + 4)) {
+    if (SCHEMES.some((scheme) => text.startsWith(scheme, at))) return at;
+  }
+  return -1;
+}
+
+function wordBefore(text: string, at: number): boolean {
+  const before = text.charCodeAt(at - 1); // NaN at the start
+  return (before >= 48 && before <= 57) || (before >= 65 && before <= 90) || (before >= 97 && before <= 122);
+}
+
+function endsLink(code: number): boolean {
+  return (
+    code <= 0x20 ||
+    code === 0x3c || // <
+    code === 0x3e || // >
+    code === 0x22 || // "
+    code === 0x60 || // `
+    code === 0xa0 ||
+    code === 0x3000 ||
+    (code >= 0x2000 && code <= 0x200f) ||
+    (code >= 0x2028 && code <= 0x202f)
+  );
+}
+
+function linkEnd(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && end - start < LINK_CHARS_MAX && !endsLink(text.charCodeAt(end))) end++;
+  return start + withoutClosing(text.slice(start, end));
+}
+
+/** What closes a sentence, or a bracket that was opened before the link, is not part of it. Returns the length. */
+function withoutClosing(link: string): number {
+  const open: Record<string, number> = {};
+  for (const char of link) {
+    if (OPENING.includes(char)) open[char] = (open[char] ?? 0) + 1;
+    const opening = CLOSING[char];
+    if (opening !== undefined) open[opening] = (open[opening] ?? 0) - 1;
+  }
+  let end = link.length;
+  for (; end > 0; end--) {
+    const last = link[end - 1]!;
+    if (TRAILING.includes(last)) continue;
+    const opening = CLOSING[last];
+    if (opening === undefined || open[opening]! >= 0) break;
+    open[opening]!++;
+  }
+  return end;
+}
+
+function toHref(text: string): string | null {
+  try {
+    const url = new URL(text);
+    return (url.protocol === 'https:' || url.protocol === 'http:') && url.hostname !== '' ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+const EMOJI = emojiPattern();
+
+function emojiPattern(): RegExp | null {
+  try {
+    return new RegExp('^\\p{RGI_Emoji}$', 'v');
+  } catch {
+    return null; // an older browser draws them small
+  }
+}
+
+/** A few emoji and nothing else: drawn large. */
+export function isEmojiOnly(text: string): boolean {
+  if (EMOJI === null || text.length > EMOJI_UNITS_MAX) return false;
+  let emoji = 0;
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)) {
+    if (segment.trim() === '') continue;
+    if (!EMOJI.test(segment) || ++emoji > EMOJI_MAX) return false;
+  }
+  return emoji > 0;
+}
+
+/** Bytes of UTF-8, as the server counts them. */
+export function utf8Bytes(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x80) bytes += 1;
+    else if (code < 0x800) bytes += 2;
+    else if (code >= 0xd800 && code < 0xdc00 && i + 1 < text.length) {
+      bytes += 4;
+      i++;
+    } else bytes += 3;
+  }
+  return bytes;
+}
+
+/** The text as it may be sent: without NUL, without lone surrogates, without blank lines around it. */
+export function cleanText(text: string): string {
+  let clean = '';
+  for (const char of text) {
+    const code = char.codePointAt(0)!;
+    if (code === 0) continue;
+    clean += code >= 0xd800 && code <= 0xdfff ? '\ufffd' : char;
+  }
+  return clean.trim();
+}

@@ -1,0 +1,254 @@
+// A room's log as far as this page knows it: a window of entries without a gap, that ends at the newest known one. What is
+// pushed is only believed if its number is the next; everything else is fetched by number (docs/chat.md).
+//
+//	entries:  [first ............ last]      waiting: {last+3, last+4, ...} until what lies between is there
+//	    older <- room.history       room.sync ->
+
+import { Backoff } from '../lib/backoff';
+import { type Call, type Entry, type Failure, type Id, LIMITS, sameId } from '../protocol';
+
+/** So many entries behind the head, a client starts anew from the newest page. */
+export const MISSED_MAX = 1000;
+/** At the bottom, entries beyond the first number are forgotten down to the second: the page's memory stays flat. */
+export const WINDOW_MAX = 1500;
+const WINDOW_KEPT = 750;
+const WAITING_MAX = 1000;
+const RETRY = { first_ms: 500, max_ms: 15_000 };
+
+export interface LogEvents {
+  /** Entries that are in the log now: pushed, missed or older ones. */
+  learnt(entries: readonly Entry[]): void;
+}
+
+export class RoomLog {
+  /** In the order of seq, without a gap. */
+  entries = $state.raw<readonly Entry[]>([]);
+  /** There are older ones. */
+  more = $state(false);
+  /** The newest page is there. */
+  loaded = $state(false);
+  /** The room is gone, or is not for us. */
+  gone = $state<Failure | null>(null);
+  loadingOlder = $state(false);
+  olderFailed = $state<Failure | null>(null);
+  /** Raised when all was forgotten: what was drawn has nothing to do with what comes. */
+  generation = $state(0);
+  /** Fetching what was missed. */
+  behind = $state(false);
+
+  readonly room: Id;
+  readonly #call: Call;
+  readonly #events: LogEvents;
+  readonly #waiting = new Map<number, Entry>();
+  readonly #backoff = new Backoff(RETRY);
+  #epoch = ''; // of the entries that are known
+  #helloEpoch = '';
+  #online = false;
+  #running = false;
+  #again = false;
+  #wake: (() => void) | undefined;
+  #firstPage: number;
+
+  /** `firstPage`: how many entries to begin with. */
+  constructor(room: Id, call: Call, events: LogEvents, firstPage: number = LIMITS.history_default) {
+    this.room = room;
+    this.#call = call;
+    this.#events = events;
+    this.#firstPage = firstPage;
+  }
+
+  get last(): Entry | undefined {
+    return this.entries[this.entries.length - 1];
+  }
+
+  get lastSeq(): number {
+    return this.last?.seq ?? 0;
+  }
+
+  get firstSeq(): number {
+    return this.entries[0]?.seq ?? 0;
+  }
+
+  /** Connected: entries after `head` will be pushed; those before it are fetched here. */
+  resume(epoch: string, head: number, nonce: number): void {
+    this.#online = true;
+    this.#waiting.clear();
+    if (this.loaded && epoch === this.#epoch) {
+      this.#helloEpoch = epoch;
+      if (head === this.lastSeq && nonce === (this.last?.nonce ?? 0)) {
+        this.behind = false;
+        return;
+      }
+      if (head - this.lastSeq > MISSED_MAX) this.#forget();
+    }
+    this.#helloEpoch = epoch;
+    this.#catchUp();
+  }
+
+  lost(): void {
+    this.#online = false;
+    this.#wake?.();
+  }
+
+  /** An entry that was pushed, or that an answer tells of. */
+  receive(entry: Entry): void {
+    if (!sameId(entry.room, this.room)) return;
+    if (!this.loaded) {
+      this.#wait(entry);
+      return;
+    }
+    if (entry.seq <= this.lastSeq) {
+      // The same number with another nonce: the server's log is not the one that we know.
+      const known = this.entries[entry.seq - this.firstSeq];
+      if (known && known.nonce !== entry.nonce) this.#catchUp();
+      return;
+    }
+    if (this.#running || entry.seq !== this.lastSeq + 1) {
+      this.#wait(entry);
+      if (!this.#running) this.#catchUp();
+      return;
+    }
+    this.#append([entry]);
+  }
+
+  /** The server could not push everything. */
+  gap(): void {
+    this.#catchUp();
+  }
+
+  async loadOlder(): Promise<void> {
+    if (!this.more || this.loadingOlder || !this.loaded) return;
+    const generation = this.generation;
+    const before = this.firstSeq;
+    this.loadingOlder = true;
+    this.olderFailed = null;
+    const answer = await this.#call('room.history', { room: this.room, before, limit: LIMITS.history_default });
+    this.loadingOlder = false;
+    if (generation !== this.generation || before !== this.firstSeq) return;
+    if (!answer.ok) {
+      this.olderFailed = answer;
+      return;
+    }
+    const older = ascending(answer.entries).filter((entry) => entry.seq < before);
+    this.more = answer.more && older.length > 0;
+    this.entries = [...older, ...this.entries];
+    this.#events.learnt(older);
+  }
+
+  /** Forgets the oldest of a long window. Only while its end is being looked at. */
+  trim(): void {
+    if (this.entries.length <= WINDOW_MAX || this.loadingOlder) return;
+    this.entries = this.entries.slice(-WINDOW_KEPT);
+    this.more = true;
+  }
+
+  #wait(entry: Entry): void {
+    if (this.#waiting.size < WAITING_MAX) this.#waiting.set(entry.seq, entry);
+  }
+
+  #catchUp(): void {
+    this.#again = true;
+    if (!this.#running && this.#online) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    this.behind = true;
+    this.#backoff.reset();
+    while (this.#online && this.#again && !this.gone) {
+      this.#again = false;
+      const before = this.lastSeq;
+      const problem = this.loaded ? await this.#sync() : await this.#firstHistory();
+      if (!problem) this.#drain();
+      if (problem || this.#waiting.size > 0) this.#again = true;
+      // Neither an error nor an answer that does not help is asked again at once.
+      const stuck = problem !== null || (this.#waiting.size > 0 && this.lastSeq === before);
+      if (stuck && this.#online) await this.#pause(Math.max(problem?.retry_ms ?? 0, this.#backoff.next()));
+    }
+    this.#running = false;
+    this.behind = this.#again;
+  }
+
+  async #firstHistory(): Promise<Failure | null> {
+    const answer = await this.#call('room.history', { room: this.room, limit: this.#firstPage });
+    if (!answer.ok) return this.#unlessGone(answer);
+    this.#epoch = this.#helloEpoch;
+    this.#replace(ascending(answer.entries), answer.more);
+    return null;
+  }
+
+  async #sync(): Promise<Failure | null> {
+    const last = this.last;
+    const answer = await this.#call('room.sync', {
+      epoch: this.#epoch,
+      rooms: { [String(this.room)]: last ? [last.seq, last.nonce] : [0, 0] },
+    });
+    if (!answer.ok) {
+      if (answer.error === 'invalid') this.#forget(); // what we know is not even understood: start anew
+      return this.#unlessGone(answer);
+    }
+    this.#epoch = answer.epoch;
+    const page = answer.rooms.find((each) => sameId(each.room, this.room));
+    if (!page) return null;
+    if (page.reset) {
+      this.#forget();
+      this.#replace(ascending(page.entries), page.more);
+      return null;
+    }
+    const known = this.lastSeq;
+    this.#append(ascending(page.entries).filter((entry) => entry.seq > known));
+    if (page.more) this.#again = true;
+    return null;
+  }
+
+  #unlessGone(answer: Failure): Failure | null {
+    if (answer.error !== 'not_found') return answer;
+    this.gone = answer;
+    return null;
+  }
+
+  #replace(entries: Entry[], more: boolean): void {
+    this.entries = entries;
+    this.more = more;
+    this.loaded = true;
+    this.#events.learnt(entries);
+  }
+
+  #forget(): void {
+    this.entries = [];
+    this.more = false;
+    this.loaded = false;
+    this.olderFailed = null;
+    this.generation++;
+  }
+
+  /** What was pushed meanwhile and is next now. */
+  #drain(): void {
+    const next: Entry[] = [];
+    for (let seq = this.lastSeq + 1; this.#waiting.has(seq); seq++) next.push(this.#waiting.get(seq)!);
+    if (next.length > 0) this.#append(next);
+    for (const seq of this.#waiting.keys()) if (seq <= this.lastSeq) this.#waiting.delete(seq);
+  }
+
+  #append(entries: Entry[]): void {
+    if (entries.length === 0) return;
+    this.entries = [...this.entries, ...entries];
+    this.#events.learnt(entries);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.#wake = done;
+    });
+  }
+}
+
+function ascending(entries: readonly Entry[]): Entry[] {
+  return [...entries].sort((a, b) => a.seq - b.seq);
+}

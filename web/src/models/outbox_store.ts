@@ -1,0 +1,212 @@
+// Where what is to be sent is kept until the server has it: IndexedDB, one database for all tabs of this origin.
+//
+// Each function below is one transaction, so that two tabs agree: what one tab deletes, the other cannot send any more.
+
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+
+import type { FailureCode, Id } from '../protocol';
+
+export interface OutboxItem {
+  /** UUIDv7: the order of cids is the order of writing. */
+  cid: string;
+  /** Whose it is: the epoch and the guest's id. Nobody else may send it. */
+  owner: string;
+  room: Id;
+  text: string;
+  /** When it was written, by the server's clock as far as it is known. */
+  at: number;
+  /** It may have reached the server: from now on only an answer or its entry says whether it did. */
+  tried: boolean;
+  /** Refused for good. */
+  failed?: { error: FailureCode; message: string };
+}
+
+export interface OutboxStore {
+  /** False: what is kept here does not survive a reload. */
+  readonly durable: boolean;
+  all(owner: string): Promise<OutboxItem[]>;
+  add(item: OutboxItem): Promise<void>;
+  /** Marks it as tried. Null: it is not to be sent (any more). */
+  claim(cid: string): Promise<OutboxItem | null>;
+  fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void>;
+  /** The server has it. */
+  remove(cid: string): Promise<void>;
+  /** Takes it back, unless it may have been sent. */
+  withdraw(cid: string): Promise<boolean>;
+  /** A failed one goes, another comes. False: the old one was not there any more. */
+  replace(cid: string, item: OutboxItem): Promise<boolean>;
+  /** Takes or renews a lease for `ms`; false while another holder has it. For browsers without Web Locks. */
+  lease(name: string, holder: string, ms: number): Promise<boolean>;
+  release(name: string, holder: string): Promise<void>;
+}
+
+interface Schema extends DBSchema {
+  outbox: { key: string; value: OutboxItem; indexes: { owner: string } };
+  leases: { key: string; value: { name: string; holder: string; until: number } };
+}
+
+const DATABASE = 'palaver';
+const VERSION = 1;
+
+export class IdbOutboxStore implements OutboxStore {
+  readonly durable = true;
+  #db: Promise<IDBPDatabase<Schema>> | undefined;
+  readonly #name: string;
+
+  constructor(name = DATABASE) {
+    this.#name = name;
+  }
+
+  /** The browser may close a database at any time (storage pressure, a newer version elsewhere): it is opened again. */
+  #open(): Promise<IDBPDatabase<Schema>> {
+    this.#db ??= openDB<Schema>(this.#name, VERSION, {
+      upgrade(db) {
+        db.createObjectStore('outbox', { keyPath: 'cid' }).createIndex('owner', 'owner');
+        db.createObjectStore('leases', { keyPath: 'name' });
+      },
+      blocking: (_current, _blocked, event) => {
+        (event.target as IDBDatabase).close();
+        this.#db = undefined;
+      },
+      terminated: () => (this.#db = undefined),
+    }).catch((error: unknown) => {
+      this.#db = undefined;
+      throw error;
+    });
+    return this.#db;
+  }
+
+  async all(owner: string): Promise<OutboxItem[]> {
+    return (await this.#open()).getAllFromIndex('outbox', 'owner', owner);
+  }
+
+  async add(item: OutboxItem): Promise<void> {
+    // Strict: it is on the disk when this returns, not only in the system's memory.
+    const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
+    await Promise.all([tx.store.put(item), tx.done]);
+  }
+
+  async claim(cid: string): Promise<OutboxItem | null> {
+    const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
+    const item = await tx.store.get(cid);
+    if (!item || item.failed) {
+      await tx.done;
+      return null;
+    }
+    if (!item.tried) await tx.store.put({ ...item, tried: true });
+    await tx.done;
+    return { ...item, tried: true };
+  }
+
+  async fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
+    const tx = (await this.#open()).transaction('outbox', 'readwrite');
+    const item = await tx.store.get(cid);
+    if (item) await tx.store.put({ ...item, failed });
+    await tx.done;
+  }
+
+  async remove(cid: string): Promise<void> {
+    await (await this.#open()).delete('outbox', cid);
+  }
+
+  async withdraw(cid: string): Promise<boolean> {
+    const tx = (await this.#open()).transaction('outbox', 'readwrite');
+    const item = await tx.store.get(cid);
+    const free = item !== undefined && (!item.tried || item.failed !== undefined);
+    if (free) await tx.store.delete(cid);
+    await tx.done;
+    return free;
+  }
+
+  async replace(cid: string, item: OutboxItem): Promise<boolean> {
+    const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
+    const old = await tx.store.get(cid);
+    if (old) await Promise.all([tx.store.delete(cid), tx.store.put(item)]);
+    await tx.done;
+    return old !== undefined;
+  }
+
+  async lease(name: string, holder: string, ms: number): Promise<boolean> {
+    const tx = (await this.#open()).transaction('leases', 'readwrite');
+    const now = Date.now();
+    const held = await tx.store.get(name);
+    const free = !held || held.holder === holder || held.until < now || held.until > now + ms;
+    if (free) await tx.store.put({ name, holder, until: now + ms });
+    await tx.done;
+    return free;
+  }
+
+  async release(name: string, holder: string): Promise<void> {
+    const tx = (await this.#open()).transaction('leases', 'readwrite');
+    const held = await tx.store.get(name);
+    if (held?.holder === holder) await tx.store.delete(name);
+    await tx.done;
+  }
+}
+
+/** For a browser that lets this page keep nothing: all is as above, for as long as the page is open. */
+export class MemoryOutboxStore implements OutboxStore {
+  readonly durable = false;
+  readonly #items = new Map<string, OutboxItem>();
+
+  all(owner: string): Promise<OutboxItem[]> {
+    return Promise.resolve([...this.#items.values()].filter((item) => item.owner === owner));
+  }
+
+  add(item: OutboxItem): Promise<void> {
+    this.#items.set(item.cid, item);
+    return Promise.resolve();
+  }
+
+  claim(cid: string): Promise<OutboxItem | null> {
+    const item = this.#items.get(cid);
+    if (!item || item.failed) return Promise.resolve(null);
+    const tried = { ...item, tried: true };
+    this.#items.set(cid, tried);
+    return Promise.resolve(tried);
+  }
+
+  fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
+    const item = this.#items.get(cid);
+    if (item) this.#items.set(cid, { ...item, failed });
+    return Promise.resolve();
+  }
+
+  remove(cid: string): Promise<void> {
+    this.#items.delete(cid);
+    return Promise.resolve();
+  }
+
+  withdraw(cid: string): Promise<boolean> {
+    const item = this.#items.get(cid);
+    const free = item !== undefined && (!item.tried || item.failed !== undefined);
+    if (free) this.#items.delete(cid);
+    return Promise.resolve(free);
+  }
+
+  replace(cid: string, item: OutboxItem): Promise<boolean> {
+    const there = this.#items.delete(cid);
+    if (there) this.#items.set(item.cid, item);
+    return Promise.resolve(there);
+  }
+
+  lease(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** IndexedDB where it can be opened and written to, else memory. */
+export async function openOutboxStore(): Promise<OutboxStore> {
+  try {
+    const store = new IdbOutboxStore();
+    await store.lease('probe', 'probe', 0);
+    await store.release('probe', 'probe');
+    return store;
+  } catch {
+    return new MemoryOutboxStore();
+  }
+}
