@@ -63,7 +63,7 @@ static const char tables[] = "CREATE TABLE meta ("
 			     " nonce INTEGER NOT NULL,"
 			     " at_ms INTEGER NOT NULL,"
 			     " hash BLOB NOT NULL,"
-			     " PRIMARY KEY (room, author, cid)"
+			     " PRIMARY KEY (room, cid, author)"
 			     ") STRICT, WITHOUT ROWID;";
 
 static int set_meta(sqlite3 *db, const char *key, const void *value, int bytes)
