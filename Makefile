@@ -12,11 +12,12 @@ export PORT
 build: packages client ## build into build/ (the default)
 	@tools/build.sh $(BUILD)
 
-run: build ## build and run; open the address it names (PORT=3000)
-	@echo "palaver: open http://127.0.0.1:$(PORT)/chat"
-	@exec $(BUILD)/examples/broadcast
+run: build ## build and serve the chat; open the address it names (PORT=3000, DATA=folder)
+	@exec $(BUILD)/src/app/palaver serve --listen 127.0.0.1:$(PORT) $(if $(DATA),--data $(DATA))
 
-example: run ## the example program by itself (today: what `make run` runs)
+example: build ## build and run libsio's example, examples/broadcast.c
+	@echo "open http://127.0.0.1:$(PORT)/chat"
+	@exec $(BUILD)/examples/broadcast
 
 test: test-packages client ## all tests (some minutes)
 	@tools/build.sh $(BUILD) -Dtests=enabled
@@ -77,4 +78,4 @@ test-packages:
 	@tools/install.sh build test
 
 client:
-	@tools/npm.sh --optional web
+	@tools/web.sh --optional

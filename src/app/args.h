@@ -13,7 +13,6 @@
 enum {
 	ARGS_MAX = 4, /* of a command */
 	ARGS_MESSAGE_BYTES = 96, /* what is wrong, with its NUL */
-	ARGS_OBJECT_FIELDS_MAX = 64, /* of an argument that is an object: its reader counts them */
 };
 
 /* The largest integer that every client has exactly. */

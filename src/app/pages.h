@@ -11,6 +11,10 @@
 extern const struct sio_asset web_assets[];
 extern const size_t web_asset_count;
 
+enum { WEB_PAGE_HEADERS = 3 };
+/* What a page of it is sent with: the policy above all. */
+extern const struct sio_header web_page_headers[WEB_PAGE_HEADERS];
+
 /* Add their paths. -errno. */
 __attribute__((warn_unused_result)) int pages_listen(struct app *);
 
