@@ -102,12 +102,15 @@ static void on_connection(const struct sio_event *e)
 		return;
 	}
 	sio_set_data(e->socket, p, peer_gone);
+	peer_log_connected(p, e->socket);
 }
 
 int command_listen(struct app *app)
 {
 	int rc = sio_on(app->chat, "connection", on_connection, app);
 
+	if (rc == 0)
+		rc = sio_on(app->chat, "disconnect", peer_log_disconnected, app);
 	if (rc == 0)
 		rc = sio_on(app->chat, "lagging", peer_lagging, app);
 	if (rc == 0)

@@ -1,10 +1,14 @@
 /* app/peer.c -- see app/peer.h. */
 #include "app/peer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/live.h"
+#include "app/log.h"
 #include "base/assert.h"
+
+enum { REASON_BYTES = 64 };
 
 struct peer *peer_create(struct app *app, const struct sio_socket *socket, const struct visitor *visitor)
 {
@@ -45,6 +49,25 @@ void peer_gone(void *peer)
 enum peer_state peer_state(const struct peer *p)
 {
 	return atomic_load_explicit(&p->state, memory_order_relaxed);
+}
+
+void peer_log_connected(const struct peer *p, const struct sio_socket *socket)
+{
+	char sid[SIO_SID_BYTES];
+
+	sio_sid(socket, sid);
+	log_event(LOG_INFO, "connected", "socket", sid, "namespace", sio_space_name(p->space), "address",
+		p->visitor.text, NULL);
+}
+
+void peer_log_disconnected(const struct sio_event *e)
+{
+	char sid[SIO_SID_BYTES], reason[REASON_BYTES];
+
+	sio_sid(e->socket, sid);
+	snprintf(reason, sizeof(reason), "%.*s", (int)e->reason.bytes, e->reason.s);
+	log_event(LOG_INFO, "disconnected", "socket", sid, "namespace",
+		sio_space_name(sio_space_of(e->socket)), "reason", reason, NULL);
 }
 
 void peer_set_state(struct peer *p, enum peer_state to)

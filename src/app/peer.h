@@ -51,6 +51,9 @@ void peer_ref(struct peer *);
 void peer_unref(struct peer *);
 /* For sio_set_data(). */
 void peer_gone(void *peer);
+/* A line of the log: it has come; it has gone, and why. */
+void peer_log_connected(const struct peer *, const struct sio_socket *);
+void peer_log_disconnected(const struct sio_event *);
 
 enum peer_state peer_state(const struct peer *);
 /* NEW to GREETING, or GREETING to NEW. */

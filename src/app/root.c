@@ -12,7 +12,6 @@
 
 #include "app/command.h"
 #include "app/history.h"
-#include "app/log.h"
 #include "app/send.h"
 #include "app/write.h"
 #include "base/assert.h"
@@ -179,7 +178,7 @@ static void on_connection(const struct sio_event *e)
 		return;
 	}
 	sio_set_data(e->socket, p, peer_gone);
-	log_event(LOG_INFO, "connected", "address", v->text, "namespace", "/", NULL);
+	peer_log_connected(p, e->socket);
 	if (read_auth(e->auth, &a).error != CHAT_OK) {
 		sio_disconnect(e->socket, true); /* no memory either: it was fine a moment ago */
 	} else if (!a.has_token) {
@@ -193,6 +192,7 @@ static void on_disconnect(const struct sio_event *e)
 {
 	struct peer *p = sio_data(e->socket);
 
+	peer_log_disconnected(e);
 	if (p != NULL)
 		end_waiting(p, CHAT_FINE);
 }

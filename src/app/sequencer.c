@@ -28,6 +28,8 @@ struct sequencer {
 	atomic_bool stop;
 	atomic_size_t backlog;
 	atomic_bool missed; /* an entry could not be copied: everybody has a gap */
+	atomic_bool nudged; /* `nudge` is in the inbox: it may be asleep, and has something to mend */
+	struct sequencer_item nudge;
 	struct map rooms;
 	struct room *first;
 };
@@ -130,6 +132,20 @@ static void run_entry(struct sequencer *s, struct sequencer_item *item)
 	free(e);
 }
 
+static void run_nudge(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)item;
+	atomic_store_explicit(&s->nudged, false, memory_order_release);
+}
+
+/* From another thread. */
+static void miss(struct sequencer *s)
+{
+	atomic_store_explicit(&s->missed, true, memory_order_release);
+	if (!atomic_exchange_explicit(&s->nudged, true, memory_order_acq_rel))
+		sequencer_push(s, &s->nudge);
+}
+
 static struct str keep(char **at, struct str text)
 {
 	char *start = *at;
@@ -147,7 +163,7 @@ void sequencer_committed(void *ctx, const struct store_entry *entry)
 	struct entry_item *e = malloc(sizeof(*e) + entry->name.bytes + entry->cid.bytes + entry->text.bytes);
 
 	if (e == NULL) {
-		atomic_store_explicit(&s->missed, true, memory_order_relaxed);
+		miss(s);
 		return;
 	}
 	char *at = e->texts;
@@ -183,7 +199,7 @@ static void run_one(struct sequencer *s, struct sequencer_item *item)
 /* Somebody has missed something: all are told to look, and what waits for it waits no longer. */
 static void mend(struct sequencer *s)
 {
-	if (!atomic_exchange_explicit(&s->missed, false, memory_order_relaxed))
+	if (!atomic_exchange_explicit(&s->missed, false, memory_order_acquire))
 		return;
 	log_event(LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
 	if (!live_gap(s->app))
@@ -220,6 +236,7 @@ struct sequencer *sequencer_create(struct app *app, char *err, size_t err_bytes)
 		return NULL;
 	}
 	s->app = app;
+	s->nudge = (struct sequencer_item){ .run = run_nudge };
 	inbox_init(&s->inbox);
 	int rc = pthread_create(&s->thread, NULL, run, s);
 	if (rc != 0) {

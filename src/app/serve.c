@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "app/api.h"
 #include "app/command.h"
@@ -178,6 +180,8 @@ int serve(const struct config *config)
 	int rc = -EINVAL;
 
 	log_begin(config);
+	umask(S_IRWXG | S_IRWXO); /* what is said here is nobody else's on this machine */
+	(void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more ends nothing */
 	bool begun = begin(&app, err, sizeof(err));
 	if (begun) {
 		say_listening(&app);

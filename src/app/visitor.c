@@ -1,6 +1,7 @@
 /* app/visitor.c -- see app/visitor.h. */
 #include "app/visitor.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/siphash.h"
@@ -134,6 +135,17 @@ static void read_cookies(struct visitor *v, struct str cookies)
 	}
 }
 
+/* Who has one address of version 6 has as a rule 2^64 of them. */
+static uint64_t address_key(const char *text)
+{
+	static const struct siphash_key key = { 3, 5 };
+	struct in6_addr six;
+
+	if (inet_pton(AF_INET6, text, &six) == 1 && !IN6_IS_ADDR_V4MAPPED(&six))
+		return siphash(key, &six, sizeof(six) / 2);
+	return siphash(key, text, strlen(text));
+}
+
 struct chat_fault visitor_judge(
 	const struct config *c, const struct sio_request *r, bool wants_origin, struct visitor *ret_visitor)
 {
@@ -143,7 +155,7 @@ struct chat_fault visitor_judge(
 	static const struct str bearer = STR_INIT("Bearer ");
 
 	sio_request_address(r, v.text);
-	v.address = siphash((struct siphash_key){ 3, 5 }, v.text, strlen(v.text));
+	v.address = address_key(v.text);
 	if (origin.bytes > 0 && !origin_fits(c, origin, host))
 		return (struct chat_fault){ CHAT_FORBIDDEN, NULL };
 	read_cookies(&v, cookies);
