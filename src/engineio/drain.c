@@ -3,6 +3,8 @@
  *
  *      sessions, shuffled: [ 7 | 2 | 9 | 4 | ... ]     the i-th of n goes i/n of the time after the stop; till then it is
  *                            ^ done                    served as ever
+ *
+ * A client that polls gets what waits for it a part at a time. So one that is about to is put off, for a while.
  */
 #include <stdlib.h>
 
@@ -38,20 +40,45 @@ static void end_rest(struct eio_loop *at)
 	finish(at);
 }
 
-/* End those whose turn has come. */
+/* More waits for it than it has, and it holds a connection by which it will have it. */
+static bool is_fetching(const struct eio_session *s)
+{
+	return s->state == EIO_STATE_OPEN && s->ws == NULL && s->queue.count > 0 &&
+	       (s->poll != NULL || (s->doubt != NULL && s->doubt->exchange != NULL));
+}
+
+/* It is its turn. False: it is put off. */
+static bool end_in_turn(struct eio_loop *at, uint32_t slot)
+{
+	struct eio_session *s = slots_at(&at->sessions, slot);
+
+	if (s == NULL)
+		return true;
+	if (is_fetching(s))
+		return false;
+	eio_session_end(s, EIO_SHUTTING_DOWN);
+	return true;
+}
+
+/* End those whose turn has come, or had. */
 static void step(struct eio_loop *at)
 {
 	struct eio_drain *d = &at->drain;
 	uint64_t gone_ns = net_loop_now_ns(at->loop) - d->began_ns;
 	uint64_t due = gone_ns >= d->span_ns ? d->count : gone_ns * d->count / d->span_ns + 1;
+	uint32_t late = 0;
 
-	for (; d->done < due && d->done < d->count; d->done++) {
-		struct eio_session *s = slots_at(&at->sessions, d->slots[d->done]);
-
-		if (s != NULL)
-			eio_session_end(s, EIO_SHUTTING_DOWN);
+	for (uint32_t i = 0; i < d->late; i++) {
+		if (!end_in_turn(at, d->slots[i]))
+			d->slots[late++] = d->slots[i];
 	}
-	if (d->done == d->count || !net_timer_start(&d->step, at->loop, EIO_DRAIN_EACH_MS))
+	for (; d->done < due && d->done < d->count; d->done++) {
+		if (!end_in_turn(at, d->slots[d->done]))
+			d->slots[late++] = d->slots[d->done];
+	}
+	d->late = late;
+	bool over = d->done == d->count && (late == 0 || gone_ns >= d->late_ns);
+	if (over || !net_timer_start(&d->step, at->loop, EIO_DRAIN_EACH_MS))
 		end_rest(at);
 }
 
@@ -99,5 +126,8 @@ void eio_server_stopping(
 	d->span_ns = server->options.drain_ms * CLOCK_NS_PER_MS;
 	if (d->span_ns > d->count * each_ns)
 		d->span_ns = d->count * each_ns;
+	d->late_ns = d->span_ns + EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS;
+	if (d->late_ns > EIO_DRAIN_MS_MAX * CLOCK_NS_PER_MS)
+		d->late_ns = EIO_DRAIN_MS_MAX * CLOCK_NS_PER_MS;
 	step(at);
 }

@@ -19,6 +19,8 @@
 enum {
 	EIO_SID_CHARS = 20,
 	EIO_MESSAGE_CHARS_MAX = 200, /* of a refusal */
+	EIO_DRAIN_MS_MAX = 4000, /* of drain_ms: what is left of NET_DRAIN_MS is for closing */
+	EIO_DRAIN_LATE_MS = 1000, /* more for who is about to fetch what waits for it by polling */
 	EIO_DRAIN_EACH_MS = 1, /* when stopping: each session has at most this part of drain_ms */
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
@@ -88,7 +90,7 @@ struct eio_options {
 	uint32_t message_bytes_max; /* maxPayload */
 	size_t queue_bytes_soft, queue_bytes_max;
 	bool upgrades; /* offer WebSocket to polling clients */
-	uint32_t drain_ms; /* less than NET_DRAIN_MS */
+	uint32_t drain_ms; /* at most EIO_DRAIN_MS_MAX */
 	/*
 	 * May this client have a session? Asked last but for the version. Request and peer are lent. Of an upgrade it is asked
 	 * too: then session_ctx is the session's (else NULL), and data and destroy of what is said are ignored. False: 403,
@@ -104,8 +106,8 @@ __attribute__((warn_unused_result)) struct eio_server *eio_server_create(struct 
 void eio_server_destroy(struct eio_server *);
 /*
  * On each loop, when the pool stops: close all its sessions, in random order, one after the other over options.drain_ms, or a
- * millisecond each where that is less. Those that wait are served meanwhile, and the loop stays. Then `drained` is called,
- * which may be at once.
+ * millisecond each where that is less. Those that wait are served meanwhile, and the loop stays; one that fetches by polling what
+ * was queued has up to EIO_DRAIN_LATE_MS more. Then `drained` is called, which may be at once.
  */
 void eio_server_stopping(
 	struct eio_server *, struct net_loop *, void (*drained)(struct net_loop *, void *ctx));

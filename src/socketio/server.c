@@ -14,7 +14,6 @@ static const char default_path[] = "/socket.io/";
 enum {
 	MESSAGE_BYTES_MAX = 64 << 20,
 	DRAIN_MS = 1000,
-	DRAIN_MS_MAX = 4000, /* of NET_DRAIN_MS: the rest is for closing */
 	THREADS_MAX = NET_LOOPS_MAX,
 };
 
@@ -131,7 +130,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		.queue_bytes_soft = otherwise(o->queue_bytes_soft, EIO_QUEUE_SOFT_BYTES),
 		.queue_bytes_max = o->queue_bytes_max,
 		.upgrades = true,
-		.drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), DRAIN_MS_MAX),
+		.drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX),
 		.allow = o->allow == NULL ? NULL : sio_allow,
 	};
 

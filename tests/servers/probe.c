@@ -2,7 +2,7 @@
  * tests/servers/probe.c -- the server that the system tests ask; tests/system/peers/probe.mjs is its twin on Node.
  *
  * Namespaces / and /custom with the same events. Options come from the environment: PORT, PING_INTERVAL, PING_TIMEOUT,
- * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, and libsio's own SIO_THREADS and SIO_SENDER.
+ * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, DRAIN_MS, and libsio's own SIO_THREADS and SIO_SENDER.
  */
 #include <pthread.h>
 #include <sio/sio.h>
@@ -328,6 +328,7 @@ int main(void)
 			.message_bytes_max = number("MAX_PAYLOAD"),
 			.queue_bytes_soft = number("QUEUE_SOFT"),
 			.queue_bytes_max = number("QUEUE_MAX"),
+			.drain_ms = number("DRAIN_MS"),
 		},
 		err, sizeof(err));
 	if (io == NULL) {

@@ -16,7 +16,7 @@ export function target(query, path = EIO_PATH) {
 }
 
 function inflated(headers, body) {
-  switch (headers['content-encoding']) {
+  switch (body.length > 0 && headers['content-encoding']) {
     case 'gzip':
       return gunzipSync(body);
     case 'deflate':
