@@ -77,7 +77,7 @@ __attribute__((warn_unused_result)) struct store_op *store_op_create(
 	const struct store_verb *, const struct store_send *send, uint64_t late_at_ns);
 /* One of the holders lets go. */
 void store_op_drop(struct store_op *);
-/* The copies of its texts are freed now. The one who moved it to ANSWERED without its having begun, or its worker. */
+/* The copies of its texts are freed now: by its worker, or by who moved it to ANSWERED before that began it. */
 void store_op_forget_texts(struct store_op *);
 
 static inline enum store_op_state store_op_state(const struct store_op *op)

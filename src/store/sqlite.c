@@ -228,7 +228,7 @@ static void refuse_strays(struct store_sqlite *s)
 
 	for (node = s->writer != NULL ? inbox_take(&s->writer->inbox, 0) : NULL; node != NULL; node = next) {
 		next = node->next;
-		store_writer_refuse(s, pile_entry(node, struct store_op, queued), STORE_UNAVAILABLE);
+		store_writer_refuse(s, pile_entry(node, struct store_op, queued));
 	}
 	for (node = inbox_take(&s->reads, 0); node != NULL; node = next) {
 		struct store_op *op = pile_entry(node, struct store_op, queued);
@@ -286,7 +286,7 @@ static const struct store_ops ops = {
 static void withdrawn(void *ctx, struct store_op *op)
 {
 	if (op->verb->writes)
-		store_writer_forget_texts(ctx, op);
+		store_writer_withdrawn(ctx, op);
 }
 
 static bool open_all(struct store_sqlite *s, const struct store_options *options, char *err, size_t err_bytes)

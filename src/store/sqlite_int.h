@@ -30,7 +30,6 @@ enum {
 	STORE_READERS_MAX = 16,
 	STORE_READ_MS = 1000, /* of a read transaction: then STORE_BUSY */
 	STORE_READ_STEPS = 100, /* of SQLite's machine between two looks at the clock */
-	STORE_RESET_MESSAGES = 50, /* of the newest page after a reset, at most */
 	STORE_BATCH_BYTES_MAX = 4 << 20, /* of texts in a transaction; one command always fits */
 	STORE_HEADS_MAX = 4096, /* rooms whose head the writer keeps in memory: at least STORE_BATCH_MAX */
 	STORE_BUSY_MS = 1000, /* for a lock that another program has */
@@ -210,10 +209,10 @@ __attribute__((warn_unused_result)) bool store_writer_open(
 __attribute__((warn_unused_result)) bool store_writer_start(struct store_writer *);
 void store_writer_stop(struct store_writer *);
 void store_writer_close(struct store_writer *);
-/* Answer a command that will not be run (any more). */
-void store_writer_refuse(struct store_sqlite *, struct store_op *, enum store_status);
-/* The copies of its texts are free, and so is their room in the queue. */
-void store_writer_forget_texts(struct store_sqlite *, struct store_op *);
+/* Answer a command that waits, and will not be run: STORE_UNAVAILABLE. */
+void store_writer_refuse(struct store_sqlite *, struct store_op *);
+/* The watch has answered one that waits: its texts are freed, and so is their room in the queue. */
+void store_writer_withdrawn(struct store_sqlite *, struct store_op *);
 /* Nothing is written any more until it is opened again. */
 void store_writer_end_writing(struct store_writer *, int rc);
 

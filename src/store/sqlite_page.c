@@ -137,6 +137,7 @@ int store_resume_run(void *reader, struct store_op *op)
 	begin_page(r, op, &room);
 	r->page.reset = !known;
 	if (!known)
-		return read_entries(r, op->room, room.first_seq, room.head + 1, STORE_RESET_MESSAGES, true);
+		return read_entries(
+			r, op->room, room.first_seq, room.head + 1, STORE_RESET_MESSAGES_MAX, true);
 	return read_entries(r, op->room, op->seq + 1, room.head + 1, STORE_PAGE_MESSAGES_MAX, false);
 }

@@ -45,42 +45,41 @@ enum outcome {
 	IN_DOUBT, /* the disk failed in a commit or a sync: what is on it nobody knows */
 };
 
-static void count_refusal(struct store_sqlite *s, enum store_status status)
+void store_writer_withdrawn(struct store_sqlite *s, struct store_op *op)
 {
-	if (status == STORE_UNAVAILABLE)
-		store_count(&s->counts.refused_unavailable, 1);
-}
-
-void store_writer_forget_texts(struct store_sqlite *s, struct store_op *op)
-{
-	if (op->bytes == NULL)
-		return;
 	atomic_fetch_sub_explicit(&s->write_bytes_waiting, op->bytes_count, memory_order_relaxed);
 	store_op_forget_texts(op);
 }
 
-/*
- * Its place in the queue is free before its answer, so that this may be followed by another command. One that was
- * withdrawn belongs to the watch, with its texts.
- */
-static void answer(
-	struct store_sqlite *s, struct store_op *op, enum store_op_state from, enum store_status status)
+/* False: the watch has withdrawn it, and its texts with it. */
+static bool begin(struct store_sqlite *s, struct store_op *op)
 {
-	bool ours = store_op_move(op, from, STORE_OP_ANSWERED);
+	bool begun = store_op_move(op, STORE_OP_WAITING, STORE_OP_BEGUN);
 
 	atomic_fetch_sub_explicit(&s->writes_waiting, 1, memory_order_relaxed);
-	if (ours) {
-		count_refusal(s, status);
+	if (begun)
+		atomic_fetch_sub_explicit(&s->write_bytes_waiting, op->bytes_count, memory_order_relaxed);
+	else
+		store_op_drop(op);
+	return begun;
+}
+
+/* Unless the watch has answered it meanwhile. */
+static void answer(struct store_sqlite *s, struct store_op *op, enum store_status status)
+{
+	if (store_op_move(op, STORE_OP_BEGUN, STORE_OP_ANSWERED)) {
+		if (status == STORE_UNAVAILABLE)
+			store_count(&s->counts.refused_unavailable, 1);
 		op->verb->tell(op, status);
 	}
-	if (ours || from == STORE_OP_BEGUN)
-		store_writer_forget_texts(s, op);
+	store_op_forget_texts(op);
 	store_op_drop(op);
 }
 
-void store_writer_refuse(struct store_sqlite *s, struct store_op *op, enum store_status status)
+void store_writer_refuse(struct store_sqlite *s, struct store_op *op)
 {
-	answer(s, op, STORE_OP_WAITING, status);
+	if (begin(s, op))
+		answer(s, op, STORE_UNAVAILABLE);
 }
 
 void store_writer_end_writing(struct store_writer *w, int rc)
@@ -120,7 +119,7 @@ static void answer_batch(struct store_writer *w, struct store_op **ops, size_t c
 		else if (outcome != COMMITTED)
 			status = outcome == IN_DOUBT || outcome == FAILED_COMMIT ? STORE_UNKNOWN
 										 : STORE_UNAVAILABLE;
-		answer(w->s, op, STORE_OP_BEGUN, status);
+		answer(w->s, op, status);
 	}
 }
 
@@ -251,13 +250,11 @@ static size_t gather(struct store_writer *w)
 		w->first = op->next;
 		if (w->first == NULL)
 			w->end = &w->first;
-		if (!store_op_move(op, STORE_OP_WAITING, STORE_OP_BEGUN)) {
-			atomic_fetch_sub_explicit(&w->s->writes_waiting, 1, memory_order_relaxed);
-			store_op_drop(op);
+		size_t more = op->bytes_count;
+		if (!begin(w->s, op))
 			continue;
-		}
 		w->batch[count++] = op;
-		bytes += op->bytes_count;
+		bytes += more;
 	}
 	store_count(&w->s->counts.commands, count);
 	return count;

@@ -11,8 +11,8 @@
  * other return value is the answer (nothing was tried), and `fn` is not called. Inputs are copied. What `fn` and the
  * observer are given is lent for the call.
  *
- * An answer within STORE_ANSWER_MS holds even if the disk hangs: it is then STORE_UNKNOWN, and what the command does later
- * still reaches the observer.
+ * An answer within STORE_ANSWER_MS holds even if the disk hangs. A command that had been begun is then STORE_UNKNOWN, and
+ * what it does later still reaches the observer; one that had not is withdrawn, STORE_UNAVAILABLE; a read is STORE_BUSY.
  *
  * Acknowledged is durable: STORE_OK for a command that writes comes after its commit has been synced. A failed batch leaves
  * no trace: the next seq of a room follows the last that was committed.
@@ -33,6 +33,7 @@ enum {
 	STORE_EPOCH_BYTES = 32, /* hexadecimal digits, no NUL */
 	STORE_PAGE_MESSAGES_MAX = 200,
 	STORE_PAGE_BYTES_MAX = 64 << 10, /* of bodies in a page; one entry always fits */
+	STORE_RESET_MESSAGES_MAX = 50, /* in the newest page after a reset */
 	STORE_ROOMS_MAX = 1024, /* in an answer of rooms() */
 	STORE_QUEUE_MAX = 16384, /* commands that wait for the writer: STORE_BUSY past it */
 	STORE_QUEUE_BYTES_MAX = 64 << 20, /* likewise, with their bodies */
@@ -50,7 +51,7 @@ enum store_status {
 	STORE_SAME, /* this cid was committed before with the same request: success, and the original entry */
 	STORE_CONFLICT, /* this cid was committed before with another request */
 	STORE_NOT_FOUND, /* no such room, user or token */
-	STORE_BUSY, /* a queue is full; nothing was tried */
+	STORE_BUSY, /* a queue is full, and nothing was tried; or a read took too long */
 	STORE_UNAVAILABLE, /* read-only, disk full, closing: nothing was committed */
 	STORE_UNKNOWN, /* it may have been committed, or may yet be: the same cid may be sent again */
 };
@@ -109,6 +110,7 @@ struct store_page {
 	bool more; /* there are others: older ones, or with resume() without reset newer ones */
 };
 
+/* The result is there with STORE_OK and STORE_SAME; NULL with all others. */
 typedef void store_sent_fn(void *ctx, enum store_status, const struct store_sent *);
 typedef void store_user_fn(void *ctx, enum store_status, const struct store_user *);
 typedef void store_rooms_fn(void *ctx, enum store_status, const struct store_room *, size_t count);
@@ -116,7 +118,7 @@ typedef void store_page_fn(void *ctx, enum store_status, const struct store_page
 
 /* Figures since it was opened; each exact, their set not one instant. */
 struct store_stats {
-	uint64_t commands, batches; /* batches: transactions begun for commands, and so syncs of the log */
+	uint64_t commands, batches; /* begun; batches: transactions for commands, and so syncs of the log */
 	uint64_t batches_failed, replayed; /* replayed: commands that were tried again one by one */
 	uint64_t refused_busy, refused_unavailable,
 		answered_late; /* late: STORE_UNKNOWN after STORE_ANSWER_MS */
@@ -142,23 +144,27 @@ struct store_ops {
 	 * one (name and text) answers STORE_SAME, another STORE_CONFLICT, whatever else has changed since.
 	 */
 	enum store_status (*append)(struct store *, const struct store_send *, store_sent_fn *, void *ctx);
-	/* A new guest, known by the hash of his token from now on. */
+	/*
+	 * A new guest, known by the hash of his token from now on. A hash that is known already: STORE_SAME and that guest
+	 * where the name is his, else STORE_CONFLICT. So it can be repeated after STORE_UNKNOWN.
+	 */
 	enum store_status (*create_guest)(struct store *, struct str name,
 		const uint8_t token_hash[STORE_TOKEN_HASH_BYTES], store_user_fn *, void *ctx);
 
 	/* Read. */
 	enum store_status (*find_token)(
 		struct store *, const uint8_t token_hash[STORE_TOKEN_HASH_BYTES], store_user_fn *, void *ctx);
-	/* The rooms that a user is in: for now, all. */
+	/* The rooms that a user is in, by id: for now, all. STORE_NOT_FOUND: no such user. */
 	enum store_status (*rooms)(struct store *, int64_t user, store_rooms_fn *, void *ctx);
 	/*
-	 * The newest messages before `before_seq` (0: from the end), at most messages_max (1 to STORE_PAGE_MESSAGES_MAX).
+	 * The newest messages before `before_seq` (0, or beyond the head: from the end), at most messages_max: 1 to
+	 * STORE_PAGE_MESSAGES_MAX, others are taken for the nearest.
 	 */
 	enum store_status (*page_before)(struct store *, int64_t room, uint64_t before_seq,
 		uint32_t messages_max, store_page_fn *, void *ctx);
 	/*
 	 * What came after the entry `seq` with that nonce, oldest first; (0, 0) knows of nothing. Or, where there is no such
-	 * entry (purged, beyond the head, another nonce): reset, and the newest page.
+	 * entry (purged, beyond the head, another nonce): reset, and the newest page, at most STORE_RESET_MESSAGES_MAX.
 	 */
 	enum store_status (*resume)(
 		struct store *, int64_t room, uint64_t seq, uint32_t nonce, store_page_fn *, void *ctx);

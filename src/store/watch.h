@@ -32,7 +32,8 @@ struct store_watch {
 	sem_t wake;
 	pthread_t thread;
 	uint64_t look_ns, answer_ns;
-	void (*withdrawn)(void *ctx, struct store_op *); /* on its thread, before the answer */
+	void (*withdrawn)(
+		void *ctx, struct store_op *); /* that had not begun: on its thread, before the answer */
 	void *ctx;
 	struct store_watch_counts counts;
 };
