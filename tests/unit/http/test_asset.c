@@ -157,6 +157,27 @@ static void every_encoding_has_its_own_tag(void **state)
 		"200 2 \"t-br\" Accept-Encoding br | br");
 }
 
+/* Headers of its own come with 200 and 304, behind those that every asset has. */
+static void headers_of_its_own(void **state)
+{
+	static const struct http_header headers[HTTP_ASSET_OWN_HEADERS_MAX] = {
+		[0 ... HTTP_ASSET_OWN_HEADERS_MAX - 1] = { STR_INIT("X-A"), STR_INIT("a") }
+	};
+	struct http_asset a = script;
+
+	(void)state;
+	a.headers = headers;
+	a.header_count = 2;
+	assert_string_equal(answer_of(&a, "GET", ""), "200 8 \"t\" Accept-Encoding a a | identity");
+	assert_string_equal(answer_of(&a, "HEAD", ""), "200 8 \"t\" Accept-Encoding a a");
+	assert_string_equal(
+		answer_of(&a, "GET", "If-None-Match: \"t\"\r\n"), "304 0 \"t\" Accept-Encoding a a");
+	assert_string_equal(answer_of(&a, "POST", ""), "405 0 GET, HEAD");
+	a.header_count = HTTP_ASSET_OWN_HEADERS_MAX;
+	assert_string_equal(answer_of(&a, "GET", "Accept-Encoding: br\r\n"),
+		"200 2 \"t-br\" Accept-Encoding a a a a a a a a a a a a a a a a br | br");
+}
+
 /* Threat 21: 1000 ranges. */
 static void ranges_are_ignored(void **state)
 {
@@ -177,6 +198,7 @@ int main(void)
 		cmocka_unit_test(methods_differ),
 		cmocka_unit_test(a_client_that_has_it_gets_304),
 		cmocka_unit_test(every_encoding_has_its_own_tag),
+		cmocka_unit_test(headers_of_its_own),
 		cmocka_unit_test(ranges_are_ignored),
 	};
 

@@ -170,14 +170,17 @@ static void on_fate(void *ctx, enum http_fate fate)
 }
 
 static const struct http_watch_ops watch_ops = { .gone = on_gone, .fate = on_fate };
+static const struct http_watch_ops patient_ops = {
+	.gone = on_gone, .fate = on_fate, .half_closed_stays = true
+};
 
 static void serve_watched(void *ctx, struct http_exchange *x, const struct http_request *r)
 {
 	struct str how = web_rest(r, sizeof("/watched/") - 1);
 
-	http_watch(x, &watch_ops, &gone);
+	http_watch(x, str_equal(how, STR("patiently")) ? &patient_ops : &watch_ops, &gone);
 	assert(http_exchange_fate(x) == NET_FATE_ACKED || str_equal(how, STR("half")));
-	if (str_equal(how, STR("later"))) {
+	if (str_equal(how, STR("later")) || str_equal(how, STR("patiently"))) {
 		web_held(ctx, x, r);
 	} else if (str_equal(how, STR("large"))) {
 		web_large(ctx, x, r);
@@ -243,6 +246,26 @@ static void gone_before_the_answer(void **state)
 		}
 	}
 	finish_watching(ROUNDS, 0, 0);
+}
+
+/* Where that is wished, who has ended its side while it waits is answered; not who has gone altogether. */
+static void half_closed_and_answered(void **state)
+{
+	(void)state;
+	start_watching();
+	int fd = get_new("/watched/patiently");
+
+	WAIT_FOR(atomic_load(&w.held_count) == 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	int other = get_new("/watched/patiently");
+	WAIT_FOR(atomic_load(&w.held_count) == 2);
+	client_reset(other);
+	expect_told(1, 0, 0);
+	answer(0);
+	web_expect(fd, 200, NULL);
+	client_expect_end(fd);
+	close(fd);
+	finish_watching(1, 1, 0);
 }
 
 static void who_asks_again_has_the_answer(void **state)
@@ -483,6 +506,7 @@ int main(void)
 		cmocka_unit_test(a_pipeline_has_an_end),
 		cmocka_unit_test(a_long_pipeline_is_answered),
 		cmocka_unit_test(gone_before_the_answer),
+		cmocka_unit_test(half_closed_and_answered),
 		cmocka_unit_test(who_asks_again_has_the_answer),
 		cmocka_unit_test(who_has_asked_again_already),
 		cmocka_unit_test(who_ends_in_order_has_the_answer),

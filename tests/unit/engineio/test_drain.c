@@ -1,0 +1,190 @@
+/* A stop closes sessions one after the other, in random order, and keeps its loop until then, whatever fails. */
+#include "engineio/server.h"
+
+#include "lib/failing_alloc.h"
+#include "unit/http/web.h"
+
+enum { SESSIONS = 300, SHORT_MS = 60, LONG_MS = 3000 };
+
+static struct harness h;
+static struct http_server *http;
+static struct eio_server *eio;
+static uint32_t opened, closed, order[SESSIONS]; /* of the loop: which was closed when */
+static uint64_t closed_ns[SESSIONS];
+static struct eio_session *sessions[SESSIONS];
+static bool without_memory;
+static unsigned drains, closed_when_drained;
+
+static void *on_opened(void *ctx, struct eio_session *s, const struct http_head *head,
+	const struct net_conn *peer, const struct eio_admission *admission)
+{
+	(void)ctx;
+	(void)head;
+	(void)peer;
+	(void)admission;
+	assert(opened < SESSIONS);
+	sessions[opened] = s;
+	return &sessions[opened++];
+}
+
+static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
+{
+	(void)ctx;
+	(void)binary;
+	(void)data;
+	(void)bytes;
+}
+
+static void on_closed(void *ctx, enum eio_reason reason)
+{
+	assert(reason == EIO_SHUTTING_DOWN);
+	order[closed] = (uint32_t)((struct eio_session **)ctx - sessions);
+	closed_ns[closed++] = clock_now_ns();
+}
+
+static void on_lagging(void *ctx, bool lagging)
+{
+	(void)ctx;
+	(void)lagging;
+}
+
+static const struct eio_events events = {
+	.opened = on_opened,
+	.message = on_message,
+	.closed = on_closed,
+	.lagging = on_lagging,
+};
+
+static void drained(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	drains++;
+	closed_when_drained = closed;
+	http_server_stopping(http, loop);
+}
+
+static void stopping(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	if (without_memory)
+		failing_alloc_arm(1);
+	eio_server_stopping(eio, loop, drained);
+	bool failed = without_memory && failing_alloc_disarm();
+	assert(failed == without_memory);
+}
+
+static void start(uint32_t drain_ms)
+{
+	struct eio_options options = {
+		.path = "/e/",
+		.ping_interval_ms = 600000,
+		.ping_timeout_ms = 600000,
+		.upgrade_timeout_ms = 10000,
+		.message_bytes_max = 100000,
+		.queue_bytes_soft = 100000,
+		.queue_bytes_max = 200000,
+		.drain_ms = drain_ms,
+	};
+
+	opened = closed = 0;
+	drains = closed_when_drained = 0;
+	harness_create(&h, &(struct net_pool_options){ .loops = 1, .stopping = stopping });
+	http = http_server_create(h.pool);
+	assert_non_null(http);
+	eio = eio_server_create(http, h.pool, &options, &events, NULL);
+	assert_non_null(eio);
+	harness_listen(&h, http_server_accepted, http);
+	harness_run(&h);
+}
+
+/* Sessions without a connection. */
+static void open_sessions(unsigned count)
+{
+	int fd = client_connect(&h);
+
+	for (unsigned i = 0; i < count; i++) {
+		client_send_text(fd, "GET /e/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
+		web_expect(fd, 200, NULL);
+	}
+	close(fd);
+}
+
+/* Stop it; how long that took. */
+static uint64_t stop(void)
+{
+	uint64_t began_ns = clock_now_ns();
+
+	net_pool_stop(h.pool);
+	harness_join(&h);
+	uint64_t took_ns = clock_now_ns() - began_ns;
+	assert_int_equal(drains, 1);
+	assert_int_equal(closed_when_drained, opened);
+	net_pool_close(h.pool);
+	eio_server_destroy(eio);
+	http_server_destroy(http);
+	harness_finish(&h);
+	return took_ns;
+}
+
+/* Over the time that there is, or a millisecond each; the first at once. */
+static void one_after_the_other(void **state)
+{
+	static const uint32_t spans[][2] = { { SHORT_MS, SHORT_MS }, { LONG_MS, SESSIONS } };
+	uint32_t before[SESSIONS] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t span_ns = spans[i][1] * CLOCK_NS_PER_MS;
+
+		start(spans[i][0]);
+		open_sessions(SESSIONS);
+		uint64_t took_ns = stop(), spread_ns = closed_ns[SESSIONS - 1] - closed_ns[0];
+		assert_true(spread_ns > span_ns * 9 / 10 && took_ns > spread_ns);
+		assert_true(took_ns < harness_slower() * 4 * span_ns + NET_DRAIN_MS * CLOCK_NS_PER_MS / 5);
+		/* Half of them in half of the time, as far as a busy machine lets it. */
+		assert_true(closed_ns[SESSIONS / 2] - closed_ns[0] >= span_ns * 4 / 10);
+		unsigned ascents = 0, same = 0, seen[SESSIONS] = { 0 };
+		for (unsigned j = 0; j < SESSIONS; j++) {
+			ascents += j > 0 && order[j] > order[j - 1];
+			same += order[j] == before[j];
+			seen[order[j]]++;
+		}
+		for (unsigned j = 0; j < SESSIONS; j++)
+			assert_int_equal(seen[j], 1);
+		assert_true(ascents > SESSIONS / 3 && ascents < SESSIONS * 2 / 3);
+		assert_true(same < SESSIONS / 10);
+		memcpy(before, order, sizeof(before));
+	}
+}
+
+static void nobody_is_waited_for(void **state)
+{
+	(void)state;
+	start(LONG_MS);
+	assert_true(stop() < harness_slower() * LONG_MS * CLOCK_NS_PER_MS / 2);
+	start(LONG_MS);
+	open_sessions(3);
+	assert_true(stop() < harness_slower() * LONG_MS * CLOCK_NS_PER_MS / 2);
+}
+
+static void without_memory_all_at_once(void **state)
+{
+	(void)state;
+	start(LONG_MS);
+	open_sessions(SESSIONS);
+	without_memory = true;
+	(void)stop();
+	without_memory = false;
+	assert_true(closed_ns[SESSIONS - 1] - closed_ns[0] < SESSIONS / 2 * CLOCK_NS_PER_MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_after_the_other),
+		cmocka_unit_test(nobody_is_waited_for),
+		cmocka_unit_test(without_memory_all_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

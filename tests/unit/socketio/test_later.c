@@ -1,0 +1,172 @@
+/* sio_with(): once, in order, with nobody where the socket has gone, within a bound, or not at all. */
+#include <errno.h>
+
+#include "lib/failing_alloc.h"
+#include "served.h"
+
+enum { SHARE_BYTES = 1 << 20, SHARES_MAX = 80, CALLS = 300 };
+
+static struct served s;
+static struct sio_space *root;
+static struct sio_id id;
+static atomic_uint connected, ran, without, within_call, shares;
+
+static void on_run(struct sio_socket *socket, void *ctx)
+{
+	(void)ctx;
+	assert(!atomic_load(&within_call));
+	atomic_fetch_add(&ran, 1);
+	atomic_fetch_add(&without, socket == NULL);
+}
+
+/* Within the handler: puts off, and emits behind it until no more can be put off. */
+static void on_connection(const struct sio_event *e)
+{
+	id = sio_id(e->socket);
+	if (e->ctx != NULL) {
+		char *text = malloc(SHARE_BYTES);
+		int rc = 0;
+
+		assert(text != NULL);
+		memset(text, '1', SHARE_BYTES);
+		memcpy(text, "[\"", 2);
+		memcpy(text + SHARE_BYTES - 2, "\"]", 2);
+		atomic_store(&within_call, 1);
+		assert(sio_with(root, id, on_run, NULL) == 0);
+		struct sio_args args = { .json = { text, SHARE_BYTES } };
+		while (rc == 0 && atomic_load(&shares) < SHARES_MAX) {
+			rc = sio_emit(sio_self(e->socket), "share", args);
+			atomic_fetch_add(&shares, rc == 0);
+		}
+		assert(rc == -ENOBUFS);
+		assert(sio_disconnect_id(root, id, false) == 0); /* never refused */
+		atomic_store(&within_call, 0);
+		free(text);
+	}
+	atomic_fetch_add(&connected, 1);
+}
+
+static void start(uint32_t threads, void *ctx)
+{
+	atomic_store(&connected, 0);
+	atomic_store(&ran, 0);
+	atomic_store(&without, 0);
+	atomic_store(&shares, 0);
+	served_create(&s, &(struct sio_options){ .threads = threads, .queue_bytes_max = 256 << 20 });
+	root = sio_of(s.io, "/");
+	assert_int_equal(sio_on(root, "connection", on_connection, ctx), 0);
+	served_run(&s);
+}
+
+/* A client in the namespace. */
+static int join(void)
+{
+	int fd = client_connect(&s.h);
+	char target[100];
+
+	assert_true(served_open(fd, target));
+	assert_int_equal(served_ask(fd, "POST", target, "40", NULL), 200);
+	WAIT_FOR(atomic_load(&connected) == 1);
+	return fd;
+}
+
+static void with_a_socket_and_without(void **state)
+{
+	(void)state;
+	start(2, NULL);
+	int fd = join();
+	for (int i = 0; i < CALLS; i++)
+		assert_int_equal(sio_with(root, id, on_run, NULL), 0);
+	WAIT_FOR(atomic_load(&ran) == CALLS);
+	assert_int_equal(atomic_load(&without), 0);
+	/* Of another namespace, of no loop of ours, of a place where there was never anybody, and nobody. */
+	struct sio_id odd[] = { id, id, id, { 0 } };
+	odd[1].loop = 99;
+	odd[2].slot = 1000;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(sio_with(root, odd[i], on_run, NULL), 0);
+	WAIT_FOR(atomic_load(&ran) == CALLS + 4);
+	assert_int_equal(atomic_load(&without), 3);
+	assert_int_equal(sio_disconnect_id(root, id, false), 0);
+	assert_int_equal(sio_with(root, id, on_run, NULL), 0);
+	WAIT_FOR(atomic_load(&ran) == CALLS + 5);
+	assert_int_equal(atomic_load(&without), 4);
+	close(fd);
+	served_finish(&s);
+}
+
+static void another_space_is_another_socket(void **state)
+{
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	struct sio_space *other = sio_of(s.io, "/other");
+	atomic_store(&connected, 0);
+	atomic_store(&ran, 0);
+	atomic_store(&without, 0);
+	assert_int_equal(sio_on(root, "connection", on_connection, NULL), 0);
+	served_run(&s);
+	int fd = join();
+	assert_int_equal(sio_with(other, id, on_run, NULL), 0);
+	WAIT_FOR(atomic_load(&ran) == 1);
+	assert_int_equal(atomic_load(&without), 1);
+	close(fd);
+	served_finish(&s);
+}
+
+/* What is put off on a loop's own thread has the bound of what others may post. */
+static void what_is_put_off_is_bounded(void **state)
+{
+	(void)state;
+	start(1, "more");
+	int fd = join();
+	assert_true(atomic_load(&shares) >= 60 && atomic_load(&shares) <= 64);
+	WAIT_FOR(atomic_load(&ran) >= 1);
+	close(fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&connected), 1);
+}
+
+static void without_memory(void **state)
+{
+	(void)state;
+	start(1, NULL);
+	int fd = join();
+	failing_alloc_arm(1);
+	assert_int_equal(sio_with(root, id, on_run, NULL), -ENOMEM);
+	assert_true(failing_alloc_disarm());
+	assert_int_equal(sio_with(root, id, on_run, NULL), 0);
+	WAIT_FOR(atomic_load(&ran) == 1);
+	close(fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&ran), 1);
+}
+
+/* It has not been run, or has ended: then they are called when it is destroyed, by whom that does. */
+static void when_it_is_destroyed(void **state)
+{
+	(void)state;
+	start(2, NULL);
+	int fd = join();
+	served_end(&s);
+	close(fd);
+	for (int i = 0; i < CALLS; i++)
+		assert_int_equal(sio_with(root, id, on_run, NULL), 0);
+	assert_int_equal(atomic_load(&ran), 0);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&ran), CALLS);
+	assert_int_equal(atomic_load(&without), CALLS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(with_a_socket_and_without),
+		cmocka_unit_test(another_space_is_another_socket),
+		cmocka_unit_test(what_is_put_off_is_bounded),
+		cmocka_unit_test(without_memory),
+		cmocka_unit_test(when_it_is_destroyed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
