@@ -115,10 +115,8 @@ async function usesWhatWasAsked(server, env) {
   }
 }
 
-async function startOnce(kind, port, env) {
-  const node = serverIsNode();
-  const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
-  const [command, args] = node ? [process.execPath, [twin]] : [serverPath(), []];
+/** Starts a program and waits until it says that it is listening; null if it ends before that. */
+export async function startProgram(command, args, env, port) {
   const child = spawn(command, args, {
     env: { ...process.env, ...env, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -136,10 +134,18 @@ async function startOnce(kind, port, env) {
     }
   });
   const first = await within(Promise.race([ready, server.exit]), 'the server to listen', START_MS);
-  if (first === 'ready' && !node) {
+  return first === 'ready' ? server : null;
+}
+
+async function startOnce(kind, port, env) {
+  const node = serverIsNode();
+  const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
+  const [command, args] = node ? [process.execPath, [twin]] : [serverPath(), []];
+  const server = await startProgram(command, args, env, port);
+  if (server && !node) {
     await usesWhatWasAsked(server, { ...process.env, ...env });
   }
-  return first === 'ready' ? server : null;
+  return server;
 }
 
 /** Starts the `kind` of server ('probe' or 'broadcast'); env adds to the environment, port is free if not given. */
