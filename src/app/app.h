@@ -14,6 +14,9 @@
 enum {
 	APP_COMMANDS_MAX = 64, /* unanswered, of a socket: further ones are `busy` */
 	APP_READS_MAX = 8, /* of those, reads */
+	/* Messages on `/` that want no answer, and so cannot be told to be fewer: of a socket, under way at once. */
+	APP_UNASKED_MAX = 1024,
+	APP_UNASKED_BYTES_MAX = 4 << 20, /* likewise: as much as those that want an answer can have */
 };
 
 struct config;

@@ -32,6 +32,7 @@ struct user {
 struct peer {
 	atomic_uint refs;
 	atomic_uint commands, reads; /* unanswered */
+	atomic_size_t command_bytes; /* of those */
 	struct app *app;
 	struct sio_space *space;
 	struct sio_id id;

@@ -20,11 +20,13 @@ struct request *request_create(
 	r->command = command;
 	r->way = peer == NULL ? REQUEST_BY_HTTP : REQUEST_BY_SOCKET;
 	r->peer = peer;
+	r->room_bytes = room_bytes;
 	list_init(&r->waiting);
 	json_init(&r->answer);
 	if (peer != NULL) {
 		peer_ref(peer);
 		atomic_fetch_add_explicit(&peer->commands, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&peer->command_bytes, room_bytes, memory_order_relaxed);
 		r->visitor = peer->visitor;
 		r->limit_key = peer->limit_key;
 	}
@@ -45,6 +47,7 @@ void request_free(struct request *r)
 		if (r->read)
 			atomic_fetch_sub_explicit(&r->peer->reads, 1, memory_order_relaxed);
 		atomic_fetch_sub_explicit(&r->peer->commands, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&r->peer->command_bytes, r->room_bytes, memory_order_relaxed);
 		peer_unref(r->peer);
 	}
 	json_finish(&r->answer);

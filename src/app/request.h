@@ -40,6 +40,7 @@ struct request {
 	char token[CHAT_TOKEN_CHARS]; /* of a guest that is being made */
 	char why[ARGS_MESSAGE_BYTES];
 	void *work; /* the command's own; freed with the request */
+	size_t room_bytes;
 	char room[]; /* for the strings of its arguments, and what else the maker wants to be kept */
 };
 

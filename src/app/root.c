@@ -197,9 +197,20 @@ static void on_disconnect(const struct sio_event *e)
 		end_waiting(p, CHAT_FINE);
 }
 
-static struct chat_fault may_ask(const struct peer *p, bool read)
+/* Who wants no answer cannot be told to wait: more is taken of him, until that is too much as well. */
+static bool too_many(const struct peer *p, bool wanted)
 {
-	if (p == NULL || atomic_load_explicit(&p->commands, memory_order_relaxed) >= APP_COMMANDS_MAX)
+	unsigned commands = atomic_load_explicit(&p->commands, memory_order_relaxed);
+	size_t bytes = atomic_load_explicit(&p->command_bytes, memory_order_relaxed);
+
+	if (wanted)
+		return commands >= APP_COMMANDS_MAX;
+	return commands >= APP_UNASKED_MAX || bytes >= APP_UNASKED_BYTES_MAX;
+}
+
+static struct chat_fault may_ask(const struct peer *p, bool read, bool wanted)
+{
+	if (p == NULL || too_many(p, wanted))
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if (read && atomic_load_explicit(&p->reads, memory_order_relaxed) >= APP_READS_MAX)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
@@ -210,7 +221,7 @@ static struct chat_fault may_ask(const struct peer *p, bool read)
 static struct request *begin(const struct sio_event *e, const struct command *c, size_t options, size_t more)
 {
 	struct peer *p = sio_data(e->socket);
-	struct chat_fault fault = may_ask(p, (c->flags & COMMAND_READ) != 0);
+	struct chat_fault fault = may_ask(p, (c->flags & COMMAND_READ) != 0, e->ack.wanted);
 	struct sio_str json = { "{}", 2 }, further;
 
 	if (sio_arg(e, options, &further) && !str_equal(str_of_sio(further), STR("null")))
