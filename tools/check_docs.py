@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-unused-parameter"]
-INCLUDES = "#include <pthread.h>\n#include <sio/sio.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+INCLUDES = "".join(f"#include <{name}.h>\n" for name in ("pthread", "sio/http", "sio/sio", "stdio", "stdlib", "string"))
 STATEMENTS = "void statements(struct sio_server *io, struct sio_space *all, const struct sio_event *e)\n{\n"
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "docs/adr/*.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
