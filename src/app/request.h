@@ -41,7 +41,7 @@ struct request {
 	char why[ARGS_MESSAGE_BYTES];
 	void *work; /* the command's own; freed with the request */
 	size_t room_bytes;
-	char room[]; /* for the strings of its arguments, and what else the maker wants to be kept */
+	char room[]; /* for its arguments, and what else the maker wants to be kept */
 };
 
 /* With `room_bytes` of room. NULL: no memory. `peer` NULL: by HTTP, and `exchange` is set by the caller. */

@@ -18,6 +18,7 @@
 
 enum {
 	ARG_CID = 0,
+	ARG_TEXT, /* of a message: it is no field of the options, and put beside them */
 	ARG_BEFORE = 0,
 	ARG_LIMIT,
 	AUTH_NAME_BYTES_MAX = 1024,
@@ -200,12 +201,12 @@ static void on_disconnect(const struct sio_event *e)
 /* Who wants no answer cannot be told to wait: more is taken of him, until that is too much as well. */
 static bool too_many(const struct peer *p, bool wanted)
 {
-	unsigned commands = atomic_load_explicit(&p->commands, memory_order_relaxed);
+	unsigned under_way = atomic_load_explicit(&p->commands, memory_order_relaxed);
 	size_t bytes = atomic_load_explicit(&p->command_bytes, memory_order_relaxed);
 
 	if (wanted)
-		return commands >= APP_COMMANDS_MAX;
-	return commands >= APP_UNASKED_MAX || bytes >= APP_UNASKED_BYTES_MAX;
+		return under_way >= APP_COMMANDS_MAX;
+	return under_way >= APP_UNASKED_MAX || bytes >= APP_UNASKED_BYTES_MAX;
 }
 
 static struct chat_fault may_ask(const struct peer *p, bool read, bool wanted)
@@ -269,13 +270,9 @@ static void on_sent(void *ctx, enum store_status status, const struct store_sent
 	send_answer_in_turn(r);
 }
 
-/* The text waits in `work`. */
 static void say(struct request *r)
 {
-	const struct str *text = r->work;
-
-	send_message(
-		r, STORE_LOBBY, r->args[ARG_CID].given ? r->args[ARG_CID].string : STR(""), *text, on_sent);
+	send_message(r, STORE_LOBBY, r->args[ARG_CID].string, r->args[ARG_TEXT].string, on_sent);
 }
 
 static const struct command command_say = {
@@ -300,13 +297,9 @@ static void on_message(const struct sio_event *e)
 		request_fail(r, (struct chat_fault){ CHAT_INVALID, "the cid is empty" });
 		return;
 	}
-	struct str *said = malloc(sizeof(*said) + value.text.bytes);
-	if (said == NULL) {
-		request_fail(r, (struct chat_fault){ CHAT_BUSY, NULL });
-		return;
-	}
-	r->work = said;
-	if (!args_string(value, (char *)(said + 1), said)) {
+	/* Behind what the options have. */
+	char *room = r->room + r->room_bytes - text.bytes;
+	if (!args_string(value, room, &r->args[ARG_TEXT].string)) {
 		request_fail(r, (struct chat_fault){ CHAT_INVALID, "the text has half of a surrogate pair" });
 		return;
 	}
