@@ -181,6 +181,10 @@ static void conn_take_text(struct load_client *c, struct load_conn *conn, const 
 		conn->join = LOAD_JOIN_JOINING;
 		conn_send_frame(c, conn, LOAD_OP_TEXT, reply, strlen(reply));
 		break;
+	case LOAD_STEP_GREET:
+		conn->join = LOAD_JOIN_GREETING;
+		conn_send_frame(c, conn, LOAD_OP_TEXT, reply, strlen(reply));
+		break;
 	case LOAD_STEP_JOINED:
 		conn_joined(c, conn);
 		break;

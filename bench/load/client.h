@@ -47,6 +47,7 @@ struct load_conn {
 	uint64_t got; /* broadcast: one bit a slot, see slice_broadcast.c */
 	uint32_t echo_id; /* echo: the request in flight */
 	uint64_t echo_at_ns; /* when it was sent; 0: none in flight */
+	uint64_t seq; /* post: of the last entry that it was pushed; 0: none yet */
 	uint8_t *carry; /* an incomplete frame, or NULL */
 	size_t carry_bytes;
 };

@@ -8,6 +8,7 @@ static const struct load_slice_mode *const modes[] = {
 	&load_mode_broadcast,
 	&load_mode_rate,
 	&load_mode_echo,
+	&load_mode_post,
 	&load_mode_hold,
 };
 
@@ -45,8 +46,28 @@ static const char *argument_parse(const char *word, size_t n, struct load_slice_
 	return NULL;
 }
 
-static const char *check(const struct load_slice_spec *spec, uint32_t conns)
+static bool said(const struct load_slice_mode *mode, const struct load_protocol *protocol)
 {
+	if (mode == &load_mode_post)
+		return protocol->post != NULL;
+	if (mode == &load_mode_echo)
+		return protocol->echo_request != NULL;
+	return mode == &load_mode_hold || protocol->broadcast != NULL;
+}
+
+static const char *check_post(const struct load_slice_spec *spec, uint32_t conns)
+{
+	if (spec->in_flight == 0 || spec->in_flight > LOAD_POSTS_MAX)
+		return "w is 1 to 4096";
+	return (spec->in_flight - 1) / conns < LOAD_POSTS_PER_CONN_MAX
+		       ? NULL
+		       : "more than 64 in flight per connection";
+}
+
+static const char *check(const struct load_slice_spec *spec, const struct load_client_options *options)
+{
+	if (!said(spec->mode, options->protocol))
+		return "the protocol has no such message";
 	if (spec->seconds <= 0 && spec->count == 0)
 		return "seconds or count is needed";
 	if (spec->mode == &load_mode_hold && spec->seconds <= 0)
@@ -57,12 +78,15 @@ static const char *check(const struct load_slice_spec *spec, uint32_t conns)
 		return "w is 1 to 64";
 	if (spec->mode == &load_mode_echo && spec->in_flight == 0)
 		return "conns is at least 1";
-	if (spec->in_flight > conns)
+	if (spec->mode == &load_mode_post)
+		return check_post(spec, options->conns);
+	if (spec->in_flight > options->conns)
 		return "more in flight than connections";
 	return NULL;
 }
 
-const char *load_command_parse(const char *line, uint32_t conns, struct load_slice_spec *ret_spec)
+const char *load_command_parse(
+	const char *line, const struct load_client_options *options, struct load_slice_spec *ret_spec)
 {
 	struct load_slice_spec spec = { 0 };
 	const char *at = line + strspn(line, " ");
@@ -70,11 +94,11 @@ const char *load_command_parse(const char *line, uint32_t conns, struct load_sli
 
 	spec.mode = mode_find(at, n);
 	if (!spec.mode)
-		return "commands are broadcast, rate, echo, hold, quit";
-	if (spec.mode == &load_mode_broadcast)
+		return "commands are broadcast, rate, echo, post, hold, quit";
+	if (spec.mode == &load_mode_broadcast || spec.mode == &load_mode_post)
 		spec.in_flight = 1;
 	if (spec.mode == &load_mode_echo)
-		spec.in_flight = conns;
+		spec.in_flight = options->conns;
 	for (;;) {
 		at += n;
 		at += strspn(at, " ");
@@ -86,7 +110,7 @@ const char *load_command_parse(const char *line, uint32_t conns, struct load_sli
 		if (wrong)
 			return wrong;
 	}
-	const char *wrong = check(&spec, conns);
+	const char *wrong = check(&spec, options);
 
 	if (!wrong)
 		*ret_spec = spec;

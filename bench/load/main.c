@@ -31,12 +31,12 @@ static void usage(void)
 	fprintf(stderr, "usage: load --port P [options] [COMMAND...]\n"
 			"  --host A        IPv4 address of the server (127.0.0.1)\n"
 			"  --source A      IPv4 address to connect from\n"
-			"  --protocol P    socketio (default) or raw\n"
+			"  --protocol P    socketio (default), raw or chat\n"
 			"  --n N           connections (1000)\n"
 			"  --bytes B       length of a text (100)\n"
 			"  --at-once K     connections being made at a time (64)\n"
 			"  --stall S       seconds without progress that are a failure (30)\n"
-			"commands: broadcast [w=1], rate per_second=R, echo [conns=N], hold;\n"
+			"commands: broadcast [w=1], rate per_second=R, echo [conns=N], post [w=1], hold;\n"
 			"  each with seconds=S or count=K. Without one: read from stdin, until quit.\n");
 }
 
@@ -124,7 +124,7 @@ static bool options_parse(struct options *o, int argc, char **argv)
 static int command_run(struct load_slice *s, const char *line)
 {
 	struct load_slice_spec spec;
-	const char *wrong = load_command_parse(line, s->client->options.conns, &spec);
+	const char *wrong = load_command_parse(line, &s->client->options, &spec);
 
 	if (wrong) {
 		fprintf(stderr, "load: '%s': %s\n", line, wrong);

@@ -1,6 +1,8 @@
 /* load/protocol.c -- see load/protocol.h. */
 #include "protocol.h"
 
+#include "chat.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +24,7 @@ static size_t put_id(char *out, size_t at, uint32_t id)
 
 #define PUT(out, at, literal) put(out, at, literal, sizeof(literal) - 1)
 
+#define SOCKETIO_PATH      "/socket.io/?EIO=4&transport=websocket"
 #define SOCKETIO_BROADCAST "42[\"message\",\""
 
 static enum load_step socketio_step(
@@ -41,6 +44,8 @@ static enum load_step socketio_step(
 		return LOAD_STEP_JOIN;
 	case LOAD_JOIN_JOINING:
 		return memcmp(message, "40", 2) == 0 ? LOAD_STEP_JOINED : LOAD_STEP_BAD;
+	case LOAD_JOIN_GREETING:
+		break;
 	case LOAD_JOIN_DONE:
 		return message[0] == '4' ? LOAD_STEP_MESSAGE : LOAD_STEP_BAD;
 	}
@@ -101,7 +106,7 @@ static size_t raw_echo(char *out, uint32_t id, const char *text, size_t text_byt
 static const struct load_protocol protocols[] = {
 	{
 		.name = "socketio",
-		.path = "/socket.io/?EIO=4&transport=websocket",
+		.path = SOCKETIO_PATH,
 		.join_begins = LOAD_JOIN_OPENING,
 		.step = socketio_step,
 		.broadcast = socketio_broadcast,
@@ -118,6 +123,13 @@ static const struct load_protocol protocols[] = {
 		.echo_request = raw_echo,
 		.echo_reply = raw_echo,
 		.broadcast_text_at = 1,
+	},
+	{
+		.name = "chat",
+		.path = SOCKETIO_PATH,
+		.join_begins = LOAD_JOIN_OPENING,
+		.step = load_chat_step,
+		.post = load_chat_post,
 	},
 };
 

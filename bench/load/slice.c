@@ -98,6 +98,7 @@ static void report(
 		s->text_bytes);
 	printf("\"operations\":%" PRIu64 ",\"deliveries\":%" PRIu64 ",\"seconds\":%.6f,\"per_second\":%.0f,",
 		s->done, s->deliveries, seconds, seconds > 0 ? (double)s->deliveries / seconds : 0.0);
+	printf("\"pushed\":%" PRIu64 ",", s->pushed);
 	printf("\"receives\":%" PRIu64 ",\"frames_per_receive\":%.3f,\"heartbeats\":%" PRIu64 ",", receives,
 		receives > 0 ? (double)s->deliveries / (double)receives : 0.0, heartbeats);
 	printf("\"p50_us\":%.1f,\"p99_us\":%.1f,", (double)load_hist_quantile_ns(&s->latency, 0.50) / 1e3,
@@ -115,7 +116,7 @@ bool load_slice_run(struct load_slice *s, const struct load_slice_spec *spec)
 
 	s->spec = *spec;
 	s->running = true;
-	s->started = s->done = s->deliveries = 0;
+	s->started = s->done = s->deliveries = s->pushed = 0;
 	s->latency = (struct load_hist){ 0 };
 	s->began_at_ns = s->last_at_ns = load_now_ns();
 	c->on_message = on_message;

@@ -5,7 +5,7 @@
  * the server did between the slice's begin and its end belongs to the operations counted. It is valid only if
  * every operation came out whole and exactly once and nothing was closed.
  *
- * A mode (what an operation is) is a const table: slice_broadcast.c, slice_echo.c. Used by: main.c.
+ * A mode (what an operation is) is a const table: slice_broadcast.c, slice_echo.c, slice_post.c. Used by: main.c.
  */
 #ifndef LOAD_SLICE_H
 #define LOAD_SLICE_H
@@ -15,6 +15,8 @@
 
 enum {
 	LOAD_SLOTS_MAX = 64, /* broadcasts in flight: a bit each in load_conn.got */
+	LOAD_POSTS_MAX = 4096, /* in flight */
+	LOAD_POSTS_PER_CONN_MAX = 64, /* likewise: the server allows no more */
 	LOAD_SETTLE_NS = 2000000, /* a second copy right behind the last message is still this slice's */
 };
 
@@ -24,7 +26,7 @@ struct load_slice_spec {
 	double seconds; /* 0: until `count` is reached */
 	uint64_t count; /* operations; 0: until `seconds` have passed */
 	double per_second; /* rate: broadcasts started a second, on average */
-	uint32_t in_flight; /* broadcast: W; echo: connections that take part */
+	uint32_t in_flight; /* broadcast: W; echo: connections that take part; post: of all */
 };
 
 struct load_slot {
@@ -34,6 +36,13 @@ struct load_slot {
 	uint64_t at_ns;
 	size_t message_bytes;
 	char message[LOAD_MESSAGE_BYTES_MAX];
+};
+
+/* A post under way. */
+struct load_post {
+	uint32_t number;
+	uint64_t at_ns; /* when it was sent; 0: it is answered */
+	uint64_t seq; /* as its entry said; 0: not pushed to its sender yet */
 };
 
 /* Lives as long as the connections: sequence numbers and the slots' bits go on from slice to slice. */
@@ -46,12 +55,15 @@ struct load_slice {
 	uint64_t
 		returned; /* broadcast: one bit an emitter whose message has come back and is not yet followed */
 	uint64_t random; /* rate: the generator's state, from a fixed seed */
+	struct load_post posts[LOAD_POSTS_MAX];
+	uint64_t run; /* post: names this process in every cid */
 	double due_ns; /* rate: when the next broadcast is due */
 
 	/* This slice's own. */
 	struct load_slice_spec spec;
 	bool running; /* may start operations */
 	uint64_t started, done, deliveries;
+	uint64_t pushed; /* post: entries, to all connections */
 	uint64_t began_at_ns, last_at_ns;
 	struct load_hist latency;
 };
@@ -66,14 +78,16 @@ struct load_slice_mode {
 	void (*tick)(struct load_slice *s, uint64_t now_ns); /* once per iteration; may be NULL */
 };
 
-extern const struct load_slice_mode load_mode_broadcast, load_mode_rate, load_mode_echo, load_mode_hold;
+extern const struct load_slice_mode load_mode_broadcast, load_mode_rate, load_mode_echo, load_mode_post,
+	load_mode_hold;
 
 /* `text_bytes` is LOAD_TEXT_BYTES_MIN..MAX. */
 void load_slice_init(struct load_slice *s, struct load_client *client, size_t text_bytes);
 
 /*
  * Runs one slice and prints its line of JSON on stdout. Returns whether it was valid. The spec has been
- * checked: a known mode, in_flight 1..LOAD_SLOTS_MAX (broadcast) or 1..conns (echo).
+ * checked: a known mode that the protocol has, in_flight 1..LOAD_SLOTS_MAX (broadcast), 1..conns (echo) or
+ * 1..LOAD_POSTS_MAX (post).
  */
 __attribute__((warn_unused_result)) bool load_slice_run(
 	struct load_slice *s, const struct load_slice_spec *spec);
