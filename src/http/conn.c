@@ -205,7 +205,8 @@ static const struct http_route *admit(struct http_exchange *x)
 	uint32_t loop_index = route->loop_of(route->ctx, head);
 	if (loop_index == HTTP_ANY_LOOP || loop_index == net_loop_index(x->at->loop))
 		return route;
-	if (net_loop_stopping(x->at->loop)) {
+	/* A loop that stops is there until its connections end. */
+	if (net_loop_stopping(x->at->loop) && http_loop_stopping(&x->server->loops[loop_index])) {
 		http_conn_refuse(x, 503, "the server is stopping");
 		return NULL;
 	}
@@ -394,7 +395,7 @@ void http_conn_answered(struct http_exchange *x)
 	struct net_conn *net = x->net;
 
 	http_out_clear(x);
-	if (!x->keep_alive || x->at->stopping || (x->peer_ended && x->in.bytes == 0)) {
+	if (!x->keep_alive || http_loop_stopping(x->at) || (x->peer_ended && x->in.bytes == 0)) {
 		x->state = HTTP_CONN_FINISHING;
 		buf_finish(&x->in);
 		if (x->peer_ended)
@@ -470,7 +471,7 @@ void http_conn_adopt(struct http_server *server, struct net_conn *net)
 	buf_init(&x->in, server->in_bytes_max);
 	net_task_init(&x->task, go_on);
 	net_delay_init(&x->deadline);
-	net_delay_start(&x->deadline, at->stopping ? &at->fresh : &at->heads, at->loop);
+	net_delay_start(&x->deadline, http_loop_stopping(at) ? &at->fresh : &at->heads, at->loop);
 	list_push_back(&at->conns, &x->all);
 	net_conn_set_ops(net, &conn_ops, x);
 }

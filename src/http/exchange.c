@@ -89,7 +89,7 @@ static uint8_t *out_begin(
 	uint8_t *room;
 
 	assert(x->state == HTTP_CONN_SERVING);
-	if (x->at->stopping)
+	if (http_loop_stopping(x->at))
 		x->keep_alive = false;
 	r.minor = x->minor;
 	r.keep_alive = x->keep_alive;

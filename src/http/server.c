@@ -169,7 +169,7 @@ void http_server_stopping(struct http_server *s, struct net_loop *loop)
 	struct http_loop *at = &s->loops[net_loop_index(loop)];
 	struct list *n = at->conns.next;
 
-	at->stopping = true;
+	atomic_store_explicit(&at->stopping, true, memory_order_relaxed);
 	while (n != &at->conns) {
 		struct http_exchange *x = list_entry(n, struct http_exchange, all);
 

@@ -66,7 +66,7 @@ struct http_loop {
 	struct net_loop *loop;
 	struct net_delays heads, bodies, idles, fresh;
 	struct list conns;
-	bool stopping; /* connections end with what they are at */
+	atomic_bool stopping; /* connections end with what they are at; written by its loop */
 	struct http_head head; /* scratch: of the request being looked at */
 	char path[HTTP_TARGET_BYTES_MAX]; /* scratch: its path */
 	char date[HTTP_DATE_BYTES];
@@ -88,6 +88,11 @@ struct http_server {
 	const struct http_route *prefixes[HTTP_ROUTES_MAX]; /* the longest first */
 	struct http_loop *loops;
 };
+
+static inline bool http_loop_stopping(const struct http_loop *at)
+{
+	return atomic_load_explicit(&at->stopping, memory_order_relaxed);
+}
 
 static inline void http_count(atomic_uint_fast64_t *figure)
 {
