@@ -128,20 +128,47 @@ void disk_write(struct disk_file *f, const void *data, size_t bytes, size_t at)
 		f->now_bytes = at + bytes;
 }
 
+/* Sectors behind a new end are dirty no more: they are not written, but gone. */
+static void forget_behind(struct disk_file *f, size_t bytes)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < f->dirty_count; i++) {
+		if ((size_t)f->dirty[i] * DISK_SECTOR_BYTES < bytes)
+			f->dirty[left++] = f->dirty[i];
+		else
+			f->states[f->dirty[i]] = SECTOR_CLEAN;
+	}
+	f->dirty_count = left;
+}
+
 void disk_truncate(struct disk_file *f, size_t bytes)
 {
+	file_reserve(f, bytes);
 	if (bytes < f->now_bytes) {
 		memset(f->now + bytes, 0, f->now_bytes - bytes);
-		touch(f, bytes, f->now_bytes);
+		forget_behind(f, bytes);
+		f->truncated_bytes = f->truncated && f->truncated_bytes < bytes ? f->truncated_bytes : bytes;
+		f->truncated = true;
 	}
-	file_reserve(f, bytes);
 	f->now_bytes = bytes;
+}
+
+/* What is durable, once a truncation is. */
+static size_t apply_truncation(const struct disk_file *f, uint8_t *content)
+{
+	if (!f->truncated || f->truncated_bytes >= f->durable_bytes)
+		return f->durable_bytes;
+	memset(content + f->truncated_bytes, 0, f->durable_bytes - f->truncated_bytes);
+	return f->truncated_bytes;
 }
 
 void disk_sync(struct disk_file *f)
 {
 	size_t left = 0;
 
+	apply_truncation(f, f->durable);
+	f->truncated = false;
 	for (size_t i = 0; i < f->dirty_count; i++) {
 		uint32_t s = f->dirty[i];
 		size_t at = (size_t)s * DISK_SECTOR_BYTES;
@@ -177,15 +204,14 @@ void disk_sync_names(struct disk *d)
 		d->files[i].named_durably = d->files[i].named;
 }
 
-static size_t size_after(const struct disk_file *f, enum cut_mode mode, struct rng *r)
+/* Of a file that has `bytes` for certain and perhaps more. */
+static size_t size_after(const struct disk_file *f, size_t bytes, enum cut_mode mode, struct rng *r)
 {
-	size_t a = f->durable_bytes, b = f->now_bytes;
-
-	if (mode == CUT_NOTHING || a == b)
-		return a;
+	if (mode == CUT_NOTHING || bytes >= f->now_bytes)
+		return bytes;
 	if (mode == CUT_EVERYTHING || rng_below(r, 3) == 0)
-		return b;
-	return a < b ? a + rng_below(r, b - a + 1) : b + rng_below(r, a - b + 1);
+		return f->now_bytes;
+	return bytes + rng_below(r, f->now_bytes - bytes + 1);
 }
 
 static void tear(uint8_t *at, const uint8_t *new, struct rng *r)
@@ -225,15 +251,22 @@ static void cut_sector(struct disk_file *f, uint8_t *left, size_t i, enum cut_mo
 static void file_cut(struct disk_file *f, const char *folder, struct rng *r, struct disk_cut *cut)
 {
 	enum cut_mode mode = (enum cut_mode)rng_below(r, CUT_MODES);
-	size_t bytes = size_after(f, mode, r), some = rng_below(r, f->dirty_count + 1), written = 0;
+	size_t bytes = f->durable_bytes, some = rng_below(r, f->dirty_count + 1), written = 0, end = SIZE_MAX;
 	uint8_t *left = __real_malloc(f->capacity);
 	char path[512];
 	int fd;
 
 	assert(left != NULL);
 	memcpy(left, f->durable, f->capacity);
+	if (f->truncated && (mode == CUT_NOTHING || (mode != CUT_EVERYTHING && rng_below(r, 2) == 0)))
+		end = f->truncated_bytes; /* it has not happened, nor what came behind */
+	else
+		bytes = apply_truncation(f, left);
+	if (end == SIZE_MAX)
+		bytes = size_after(f, bytes, mode, r);
 	for (size_t i = 0; i < f->dirty_count; i++)
-		cut_sector(f, left, i, mode, some, r, cut);
+		if ((size_t)f->dirty[i] * DISK_SECTOR_BYTES < end)
+			cut_sector(f, left, i, mode, some, r, cut);
 	snprintf(path, sizeof(path), "%s/%s", folder, f->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert(fd >= 0);

@@ -6,8 +6,9 @@
  *
  * Rules, those of an honest disk without power-safe overwrite: a sector that was synced and not written since keeps its
  * bytes. A sector written since its file was last synced has, after the cut, its old bytes, its new ones, a part of each, or
- * noise, independently of the others and whatever the order of writing was. A file's size is the old one, the new one or
- * between. A name that was made or deleted since the folder was last synced is there or not. Sectors that were waiting when
+ * noise, independently of the others and whatever the order of writing was. A file that grew has the old size, the new one or
+ * one between. A truncation that is not synced has happened or not, as file systems journal it; if not, nothing that was
+ * written behind its end has. A name that was made or deleted since the folder was last synced is there or not. Sectors that were waiting when
  * a sync failed are never made durable by a later sync, unless written again: so do kernels.
  *
  * Used by: fault_vfs.c. Threads: the caller's lock. Memory: all of every file, twice.
@@ -32,6 +33,8 @@ struct disk_file {
 	bool named, named_durably; /* the name leads to it now; it did so at the folder's last sync */
 	uint8_t *now, *durable; /* of `capacity` bytes, zeroes behind their sizes */
 	size_t now_bytes, durable_bytes, capacity;
+	bool truncated; /* since it was synced, to that size at the least */
+	size_t truncated_bytes;
 	uint8_t *states; /* enum in fault_disk.c, for each sector */
 	uint32_t *dirty; /* sectors that are not clean, by first write */
 	size_t dirty_count;

@@ -23,9 +23,10 @@ static struct {
 	struct fault fault;
 	uint64_t counted, failed; /* since it was armed */
 	unsigned hang_ops, hang_files, hanging;
-	uint64_t changes, cut_at; /* 0: never */
-	bool cut;
-	enum fault_file cut_file;
+	uint64_t cut_at; /* changes of cut_files until the cut; 0: never */
+	unsigned cut_files;
+	bool cut, cut_in_database;
+	char database[DISK_NAME_BYTES_MAX]; /* the name of the last */
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER };
 
 enum verdict { GO_ON, FAILS, CUT_HERE };
@@ -65,9 +66,9 @@ static enum verdict judge(enum fault_op op, enum fault_file file, int *ret_code)
 	*ret_code = code_of(op);
 	if (g.cut)
 		return FAILS;
-	if (op & FAULT_CHANGES && ++g.changes == g.cut_at) {
+	if ((op & FAULT_CHANGES) && (file & g.cut_files) && g.cut_at > 0 && --g.cut_at == 0) {
 		g.cut = true;
-		g.cut_file = file;
+		g.cut_in_database = file == FAULT_DATABASE;
 		return CUT_HERE;
 	}
 	if (!(g.fault.ops & op) || !(g.fault.files & file))
@@ -292,6 +293,8 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flag
 			h->syncs_names = h->meaning != FAULT_DATABASE && (flags & SQLITE_OPEN_CREATE);
 			if (path && !(flags & SQLITE_OPEN_DELETEONCLOSE))
 				h->file = model_of(real_of(f), name_of(path));
+			if (h->file && h->meaning == FAULT_DATABASE)
+				memcpy(g.database, h->file->name, sizeof(g.database));
 		}
 	}
 	pthread_mutex_unlock(&g.lock);
@@ -307,7 +310,7 @@ static int on_delete(sqlite3_vfs *vfs, const char *path, int sync)
 	pthread_mutex_lock(&g.lock);
 	verdict = judge(FAULT_DELETE, strstr(name_of(path), "-wal") ? FAULT_WAL : FAULT_JOURNAL, &rc);
 	if (verdict == GO_ON)
-		rc = g.real->xDelete(g.real, path, sync);
+		rc = g.real->xDelete(g.real, path, 0); /* synced in the model */
 	if (verdict == CUT_HERE || rc == SQLITE_OK)
 		disk_delete(&g.disk, name_of(path));
 	if (verdict == GO_ON && rc == SQLITE_OK && sync)
@@ -338,9 +341,9 @@ void fault_vfs_reset(void)
 	assert(g.hanging == 0);
 	disk_finish(&g.disk);
 	g.fault = (struct fault){ .nth = 0 };
-	g.counted = g.failed = g.changes = g.cut_at = 0;
+	g.counted = g.failed = g.cut_at = 0;
 	g.hang_ops = g.hang_files = 0;
-	g.cut = false;
+	g.cut = g.cut_in_database = false;
 	pthread_mutex_unlock(&g.lock);
 }
 
@@ -390,20 +393,11 @@ void fault_vfs_release(void)
 	pthread_mutex_unlock(&g.lock);
 }
 
-uint64_t fault_vfs_changes(void)
-{
-	uint64_t changes;
-
-	pthread_mutex_lock(&g.lock);
-	changes = g.changes;
-	pthread_mutex_unlock(&g.lock);
-	return changes;
-}
-
-void fault_vfs_cut_at(uint64_t n)
+void fault_vfs_cut_at(uint64_t n, unsigned files)
 {
 	pthread_mutex_lock(&g.lock);
 	g.cut_at = n;
+	g.cut_files = files;
 	pthread_mutex_unlock(&g.lock);
 }
 
@@ -424,14 +418,22 @@ bool fault_vfs_is_cut(void)
 	return cut;
 }
 
-enum fault_file fault_vfs_cut_file(void)
+bool fault_vfs_cut_in_database(void)
 {
-	enum fault_file file;
+	bool is;
 
 	pthread_mutex_lock(&g.lock);
-	file = g.cut_file;
+	is = g.cut_in_database;
 	pthread_mutex_unlock(&g.lock);
-	return file;
+	return is;
+}
+
+bool fault_vfs_database(char name[DISK_NAME_BYTES_MAX])
+{
+	pthread_mutex_lock(&g.lock);
+	memcpy(name, g.database, sizeof(g.database));
+	pthread_mutex_unlock(&g.lock);
+	return name[0] != '\0';
 }
 
 void fault_vfs_reboot(const char *folder, struct rng *r, struct disk_cut *ret_cut)

@@ -59,14 +59,14 @@ void fault_vfs_hang(unsigned ops, unsigned files);
 unsigned fault_vfs_hanging(void); /* how many wait */
 void fault_vfs_release(void);
 
-/* How many FAULT_CHANGES there were since the reset. */
-uint64_t fault_vfs_changes(void);
-/* The power is cut at change number n since the reset: whether that one was begun, nobody can say, and all fail from then on. */
-void fault_vfs_cut_at(uint64_t n);
+/* The power is cut at the n-th change of such files from now: it may have been made or not, and all fail from then on. */
+void fault_vfs_cut_at(uint64_t n, unsigned files);
 void fault_vfs_cut_now(void);
 bool fault_vfs_is_cut(void);
-/* Of what the last change before the cut was. */
-enum fault_file fault_vfs_cut_file(void);
+/* Whether fault_vfs_cut_at() has cut at a change of the database itself. */
+bool fault_vfs_cut_in_database(void);
+/* The name of the database that was opened last since the program began. False: there was none. */
+bool fault_vfs_database(char name[DISK_NAME_BYTES_MAX]);
 /* Write what a cut leaves to an empty folder, and begin anew as reset does. */
 void fault_vfs_reboot(const char *folder, struct rng *r, struct disk_cut *ret_cut);
 

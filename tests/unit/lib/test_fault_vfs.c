@@ -25,9 +25,7 @@ static int remove_one(const char *path, const struct stat *s, int type, struct F
 
 static void folder_make(void)
 {
-	const char *base = getenv("TMPDIR");
-
-	snprintf(folder, sizeof(folder), "%s/fault.XXXXXX", base ? base : "/tmp");
+	snprintf(folder, sizeof(folder), "/dev/shm/fault.XXXXXX");
 	assert_non_null(mkdtemp(folder));
 }
 
@@ -77,7 +75,7 @@ static unsigned long session(const char *pragmas, struct rng *r)
 	unsigned long done = 0;
 	sqlite3 *db;
 
-	fault_vfs_cut_at(1 + rng_below(r, CHANGES_MAX));
+	fault_vfs_cut_at(1 + rng_below(r, CHANGES_MAX), FAULT_FILES);
 	db = database_open(pragmas);
 	while (done < ROWS_MAX && run(db, "INSERT INTO t(text) VALUES(hex(randomblob(300)))") == SQLITE_OK) {
 		done++;
