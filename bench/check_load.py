@@ -1,16 +1,20 @@
 #!/usr/bin/python3
-"""Shows that the load generator notices what it must: a small server with planted faults, and the verdict on each.
+"""Shows that the load generator notices what it must: a small server with planted faults, and the verdict on each; then posts to
+the program itself.
 
-    check_load.py build/bench/load        prints TAP
+    check_load.py build/bench/load build/src/app/palaver        prints TAP
 """
 
 import asyncio
 import base64
+import functools
 import hashlib
 import json
 import re
+import socket
 import subprocess
 import sys
+import tempfile
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONNS = 20
@@ -36,6 +40,26 @@ CASES = {
     "echo_twice": ("echo", False, "not the answer"),
     "refuse": ("broadcast w=1", False, "handshake refused"),
 }
+
+# The same for posts, which are of the protocol `chat`.
+POSTS = {
+    "none": (True, ""),
+    "refused": (False, ": busy"),
+    "no_answer": (False, "stalls"),
+    "answer_twice": (False, "an answer to nothing"),
+    "answer_first": (False, "an answer before its entry"),
+    "answer_elsewhere": (False, "an answer to nothing"),
+    "other_number": (False, "an answer with another number"),
+    "drop": (False, "not the next one"),
+    "last_drop": (False, "stalls"),
+    "entry_twice": (False, "not the next one"),
+    "skip": (False, "not the next one"),
+    "other_text": (False, "another text"),
+    "foreign": (False, "nobody posted"),
+    "again": (False, "nobody posted"),
+    "gap": (False, "does not belong here"),
+}
+POST_COMMAND = "post w=50"
 
 
 def frame(payload, first=0x81):
@@ -75,6 +99,9 @@ class Server:
         status = b"400 Bad Request" if self.fault == "refuse" else b"101 Switching Protocols"
         writer.write(b"HTTP/1.1 " + status + b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        await self.greet(reader, writer)
+
+    async def greet(self, reader, writer):
         if self.protocol == "socketio":
             writer.write(frame(b'0{"sid":"x","upgrades":[]}'))
             assert await read_message(reader) == b"40"
@@ -122,9 +149,44 @@ class Server:
                 writer.write(whole)
 
 
-async def run(load, fault, protocol):
-    command, valid, why = CASES[fault]
-    server = Server(fault, protocol)
+class ChatServer(Server):
+    """Answers posts; a fault is in one of them, mostly at the connection 7."""
+
+    async def greet(self, reader, writer):
+        writer.write(frame(b'0{"sid":"x","upgrades":[]}'))
+        assert await read_message(reader) == b"40/chat,"
+        writer.write(frame(b"2") + frame(b'40/chat,{"sid":"y"}'))
+        assert await read_message(reader) == b"3"
+        assert (await read_message(reader)).startswith(b'42/chat,0["hello",{"name":')
+        self.writers.append(writer)
+        writer.write(frame(b'43/chat,0[{"ok":true,"user":{}}]'))
+
+    async def take(self, message, sender):
+        number, post = re.match(rb'42/chat,(\d+)\["message.send",(.*)\]$', message).groups()
+        post = json.loads(post)
+        self.operations += 1
+        bad = self.operations == (BROADCASTS if self.fault == "last_drop" else FAULT_AT)
+        fault = self.fault if bad else None
+        seq = self.operations + (self.fault == "skip" and self.operations >= FAULT_AT)
+        text = post["text"][:-1] + "!" if fault == "other_text" else post["text"]
+        cid = {"foreign": "b" * 32, "again": post["cid"][:-1] + "x"}.get(fault, post["cid"])
+        entry = frame(b'42/chat,["entry",{"room":1,"seq":%d,"author":{"id":2},"text":"%s","cid":"%s"}]'
+                      % (seq, text.encode(), cid.encode()))
+        answer = frame(b'43/chat,%s[{"ok":true,"seq":%d,"nonce":1,"at":2}]' % (number, seq + (fault == "other_number")))
+        if fault == "refused":
+            answer = frame(b'43/chat,%s[{"ok":false,"error":"busy","message":"..."}]' % number)
+        answer *= {"no_answer": 0, "answer_twice": 2}.get(fault, 1)
+        if fault == "answer_first":
+            sender.write(answer)
+        for i, writer in enumerate(self.writers):
+            copies = {"drop": 0, "last_drop": 0, "entry_twice": 2}.get(fault, 1) if i == 7 else 1
+            writer.write(entry * copies + (frame(b'42/chat,["gap",{}]') if fault == "gap" else b""))
+        if fault == "answer_elsewhere":
+            sender = next(writer for writer in self.writers if writer is not sender)
+        sender.write(answer)
+
+
+async def run(load, server, command, protocol, valid, why):
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
@@ -134,21 +196,56 @@ async def run(load, fault, protocol):
     listener.close()
     last = json.loads(out.splitlines()[-1])
     if valid:
-        deliveries = BROADCASTS * (1 if command == "echo" else CONNS)
+        deliveries = BROADCASTS * (CONNS if command.startswith(("broadcast", "rate")) else 1)
         ok = process.returncode == 0 and last["valid"] and last["deliveries"] == deliveries
+        ok = ok and last["pushed"] == (BROADCASTS * CONNS if command == POST_COMMAND else 0)
     else:
         ok = process.returncode == 1 and not last.get("valid") and why in last["why"]
     return ok, last
 
 
+async def posts_to(palaver, load):
+    """The program itself: every post durable, every entry at every connection. What it ends with is no matter here."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+        s.close()
+        server = subprocess.Popen(
+            [palaver, "serve", "--listen", f"127.0.0.1:{port}", "--data", folder, "--rate-limits", "off",
+             "--log-level", "warn"], stdout=subprocess.PIPE, text=True)
+        try:
+            assert "listening" in server.stdout.readline()
+            done = subprocess.run(
+                [load, "--port", str(port), "--protocol", "chat", "--n", str(CONNS), POST_COMMAND + " count=300",
+                 POST_COMMAND + " count=300"], stdout=subprocess.PIPE, text=True)
+        finally:
+            server.terminate()
+            server.wait()
+            server.stdout.close()
+    last = json.loads(done.stdout.splitlines()[-1])
+    return done.returncode == 0 and last["operations"] == 300 and last["pushed"] == 300 * CONNS, last
+
+
+def tests(load, palaver):
+    """Pairs: a name, and a function that runs it."""
+    for protocol in ("socketio", "raw"):
+        for fault, (command, valid, why) in CASES.items():
+            yield f"{protocol}: {fault}", functools.partial(
+                run, load, Server(fault, protocol), command, protocol, valid, why)
+    for fault, (valid, why) in POSTS.items():
+        yield f"chat: {fault}", functools.partial(
+            run, load, ChatServer(fault, "chat"), POST_COMMAND, "chat", valid, why)
+    yield "chat: palaver", functools.partial(posts_to, palaver, load)
+
+
 def main():
-    tests = [(fault, protocol) for protocol in ("socketio", "raw") for fault in CASES]
-    print(f"TAP version 13\n1..{len(tests)}")
+    all_tests = list(tests(*sys.argv[1:3]))
+    print(f"TAP version 13\n1..{len(all_tests)}")
     failed = 0
-    for number, (fault, protocol) in enumerate(tests, 1):
-        ok, last = asyncio.run(run(sys.argv[1], fault, protocol))
+    for number, (name, test) in enumerate(all_tests, 1):
+        ok, last = asyncio.run(test())
         failed += not ok
-        print(f"{'ok' if ok else 'not ok'} {number} - {protocol}: {fault}: {last.get('why') or 'valid'}", flush=True)
+        print(f"{'ok' if ok else 'not ok'} {number} - {name}: {last.get('why') or 'valid'}", flush=True)
     return failed > 0
 
 
