@@ -64,18 +64,17 @@ ensure_node() {
 	node -e 0 2>/dev/null || cannot "the Node of web/node/ does not run on this machine ($(uname -m))."
 }
 
-# What tests and checks need is left out where only a build is wanted: two thirds of it.
+# What tests and checks need besides is two thirds of all: it is left out where only a build is wanted.
 ensure_packages() {
 	if [ "$mode" = --test ] || [ "$mode" = --browser ]; then
-		if packages_current && [ ! -d "$web/node_modules/vitest" ]; then rm -f "$web/node_modules/.installed-from"; fi
-	elif packages_current; then
-		return
-	else
-		npm_config_omit=dev
-		export npm_config_omit
+		whole=$web/node_modules/.installed-whole
+		if [ "$(cat "$whole" 2>/dev/null)" = "$(cksum <"$web/package-lock.json")" ]; then return; fi
+		rm -f "$web/node_modules/.installed-from"
+		"$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
+		cp "$web/node_modules/.installed-from" "$whole"
+	elif ! packages_current; then
+		npm_config_omit=dev "$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
 	fi
-	"$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
-	unset npm_config_omit
 }
 
 build() {

@@ -11,7 +11,7 @@ export function hueOf(id: Id): number {
     hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193);
   }
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-  return ((hash ^ (hash >>> 13)) >>> 0) % HUES + 1;
+  return (((hash ^ (hash >>> 13)) >>> 0) % HUES) + 1;
 }
 
 /** "Mara Ellis" -> "ME", "森 春香" -> "森": two initials for alphabets with capitals, else one character. */

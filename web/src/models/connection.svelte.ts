@@ -8,7 +8,15 @@
 // refused: hello said that this guest is not known or not let in; start() again after a new hello over HTTP.
 
 import { Backoff } from '../lib/backoff';
-import { type Answer, type Args, type CommandName, type EventName, type Failure, failure, type Pushed } from '../protocol';
+import {
+  type Answer,
+  type Args,
+  type CommandName,
+  type EventName,
+  type Failure,
+  failure,
+  type Pushed,
+} from '../protocol';
 import type { HelloAnswer, HttpHello, Transport } from './transport';
 
 export type Phase = 'off' | 'connecting' | 'online' | 'waiting';

@@ -54,12 +54,14 @@ export class Outbox {
   #store: OutboxStore;
   readonly #word: Word;
   readonly #adding = new Map<string, OutboxItem>();
-  #stored = new Map<string, OutboxItem>();
+  readonly #stored = new Map<string, OutboxItem>();
   readonly #answered = new Map<string, { item: OutboxItem; seq: number }>();
   readonly #done = new Set<string>(); // a list that was read a moment ago may still have them
   readonly #backoff = new Backoff(RETRY);
   #online = false;
-  #version = 0; // of `stored`
+  readonly #touched = new Set<string>(); // since the last read began
+  #reading = false;
+  #readAgain = false;
   #pumping = false;
   #closed = false;
   #wake: (() => void) | undefined;
@@ -97,13 +99,13 @@ export class Outbox {
     const old = this.#stored.get(cid);
     if (!old?.failed) return;
     const item = this.#make(old.room, old.text);
-    this.#stored.delete(cid);
+    this.#drop(cid);
     this.#done.add(cid);
     this.#adding.set(item.cid, item);
     this.#draw();
     const there = await this.#store.replace(cid, item).catch(() => false);
     this.#adding.delete(item.cid);
-    if (there) this.#stored.set(item.cid, item);
+    if (there) this.#put(item);
     this.#changed();
   }
 
@@ -133,7 +135,8 @@ export class Outbox {
     const seen: string[] = [];
     for (const entry of entries) {
       if (entry.cid === undefined || !sameId(entry.author.id, this.#deps.me)) continue;
-      if (this.#stored.has(entry.cid) || this.#adding.has(entry.cid) || this.#answered.has(entry.cid)) seen.push(entry.cid);
+      if (this.#stored.has(entry.cid) || this.#adding.has(entry.cid) || this.#answered.has(entry.cid))
+        seen.push(entry.cid);
     }
     for (const [cid, { seq }] of this.#answered) if (seq <= last) seen.push(cid);
     if (seen.length === 0) return;
@@ -164,7 +167,7 @@ export class Outbox {
       await this.#fallBack();
       return;
     }
-    if (this.#adding.delete(item.cid)) this.#stored.set(item.cid, item);
+    if (this.#adding.delete(item.cid)) this.#put(item);
     this.#changed();
   }
 
@@ -175,7 +178,7 @@ export class Outbox {
     this.durable = false;
     for (const item of [...this.#stored.values(), ...this.#adding.values()]) {
       await this.#store.add(item);
-      this.#stored.set(item.cid, item);
+      this.#put(item);
     }
     this.#adding.clear();
     this.#changed();
@@ -183,7 +186,7 @@ export class Outbox {
 
   #forget(cid: string): void {
     this.#adding.delete(cid);
-    this.#stored.delete(cid);
+    this.#drop(cid);
     this.#answered.delete(cid);
     this.#done.add(cid);
     if (this.#done.size > DONE_MAX) this.#done.delete(this.#done.values().next().value!);
@@ -191,7 +194,6 @@ export class Outbox {
 
   /** After each change of the maps. */
   #draw(): void {
-    this.#version++;
     const items = [...this.#adding.values(), ...this.#stored.values()];
     for (const [cid, { item }] of this.#answered) if (!this.#stored.has(cid)) items.push(item);
     this.items = items.sort((a, b) => (a.cid < b.cid ? -1 : 1));
@@ -226,7 +228,6 @@ export class Outbox {
       let wait_ms = 0;
       try {
         await this.#deps.turns.take(`palaver.outbox.${this.owner}`, async () => {
-          await this.#read(); // another tab may have had the turn before
           wait_ms = await this.#drain();
         });
       } catch {
@@ -236,38 +237,62 @@ export class Outbox {
     }
   }
 
-  /** Makes `stored` what the store has. What this tab changes meanwhile makes what was read void. */
+  /** Makes `stored` what the store has, but for what this tab changes while it is read. */
   async #read(): Promise<void> {
-    let items: OutboxItem[];
-    let version: number;
-    do {
-      version = this.#version;
-      items = await this.#store.all(this.owner);
-    } while (version !== this.#version);
-    this.#stored = new Map();
-    for (const item of items) {
-      if (!this.#done.has(item.cid) && !this.#answered.has(item.cid)) this.#stored.set(item.cid, item);
+    if (this.#reading) {
+      this.#readAgain = true;
+      return;
+    }
+    this.#reading = true;
+    try {
+      do {
+        this.#readAgain = false;
+        this.#touched.clear();
+        const items = new Map((await this.#store.all(this.owner)).map((item) => [item.cid, item]));
+        for (const cid of this.#stored.keys()) {
+          if (!items.has(cid) && !this.#touched.has(cid)) this.#stored.delete(cid);
+        }
+        for (const [cid, item] of items) {
+          if (!this.#touched.has(cid) && !this.#done.has(cid) && !this.#answered.has(cid)) this.#stored.set(cid, item);
+        }
+      } while (this.#readAgain);
+    } finally {
+      this.#reading = false;
     }
     this.#draw();
   }
 
-  /** Sends one after the other. Returns how long to wait before the next try. */
+  #put(item: OutboxItem): void {
+    this.#touched.add(item.cid);
+    this.#stored.set(item.cid, item);
+  }
+
+  #drop(cid: string): void {
+    this.#touched.add(cid);
+    this.#stored.delete(cid);
+  }
+
+  /** Sends one after the other, also what other tabs have written. Returns how long to wait before the next try. */
   async #drain(): Promise<number> {
-    for (let item = this.#next(); item && this.#online && !this.#closed; item = this.#next()) {
-      const claimed = await this.#store.claim(item.cid);
-      if (!claimed) {
-        this.#stored.delete(item.cid);
-        this.#draw();
+    while (this.#online && !this.#closed) {
+      const item = await this.#store.claimNext(this.owner);
+      if (!item) {
+        await this.#read(); // nothing to send: then nothing is drawn as if there were
+        return 0;
+      }
+      if (this.#done.has(item.cid)) {
+        await this.#store.remove(item.cid); // its entry was seen a moment ago
         continue;
       }
-      this.#stored.set(item.cid, claimed);
-      const answer = await this.#deps.send(claimed);
+      this.#put(item);
+      this.#draw();
+      const answer = await this.#deps.send(item);
       if (answer.ok) {
         this.#backoff.reset();
-        await this.#sent(claimed, answer);
+        await this.#sent(item, answer);
       } else if (FOR_GOOD.includes(answer.error)) {
-        await this.#failed(claimed, { error: answer.error, message: answer.message });
-      } else if (this.#stored.has(claimed.cid)) {
+        await this.#failed(item, { error: answer.error, message: answer.message });
+      } else if (this.#stored.has(item.cid)) {
         return Math.max(answer.retry_ms ?? 0, this.#backoff.next());
       }
     }
@@ -275,7 +300,7 @@ export class Outbox {
   }
 
   async #sent(item: OutboxItem, answer: { seq: number; nonce: number; at: number }): Promise<void> {
-    this.#stored.delete(item.cid);
+    this.#drop(item.cid);
     if (!this.#done.has(item.cid)) {
       this.#answered.set(item.cid, { item, seq: answer.seq });
       if (this.#deps.sent(item, answer)) this.#forget(item.cid);
@@ -286,7 +311,7 @@ export class Outbox {
   }
 
   async #failed(item: OutboxItem, failed: { error: FailureCode; message: string }): Promise<void> {
-    if (this.#stored.has(item.cid)) this.#stored.set(item.cid, { ...item, failed });
+    if (this.#stored.has(item.cid)) this.#put({ ...item, failed });
     this.#draw();
     await this.#store.fail(item.cid, failed);
     this.#word.tell(this.owner);

@@ -26,8 +26,8 @@ export interface OutboxStore {
   readonly durable: boolean;
   all(owner: string): Promise<OutboxItem[]>;
   add(item: OutboxItem): Promise<void>;
-  /** Marks it as tried. Null: it is not to be sent (any more). */
-  claim(cid: string): Promise<OutboxItem | null>;
+  /** The oldest one that is to be sent, by whichever tab it was written; marked as tried. */
+  claimNext(owner: string): Promise<OutboxItem | null>;
   fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void>;
   /** The server has it. */
   remove(cid: string): Promise<void>;
@@ -86,16 +86,13 @@ export class IdbOutboxStore implements OutboxStore {
     await Promise.all([tx.store.put(item), tx.done]);
   }
 
-  async claim(cid: string): Promise<OutboxItem | null> {
+  async claimNext(owner: string): Promise<OutboxItem | null> {
     const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
-    const item = await tx.store.get(cid);
-    if (!item || item.failed) {
-      await tx.done;
-      return null;
-    }
-    if (!item.tried) await tx.store.put({ ...item, tried: true });
+    const next = oldestWaiting(await tx.store.index('owner').getAll(owner));
+    const claimed = next && { ...next, tried: true };
+    if (claimed && !next.tried) await tx.store.put(claimed);
     await tx.done;
-    return { ...item, tried: true };
+    return claimed;
   }
 
   async fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
@@ -158,12 +155,11 @@ export class MemoryOutboxStore implements OutboxStore {
     return Promise.resolve();
   }
 
-  claim(cid: string): Promise<OutboxItem | null> {
-    const item = this.#items.get(cid);
-    if (!item || item.failed) return Promise.resolve(null);
-    const tried = { ...item, tried: true };
-    this.#items.set(cid, tried);
-    return Promise.resolve(tried);
+  claimNext(owner: string): Promise<OutboxItem | null> {
+    const next = oldestWaiting([...this.#items.values()].filter((item) => item.owner === owner));
+    const claimed = next && { ...next, tried: true };
+    if (claimed) this.#items.set(claimed.cid, claimed);
+    return Promise.resolve(claimed);
   }
 
   fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
@@ -197,6 +193,14 @@ export class MemoryOutboxStore implements OutboxStore {
   release(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+function oldestWaiting(items: OutboxItem[]): OutboxItem | null {
+  let oldest: OutboxItem | null = null;
+  for (const item of items) {
+    if (!item.failed && (!oldest || item.cid < oldest.cid)) oldest = item;
+  }
+  return oldest;
 }
 
 /** IndexedDB where it can be opened and written to, else memory. */

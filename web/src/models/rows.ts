@@ -65,10 +65,7 @@ export function buildRows({ entries, more, items, me, newAfter }: RowsInput): Ro
     }
     const fresh = line && entry.seq > newAfter! && !mine;
     if (fresh) line = false;
-    push(
-      { key: keyOf(entry), author: entry.author, at: entry.at, text: entry.text, mine, entry, item: null },
-      fresh,
-    );
+    push({ key: keyOf(entry), author: entry.author, at: entry.at, text: entry.text, mine, entry, item: null }, fresh);
   }
   for (const item of items) {
     if (own.has(item.cid)) continue;

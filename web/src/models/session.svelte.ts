@@ -105,7 +105,13 @@ export class Session {
     const info = hello.rooms[0];
     this.#outbox = outbox;
     if (info) {
-      this.room = new Room(info, hello.user, outbox, (command, args) => this.connection.call(command, args), this.#deps.keep);
+      this.room = new Room(
+        info,
+        hello.user,
+        outbox,
+        (command, args) => this.connection.call(command, args),
+        this.#deps.keep,
+      );
       this.room.reading.attentive = this.#attentive;
     }
     this.stage = 'room';

@@ -3,7 +3,17 @@
 import { io, type Socket } from 'socket.io-client';
 
 import type { Transport, TransportEvents } from '../models/transport';
-import { type Answer, type Args, type CommandName, EVENTS, failure, NAMESPACE, type EventName, type Pushed, toAnswer } from '../protocol';
+import {
+  type Answer,
+  type Args,
+  type CommandName,
+  EVENTS,
+  failure,
+  NAMESPACE,
+  type EventName,
+  type Pushed,
+  toAnswer,
+} from '../protocol';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 15_000; // the server answers each command within 10 s
