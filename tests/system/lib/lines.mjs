@@ -44,24 +44,32 @@ export function fromLine(line) {
 const children = new Set();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
-// A client in another process: language 'js' or 'py'.
+const PROGRAMS = { js: 'line_client.mjs', py: 'line_client.py', 'py-async': 'line_client_async.py' };
+
+// A client in another process, its language one of PROGRAMS; `auth` is the handshake's.
 export class LineClient {
   lines = new Inbox();
+  acks = new Inbox();
 
-  constructor(language, server, transport) {
-    const program = fileURLToPath(new URL(`../peers/line_client.${language === 'py' ? 'py' : 'mjs'}`, import.meta.url));
-    const command = language === 'py' ? PYTHON : process.execPath;
-    this.child = spawn(command, [program, server.url, transport], { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor(language, server, transport, auth = null) {
+    const program = fileURLToPath(new URL(`../peers/${PROGRAMS[language]}`, import.meta.url));
+    const command = language === 'js' ? process.execPath : PYTHON;
+    this.child = spawn(command, [program, server.url, transport, JSON.stringify(auth)], { stdio: ['pipe', 'pipe', 'inherit'] });
     children.add(this.child);
-    createInterface({ input: this.child.stdout }).on('line', (line) => this.lines.push(fromLine(line)));
+    createInterface({ input: this.child.stdout }).on('line', (text) => {
+      const line = fromLine(text);
+      (line.ack ? this.acks : this.lines).push(line);
+    });
     this.child.on('exit', (code) => {
       children.delete(this.child);
-      this.lines.end(`the ${language} client ended with ${code}`);
+      for (const inbox of [this.lines, this.acks]) {
+        inbox.end(`the ${language} client ended with ${code}`);
+      }
     });
   }
 
-  static async arrive(language, server, transport) {
-    const client = new LineClient(language, server, transport);
+  static async arrive(language, server, transport, auth) {
+    const client = new LineClient(language, server, transport, auth);
     await client.lines.take((line) => line.connected, 'the client to connect');
     return client;
   }
@@ -76,7 +84,7 @@ export class LineClient {
 
   async ask(...args) {
     this.tell({ ask: args });
-    return (await this.lines.take((line) => line.ack, 'the acknowledgement')).ack;
+    return (await this.acks.next('the acknowledgement')).ack;
   }
 
   /** The arguments of the next event of that name. */

@@ -1,4 +1,4 @@
-// An official JavaScript client driven by lines: `node line_client.mjs URL websocket|polling|upgrade`.
+// An official JavaScript client driven by lines: `node line_client.mjs URL websocket|polling|upgrade [AUTH as JSON]`.
 // In: {"emit":[name, ...args]} or {"ask":[name, ...args]} or {"leave":true}, one JSON value a line.
 // Out: {"connected":true}, {"event":[name, ...args]}, {"ack":[...]}, {"gone":reason}.
 // Binary is {"$binary":"base64"} both ways. peers/line_client.py is the same in Python.
@@ -8,9 +8,9 @@ import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 import { fromLine, toLine } from '../lib/lines.mjs';
 
-const [url, name] = process.argv.slice(2);
+const [url, name, auth] = process.argv.slice(2);
 const transports = name === 'upgrade' ? ['polling', 'websocket'] : [name];
-const socket = io(url, { transports, reconnection: false });
+const socket = io(url, { transports, reconnection: false, auth: JSON.parse(auth ?? 'null') ?? undefined });
 const print = (value) => process.stdout.write(`${toLine(value)}\n`);
 
 socket.on('connect', () => print({ connected: true }));

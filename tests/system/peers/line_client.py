@@ -1,4 +1,4 @@
-"""A python-socketio client driven by lines: `line_client.py URL websocket|polling|upgrade`.
+"""A python-socketio client driven by lines: `line_client.py URL websocket|polling|upgrade [AUTH as JSON]`.
 
 The commands and answers are those of line_client.mjs.
 """
@@ -36,11 +36,15 @@ def say(value):
     sys.stdout.flush()
 
 
+def arguments():
+    url, name, *auth = sys.argv[1:4]
+    return url, ["polling", "websocket"] if name == "upgrade" else [name], json.loads(auth[0]) if auth else None
+
+
 def main():
     # Header and attachments of a binary packet go to threads of their own: let each run until it waits.
     sys.setswitchinterval(1)
-    url, name = sys.argv[1:3]
-    transports = ["polling", "websocket"] if name == "upgrade" else [name]
+    url, transports, auth = arguments()
     client = socketio.Client(reconnection=False)
     client.on("connect", lambda: say({"connected": True}))
     client.on("disconnect", lambda: say({"gone": "disconnect"}))
@@ -50,7 +54,7 @@ def main():
         return tuple(args)
 
     client.on("*", heard)
-    client.connect(url, transports=transports)
+    client.connect(url, transports=transports, auth=auth)
     for line in sys.stdin:
         command = from_plain(json.loads(line))
         if "emit" in command:
@@ -64,4 +68,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == "__main__":
+    main()
