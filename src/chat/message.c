@@ -3,20 +3,14 @@
 
 #include <utf8proc.h>
 
+#include "chat/unseen.h"
+
 static bool is_seen(int32_t c)
 {
-	switch ((int)utf8proc_category(c)) {
-	case UTF8PROC_CATEGORY_CC:
-	case UTF8PROC_CATEGORY_CF:
-	case UTF8PROC_CATEGORY_ZS:
-	case UTF8PROC_CATEGORY_ZL:
-	case UTF8PROC_CATEGORY_ZP:
-	case UTF8PROC_CATEGORY_MN:
-	case UTF8PROC_CATEGORY_ME:
-		return false;
-	default:
-		return c != 0x115F && c != 0x1160 && c != 0x3164 && c != 0xFFA0 && c != 0x2800;
-	}
+	utf8proc_category_t category = utf8proc_category(c);
+
+	return category != UTF8PROC_CATEGORY_ZS && category != UTF8PROC_CATEGORY_MN &&
+	       category != UTF8PROC_CATEGORY_ME && !chat_unseen(c);
 }
 
 static bool something_seen(struct str text)

@@ -5,12 +5,11 @@
 #include <utf8proc.h>
 
 #include "base/assert.h"
+#include "chat/unseen.h"
 
 enum {
 	UTF8_BYTES_MAX = 4,
 	INPUT_BYTES_MAX = 1024, /* longer ones are not even looked at */
-	VARIATION_FIRST = 0xFE00,
-	VARIATION_LAST = 0xFE0F,
 };
 
 static struct chat_fault invalid(const char *message)
@@ -23,22 +22,9 @@ static bool is_space(utf8proc_category_t category, int32_t c)
 	return category == UTF8PROC_CATEGORY_ZS || c == '\t';
 }
 
-/* Not seen at all, or changes how others are read. */
-static bool is_hidden(utf8proc_category_t category, int32_t c)
+static bool is_letter(utf8proc_category_t category)
 {
-	switch ((int)category) {
-	case UTF8PROC_CATEGORY_CC:
-	case UTF8PROC_CATEGORY_CF:
-	case UTF8PROC_CATEGORY_CS:
-	case UTF8PROC_CATEGORY_CO:
-	case UTF8PROC_CATEGORY_ZL:
-	case UTF8PROC_CATEGORY_ZP:
-		return true;
-	default:
-		/* Fillers that are drawn as nothing although they are letters, and the combining grapheme joiner. */
-		return c == 0x115F || c == 0x1160 || c == 0x3164 || c == 0xFFA0 || c == 0x034F ||
-		       c == 0x2800 || c == 0x17B4 || c == 0x17B5;
-	}
+	return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
 }
 
 static bool is_mark(utf8proc_category_t category)
@@ -51,6 +37,8 @@ struct writing {
 	struct chat_name name;
 	size_t chars, marks; /* marks: in a row, up to here */
 	bool space; /* one is due before the next character */
+	bool letter; /* the last one that is no mark */
+	bool dropped; /* some mark */
 };
 
 /* False: it is too long. */
@@ -82,30 +70,30 @@ static struct chat_fault take(struct writing *w, int32_t c)
 		w->marks = 0;
 		return CHAT_FINE;
 	}
-	if (is_hidden(category, c))
+	if (category == UTF8PROC_CATEGORY_CO || chat_unseen(c))
 		return invalid("the name has a character that cannot be seen");
 	if (mark && (w->name.bytes == 0 || w->space))
 		return invalid("the name has an accent without a letter");
 	w->marks = mark ? w->marks + 1 : 0;
-	/* How an emoji is drawn; alone it is nothing. */
-	bool variation = c >= VARIATION_FIRST && c <= VARIATION_LAST;
-	if (w->marks > CHAT_NAME_MARKS_MAX || (variation && w->marks > 1))
+	if (!mark)
+		w->letter = is_letter(category);
+	if (w->marks > CHAT_NAME_MARKS_MAX || (chat_is_variation(c) && (w->marks > 1 || w->letter))) {
+		w->dropped = true;
 		return CHAT_FINE;
+	}
 	if (!put(w, c, mark))
 		return invalid("the name is longer than 32 characters");
 	return CHAT_FINE;
 }
 
-struct chat_fault chat_name_clean(struct str text, struct chat_name *ret_name)
+/* Composed, then taken character by character. */
+static struct chat_fault take_all(struct writing *w, struct str text)
 {
-	struct writing w = { .chars = 0 };
 	struct chat_fault fault = CHAT_FINE;
 	utf8proc_uint8_t *composed = NULL;
-
-	if (text.bytes > INPUT_BYTES_MAX)
-		return invalid("the name is longer than 32 characters");
 	utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text.s, (utf8proc_ssize_t)text.bytes,
 		&composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+
 	if (bytes == UTF8PROC_ERROR_NOMEM)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if (bytes < 0)
@@ -116,9 +104,26 @@ struct chat_fault chat_name_clean(struct str text, struct chat_name *ret_name)
 
 		assert(step > 0);
 		at += step;
-		fault = take(&w, c);
+		fault = take(w, c);
 	}
 	free(composed);
+	return fault;
+}
+
+struct chat_fault chat_name_clean(struct str text, struct chat_name *ret_name)
+{
+	struct writing w = { .chars = 0 };
+	struct chat_name name;
+
+	if (text.bytes > INPUT_BYTES_MAX)
+		return invalid("the name is longer than 32 characters");
+	struct chat_fault fault = take_all(&w, text);
+	/* What stands side by side only now may compose. Each time it is shorter. */
+	while (fault.error == CHAT_OK && w.dropped) {
+		name = w.name;
+		w = (struct writing){ .chars = 0 };
+		fault = take_all(&w, chat_name_str(&name));
+	}
 	if (fault.error == CHAT_OK && w.name.bytes == 0)
 		fault = invalid("the name is empty");
 	if (fault.error == CHAT_OK)

@@ -2,7 +2,8 @@
  * chat/name.h -- what a person may be called.
  *
  * Names are NFC, without control characters, without characters that are not seen or turn the writing round, spaces
- * single and never at an end. A pile of combining marks is cut to CHAT_NAME_MARKS_MAX. Used by: app/. Pure; mallocs.
+ * single and never at an end. A pile of combining marks is cut to CHAT_NAME_MARKS_MAX, and a variation selector is left out
+ * unless it is the first behind a symbol: elsewhere it is not seen. Used by: app/. Pure; mallocs.
  */
 #ifndef CHAT_NAME_H
 #define CHAT_NAME_H
