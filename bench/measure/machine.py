@@ -40,6 +40,24 @@ def cpu_ns(pid):
     return total
 
 
+def threads(pid):
+    """(id, name, CPU nanoseconds) of each thread."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found.append((int(task.name), (task / "comm").read_text().strip(),
+                          int((task / "schedstat").read_text().split()[0])))
+        except FileNotFoundError:
+            pass  # it has just ended
+    return found
+
+
+def busy_ns():
+    """CPU time of everything on the machine, and what its host took away."""
+    user, nice, system, _, _, irq, softirq, steal = (int(n) for n in _read("/proc/stat").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def rss_bytes(pid):
     """Exact, unlike VmRSS, which the kernel counts in batches."""
     for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
@@ -86,6 +104,12 @@ def commit():
     name = _output("git", "rev-parse", "--short", "HEAD")
     changed = _output("git", "status", "--porcelain", "--untracked-files=no")
     return name + ("-dirty" if changed not in ("", "unknown") else "")
+
+
+def library(program, name):
+    """The file that a program has of a shared library, whose name ends in its version."""
+    lines = (line.split() for line in _output("ldd", program).splitlines())
+    return next((os.path.basename(os.path.realpath(f[2])) for f in lines if name in f[0] and len(f) > 2), "built in")
 
 
 def describe():

@@ -22,8 +22,8 @@ class Invalid(Exception):
 class Spec:
     name: str  # a word, unique
     title: str  # for people
-    protocol: str  # of the generator: socketio or raw
-    command: tuple
+    protocol: str  # of the generator: socketio, raw or chat
+    command: tuple  # with {port}, unless it takes PORT from its environment
     env: dict = dataclasses.field(default_factory=dict)
     ours: bool = False
     floor: bool = False  # no server but the price of the kernel's part
@@ -64,7 +64,8 @@ class Server:
     def __init__(self, spec):
         self.spec, self.port = spec, machine.free_port()
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(machine.SERVER_CORE), *spec.command],
+            ["taskset", "-c", str(machine.SERVER_CORE),
+             *(word.replace("{port}", str(self.port)) for word in spec.command)],
             env={**os.environ, **spec.env, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
         self._wait_until_it_listens()
 

@@ -10,7 +10,7 @@ def _row(cells):
     return "| " + " | ".join(str(c) for c in cells) + " |\n"
 
 
-def _table(head, rows):
+def table(head, rows):
     return _row(head) + "|" + "---|" * len(head) + "\n" + "".join(_row(r) for r in rows)
 
 
@@ -27,7 +27,7 @@ def ratios_table(results, specs, judgements):
                 cells.append(f"**{median:.2f}×** ({low:.2f})" + (f" {judged}" if judged else ""))
             rows.append([peer.title, sender, *cells])
     rows.append(["palaver itself (A/A)", "uring", *(f"{v:.3f}" for v in results.noise().values())])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def floor_table(results):
@@ -40,7 +40,7 @@ def floor_table(results):
             floor = results.median(workload, f"floor_{sender}", "cpu_per_receive_ns")
             cells.append(f"{over:.2f}× of {floor:,.0f} ns")
         rows.append([sender, *cells])
-    return _table(["our CPU per send, over the kernel's part", *results.workloads()], rows)
+    return table(["our CPU per send, over the kernel's part", *results.workloads()], rows)
 
 
 def figures_table(results, specs):
@@ -55,7 +55,7 @@ def figures_table(results, specs):
                     f"{results.median(workload, spec.name, 'per_second'):,.0f}",
                     f"{results.median(workload, spec.name, 'frames_per_receive'):.2f}"]
         rows.append(row)
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def memory_table(memory, specs):
@@ -64,14 +64,14 @@ def memory_table(memory, specs):
         if m := memory.get(spec.name):
             rows.append([spec.title, f"{m['user']:,.0f}", f"{m['kernel']:,.0f}", f"{m['connect_us']:.1f}",
                          f"{m['idle'] / 2**20:.1f}"])
-    return _table(["server", "user bytes per idle connection", "kernel slab bytes (both ends)",
+    return table(["server", "user bytes per idle connection", "kernel slab bytes (both ends)",
                    "CPU µs per connect", "MiB with none"], rows)
 
 
 def latency_table(latency, specs):
     rows = [[spec.title, f"{latency[spec.name]['p50_ms']:.1f}", f"{latency[spec.name]['p99_ms']:.1f}"]
             for spec in specs if spec.name in latency]
-    return _table(["server", "p50 ms", "p99 ms"], rows)
+    return table(["server", "p50 ms", "p99 ms"], rows)
 
 
 def markdown(run):
@@ -97,7 +97,7 @@ def markdown(run):
     if run.memory:
         text += f"## Memory and connecting ({run.memory_conns:,} connections)\n\n"
         text += memory_table(run.memory, run.specs) + "\n"
-    text += "## The run\n\n" + _table(["what", ""], run.facts)
+    text += "## The run\n\n" + table(["what", ""], run.facts)
     return text
 
 
