@@ -245,6 +245,7 @@ struct sequencer *sequencer_create(struct app *app, char *err, size_t err_bytes)
 		free(s);
 		return NULL;
 	}
+	pthread_setname_np(s->thread, "sequencer");
 	return s;
 }
 
