@@ -78,7 +78,7 @@ export const S = {
     newLine: 'New',
     newLineLabel: 'New messages',
     jump: 'Jump to latest',
-    newMessages: (n: number) => count(n, 'new message', 'new messages'),
+    jumpLabel: (n: number) => (n > 0 ? `Jump to latest, ${count(n, 'new message', 'new messages')}` : 'Jump to latest'),
     today: 'Today',
     yesterday: 'Yesterday',
   },

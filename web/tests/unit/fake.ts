@@ -25,7 +25,7 @@ export class FakeLog {
   fault: Fault = () => undefined;
   syncPage = 100;
   /** Called after a command was carried out and before it is answered. */
-  between: () => Promise<void> | void = () => undefined;
+  between: (command: CommandName) => Promise<void> | void = () => undefined;
   pushed: (entry: Entry) => void = () => undefined;
 
   fill(count: number, author = BEN): this {
@@ -62,7 +62,7 @@ export class FakeLog {
     const fault = this.fault(command, args as never);
     if (fault) return fault;
     const answer = this.#run(command, args);
-    await this.between();
+    await this.between(command);
     return answer as never;
   };
 
@@ -87,7 +87,11 @@ export class FakeLog {
     }
     const page = this.entries.slice(seq, seq + this.syncPage);
     const more = seq + page.length < this.head;
-    return { ok: true, epoch: this.epoch, rooms: [{ room: ROOM, reset: false, entries: page, as_of: this.head, more }] };
+    return {
+      ok: true,
+      epoch: this.epoch,
+      rooms: [{ room: ROOM, reset: false, entries: page, as_of: this.head, more }],
+    };
   }
 
   #send({ cid, text }: { cid: string; text: string }) {

@@ -138,16 +138,19 @@ test('an answer that is lost: the same cid again, and the message is there once'
   expect(new Set(cids).size).toBe(1);
 });
 
-test.each(['unknown', 'busy', 'unavailable', 'timeout', 'lost'] as const)('%s is tried again by itself', async (error) => {
-  let times = 1;
-  server.fault = () => (times-- > 0 ? failure(error) : undefined);
-  const box = open();
-  box.online();
-  await box.add(ROOM, 'later');
-  expect(box.items[0]?.failed).toBeUndefined();
-  await until(empty);
-  expect(texts(server.entries)).toEqual(['later']);
-});
+test.each(['unknown', 'busy', 'unavailable', 'timeout', 'lost'] as const)(
+  '%s is tried again by itself',
+  async (error) => {
+    let times = 1;
+    server.fault = () => (times-- > 0 ? failure(error) : undefined);
+    const box = open();
+    box.online();
+    await box.add(ROOM, 'later');
+    expect(box.items[0]?.failed).toBeUndefined();
+    await until(empty);
+    expect(texts(server.entries)).toEqual(['later']);
+  },
+);
 
 test('rate_limited waits as long as the server says', async () => {
   let times = 1;

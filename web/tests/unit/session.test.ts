@@ -1,0 +1,259 @@
+// The whole of it against a server: coming in, talking, being cut off, and being somebody else.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import { MemoryOutboxStore, type OutboxStore } from '../../src/models/outbox_store';
+import { Session } from '../../src/models/session.svelte';
+import type { HelloAnswer } from '../../src/models/transport';
+import { failure, type Failure, type User } from '../../src/protocol';
+import { ANN, BEN, FakeLog, FakeTransport, hello, MemoryKeep, QueueTurns, Words } from './fake';
+
+let server: FakeLog;
+let transport: FakeTransport;
+let keep: MemoryKeep;
+let store: OutboxStore;
+let http: (name?: string) => HelloAnswer | Failure;
+let user: User;
+let session: Session;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new FakeLog().fill(3);
+  keep = new MemoryKeep();
+  store = new MemoryOutboxStore();
+  user = ANN;
+  http = () => hello(server);
+  make();
+});
+afterEach(() => {
+  session.connection.stop();
+  vi.useRealTimers();
+});
+
+function make(): void {
+  transport = new FakeTransport((command, args) =>
+    command === 'hello' ? Promise.resolve(hello(server, user) as never) : server.call(command, args),
+  );
+  server.pushed = (entry) => transport.events?.pushed('entry', entry);
+  session = new Session({
+    transport,
+    httpHello: (name) => Promise.resolve(http(name)),
+    keep,
+    store: () => Promise.resolve(store),
+    turns: () => new QueueTurns(),
+    word: new Words().open,
+  });
+}
+
+const soon = () => vi.advanceTimersByTimeAsync(0);
+
+async function arrive(): Promise<void> {
+  session.start();
+  await soon();
+  transport.events?.opened();
+  await soon();
+}
+
+function drawn(): string[] {
+  return session.room!.rows.map(({ text }) => text);
+}
+
+function write(text: string): void {
+  session.room!.write(text);
+  expect(session.room!.send()).toBe(true);
+}
+
+test('without a guest: the first page, a name, the room', async () => {
+  http = (name) => (name === undefined ? failure('unauthenticated') : hello(server, { id: 2, name }));
+  session.start();
+  await soon();
+  expect(session.stage).toBe('welcome');
+  expect(session.refused).toBe(null);
+  expect(await session.join('Ann')).toBe(null);
+  transport.events?.opened();
+  await soon();
+  expect(session.stage).toBe('room');
+  expect(session.me?.name).toBe('Ann');
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3']);
+});
+
+test('a name that is refused: the reason, and still at the door', async () => {
+  http = (name) => failure(name === undefined ? 'unauthenticated' : 'invalid', 'too long');
+  session.start();
+  await soon();
+  expect(await session.join('x')).toMatchObject({ error: 'invalid', message: 'too long' });
+  expect(session.stage).toBe('welcome');
+});
+
+test('guests are not let in: said at the door', async () => {
+  http = () => failure('guests_refused');
+  session.start();
+  await soon();
+  expect(session.stage).toBe('welcome');
+  expect(session.refused?.error).toBe('guests_refused');
+});
+
+test('a message is drawn at once and stays one when its entry and its answer come', async () => {
+  await arrive();
+  write('hello');
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'hello']);
+  const key = session.room!.rows[3]!.key;
+  await soon();
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'hello']);
+  expect(session.room!.rows[3]!.item).toBe(null);
+  expect(session.room!.rows[3]!.key).toBe(key);
+  expect(session.room!.draft.text).toBe('');
+  expect(await store.all('e1:2')).toEqual([]);
+});
+
+test('an answer without its push is enough to know the entry', async () => {
+  await arrive();
+  server.pushed = () => undefined;
+  write('hello');
+  await soon();
+  expect(session.room!.log.last).toMatchObject({ seq: 4, text: 'hello', author: ANN });
+  expect(session.room!.outbox.items).toEqual([]);
+});
+
+test('cut off between commit and answer: exactly once after the reconnect', async () => {
+  await arrive();
+  server.between = (command) => {
+    if (command === 'message.send') transport.lose();
+  };
+  server.pushed = () => undefined;
+  write('once');
+  await soon();
+  server.between = () => undefined;
+  expect(session.connection.phase).toBe('waiting');
+  expect(drawn().filter((text) => text === 'once')).toHaveLength(1);
+  server.append(BEN, 'meanwhile');
+  await vi.advanceTimersByTimeAsync(1000);
+  transport.events?.opened();
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'once', 'meanwhile']);
+  expect(session.room!.outbox.items).toEqual([]);
+  expect(server.entries.filter(({ text }) => text === 'once')).toHaveLength(1);
+});
+
+test('written offline, sent later, in order, behind what others said meanwhile', async () => {
+  await arrive();
+  transport.lose();
+  write('one');
+  write('two');
+  server.append(BEN, 'meanwhile');
+  await vi.advanceTimersByTimeAsync(1000);
+  transport.events?.opened();
+  await soon();
+  expect(drawn().slice(3)).toEqual(['meanwhile', 'one', 'two']);
+});
+
+test('the draft survives a reload, also one between sending and storing', async () => {
+  await arrive();
+  session.room!.write('not yet sent');
+  expect(keep.get('draft.e1:2.1')).toBe('not yet sent');
+  const add = store.add.bind(store);
+  let stored: () => void = () => undefined;
+  store.add = (item) => new Promise((resolve) => (stored = () => void add(item).then(resolve)));
+  session.room!.send();
+  await soon();
+  expect(session.room!.draft.text).toBe('');
+  expect(keep.get('draft.e1:2.1')).toBe('not yet sent');
+  stored();
+  await soon();
+  expect(keep.get('draft.e1:2.1')).toBe(null);
+});
+
+test('what waits can be edited: it comes back into the field', async () => {
+  await arrive();
+  transport.lose();
+  write('one');
+  await soon();
+  await session.room!.edit(session.room!.outbox.items[0]!.cid);
+  expect(session.room!.draft.text).toBe('one');
+  expect(session.room!.outbox.items).toEqual([]);
+});
+
+test('nothing is sent of blanks, nor of too much', async () => {
+  await arrive();
+  session.room!.write(' \n ');
+  expect(session.room!.send()).toBe(false);
+  session.room!.write('ü'.repeat(32769));
+  expect(session.room!.excess).toBe(2);
+  expect(session.room!.send()).toBe(false);
+  expect(session.room!.draft.text).not.toBe('');
+});
+
+test('signed out: at the door with a reason; another guest does not send what was left', async () => {
+  await arrive();
+  transport.lose();
+  write('of Ann');
+  await soon();
+  http = (name) => (name === undefined ? failure('unauthenticated') : hello(server, BEN));
+  transport.events = null;
+  await vi.advanceTimersByTimeAsync(1000);
+  transport.events!.closed('websocket error');
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(session.stage).toBe('welcome');
+  expect(session.refused?.error).toBe('unauthenticated');
+  user = BEN;
+  await session.join('Ben');
+  transport.events?.opened();
+  await soon();
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3']);
+  expect(server.of('message.send')).toEqual([]);
+  expect(await store.all('e1:2')).toHaveLength(1);
+});
+
+test('typing: told at most every three seconds, heard, and over after five or with the message', async () => {
+  await arrive();
+  const room = session.room!;
+  room.write('h');
+  room.write('he');
+  await vi.advanceTimersByTimeAsync(2999);
+  room.write('hel');
+  expect(server.of('typing')).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  room.write('hell');
+  expect(server.of('typing')).toHaveLength(2);
+  transport.events?.pushed('typing', { room: 1, user: BEN });
+  transport.events?.pushed('typing', { room: 1, user: ANN });
+  expect(room.typing.users).toEqual([BEN]);
+  await vi.advanceTimersByTimeAsync(4999);
+  expect(room.typing.users).toEqual([BEN]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(room.typing.users).toEqual([]);
+  transport.events?.pushed('typing', { room: 1, user: BEN });
+  server.say(BEN, 'there');
+  expect(room.typing.users).toEqual([]);
+});
+
+test('unread: counted while away, with a line that stays until all was read and left', async () => {
+  session.attentive = true;
+  await arrive();
+  const { reading } = session.room!;
+  expect(reading.unread).toBe(0);
+  session.attentive = false;
+  server.say(BEN, 'four');
+  server.say(BEN, 'five');
+  expect(reading.unread).toBe(2);
+  expect(session.room!.rows.filter(({ fresh }) => fresh).map(({ text }) => text)).toEqual(['four']);
+  session.attentive = true;
+  reading.saw(5);
+  expect(reading.unread).toBe(0);
+  expect(reading.newAfter).toBe(3); // still there
+  session.attentive = false;
+  expect(reading.newAfter).toBe(null);
+  server.say(BEN, 'six');
+  keep.change('read.e1:2.1', '6'); // read in another tab
+  expect(reading.unread).toBe(0);
+});
+
+test('the next visit opens at the first unread entry', async () => {
+  keep.set('read.e1:2.1', '1');
+  await arrive();
+  expect(session.room!.reading.unread).toBe(2);
+  expect(session.room!.rows.find(({ fresh }) => fresh)?.text).toBe('text 2');
+  session.room!.reading.readAll();
+  expect(session.room!.reading.unread).toBe(0);
+  expect(session.room!.rows.some(({ fresh }) => fresh)).toBe(false);
+});
