@@ -2,7 +2,7 @@
 
     sends   what each sender has sent, in order, with what it was answered
     log     the room's entries as they are in the end
-    views   what each listener was told, in order: hello, live entries, pages, gap
+    views   what each listener was told, in order: hello, live entries, pages, gap; whether it has left
 
 check() names everything that must not be. It knows no server; tests/unit/tools/test_history.py shows that it notices.
 """
@@ -63,6 +63,10 @@ class Page(typing.NamedTuple):
 
 class Gap(typing.NamedTuple):
     """The server says that it has left entries out."""
+
+
+class Left(typing.NamedTuple):
+    """The listener is gone for good: what comes afterwards it need not have."""
 
 
 class Findings:
@@ -150,6 +154,8 @@ class ViewCheck:
     def run(self, view, head):
         for event in view:
             getattr(self, "on_" + type(event).__name__.lower())(event)
+        if view and isinstance(view[-1], Left):
+            return
         missing = [seq for seq in range(min(self.has, default=1), head + 1) if seq not in self.has]
         if missing:
             self.findings.add(GAP, f"{self.name} misses {len(missing)} entries, the first {missing[0]}")
@@ -159,6 +165,9 @@ class ViewCheck:
 
     def on_gap(self, _):
         self.last_live = None
+
+    def on_left(self, _):
+        pass
 
     def on_live(self, event):
         entry = event.entry

@@ -8,7 +8,7 @@ import tap
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "torture" / "lib"))
 
 import history  # noqa: E402
-from history import Entry, Gap, Hello, Live, Page, Send  # noqa: E402
+from history import Entry, Gap, Hello, Left, Live, Page, Send  # noqa: E402
 
 COUNT = 12
 
@@ -184,6 +184,14 @@ def test_a_hole_that_is_not_fetched():
 def test_the_end_is_missing():
     story = Story()
     del story.view[-1]
+    story.found(history.GAP)
+
+
+def test_who_has_left_need_not_have_the_end():
+    story = Story()
+    story.view[-1] = Left()
+    story.found()
+    del story.view[-4]
     story.found(history.GAP)
 
 

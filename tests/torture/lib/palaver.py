@@ -1,0 +1,130 @@
+"""`palaver serve` as a child process that is killed and started again on the same port and folder."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+
+import harness
+from harness import BUILD, TMPDIR, WAIT_S, Server
+from history import Entry
+
+# Below those that the kernel gives to who connects: a client that tries a port in that range again and again, while
+# nobody listens there, is connected to itself one day.
+PORTS = range(20000, 32000)
+DATABASE = "palaver.db"
+LOBBY = 1
+PROGRAM = BUILD / "src/app/palaver"
+
+
+def steady_port():
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def new_folder(name="data"):
+    Server.count += 1
+    folder = TMPDIR / f"{name}-{os.getpid()}-{Server.count}"
+    folder.mkdir()
+    return folder
+
+
+class Palaver(Server):
+    """Started by start(), as often as one likes; `before` is a command that runs it, such as nsenter."""
+
+    def __init__(self, folder=None, args=(), before=(), **env):
+        self.folder = folder or new_folder()
+        self.log = TMPDIR / f"{self.folder.name}.log"
+        self.log.write_bytes(b"")
+        self.port = steady_port()
+        self.command = [*before, PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.folder,
+            "--rate-limits", "off", "--log-level", "warn", *args]
+        self.env = {**os.environ, **{name: str(value) for name, value in env.items()}}
+        self.child = None
+        self.starts = 0
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env)
+        harness.children[:] = [child for child in harness.children if child.poll() is None] + [self.child]
+        self.pid = self.child.pid
+        self.began = time.monotonic()
+        self.starts += 1
+
+    def accepts(self):
+        """Whether it does now; it must not have ended."""
+        assert self.alive(), f"the server ended by itself, status {self.child.returncode}: {self.tail()}"
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def start_and_wait(self):
+        """Seconds until it accepts."""
+        self.start()
+        while not self.accepts():
+            assert time.monotonic() - self.began < WAIT_S, f"it does not accept: {self.tail()}"
+            time.sleep(0.0005)
+        return time.monotonic() - self.began
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-500:]
+
+    def kill(self):
+        """With SIGKILL; whether it was alive until then is the caller's to know."""
+        assert self.alive(), f"the server ended by itself, status {self.child.returncode}: {self.tail()}"
+        os.kill(self.pid, signal.SIGKILL)
+        self.child.wait(WAIT_S)
+
+    def figure(self, name, file="status"):
+        """A line of /proc in bytes."""
+        with open(f"/proc/{self.pid}/{file}") as lines:
+            return int(re.search(rf"^{name}:\s+(\d+) kB", lines.read(), re.M)[1]) * 1024
+
+    # The folder, while nobody serves it
+
+    def database(self):
+        return sqlite3.connect(self.folder / DATABASE)
+
+    def check_integrity(self):
+        with self.database() as db:
+            [(said,)] = db.execute("PRAGMA integrity_check")
+        db.close()
+        assert said == "ok", f"integrity_check: {said}"
+
+    def read_log(self):
+        db = self.database()
+        rows = db.execute("SELECT seq, nonce, at_ms, author, name, text, cid FROM entries WHERE room = ? ORDER BY seq",
+            (LOBBY,)).fetchall()
+        db.close()
+        return [Entry(*row) for row in rows]
+
+    def lose_last(self):
+        """Takes the newest entry out as if it had never been written, and is it."""
+        log = self.read_log()
+        db = self.database()
+        with db:
+            db.execute("DELETE FROM entries WHERE room = ? AND seq = ?", (LOBBY, log[-1].seq))
+            db.execute("DELETE FROM sends WHERE room = ? AND seq = ?", (LOBBY, log[-1].seq))
+            db.execute("UPDATE rooms SET head = ?, head_nonce = ? WHERE id = ?", (log[-2].seq, log[-2].nonce, LOBBY))
+        db.close()
+        return log[-1]
+
+    def save(self):
+        copy = new_folder("backup")
+        shutil.copytree(self.folder, copy, dirs_exist_ok=True)
+        return copy
+
+    def restore(self, copy):
+        shutil.rmtree(self.folder)
+        shutil.copytree(copy, self.folder)
