@@ -3,7 +3,7 @@
  *
  *      word:  tag (16 bits) | when the bucket is full again, in us since the table's start (48 bits: 8 years)
  *
- * Each thing done moves that time on by 1/rate; it may not come to lie further ahead than burst/rate.
+ * Each thing done moves that time on by 1/rate, rounded up; it may not come to lie further ahead than burst/rate.
  */
 #include "app/limits.h"
 
@@ -43,7 +43,7 @@ struct limits *limits_create(const struct limit *limits)
 		if (limits[i].rate == 0)
 			continue;
 		assert(limits[i].rate <= LIMITS_RATE_MAX && limits[i].burst >= 1);
-		l->kinds[i].step_us = per * US_PER_S / limits[i].rate;
+		l->kinds[i].step_us = (per * US_PER_S + limits[i].rate - 1) / limits[i].rate;
 		l->kinds[i].ahead_us = l->kinds[i].step_us * limits[i].burst;
 	}
 	return l;
@@ -54,23 +54,27 @@ void limits_destroy(struct limits *l)
 	free(l);
 }
 
-/* The bucket with that tag, else one that says nothing any more, else the one that is full soonest. */
-static _Atomic uint64_t *find(_Atomic uint64_t *set, uint64_t tag, uint64_t now_us)
+/*
+ * The bucket with that tag, else one that says nothing any more, else the one that is full soonest. *ret_was is what was in it:
+ * if it has changed meanwhile it may be somebody else's.
+ */
+static _Atomic uint64_t *find(_Atomic uint64_t *set, uint64_t tag, uint64_t now_us, uint64_t *ret_was)
 {
 	size_t best = 0;
-	uint64_t best_time = UINT64_MAX;
+	uint64_t best_word = UINT64_MAX;
 
 	for (size_t i = 0; i < LIMITS_WAYS; i++) {
 		uint64_t word = atomic_load_explicit(&set[i], memory_order_relaxed);
-		uint64_t time = word & TIME_MASK;
+		bool own = word >> TIME_BITS == tag && (word & TIME_MASK) > now_us;
 
-		if (word >> TIME_BITS == tag && time > now_us)
-			return &set[i];
-		if (time < best_time) {
-			best_time = time;
+		if (own || i == 0 || (word & TIME_MASK) < (best_word & TIME_MASK)) {
+			best_word = word;
 			best = i;
 		}
+		if (own)
+			break;
 	}
+	*ret_was = best_word;
 	return &set[best];
 }
 
@@ -84,15 +88,16 @@ bool limits_take(
 		return true;
 	uint64_t hash = siphash(l->key, who, sizeof(who));
 	uint64_t tag = hash >> TIME_BITS, now = (now_ns - l->began_ns) / NS_PER_US;
-	_Atomic uint64_t *word = find(l->words[hash % LIMITS_SETS], tag, now);
-	uint64_t was = atomic_load_explicit(word, memory_order_relaxed), time;
+	_Atomic uint64_t *set = l->words[hash % LIMITS_SETS], *word;
+	uint64_t was, time;
 
 	do {
+		word = find(set, tag, now, &was);
 		time = was & TIME_MASK;
 		if (time < now)
 			time = now;
 		if (time + step > now + ahead) {
-			*ret_retry_ms = (time + step - now - ahead) / US_PER_MS + 1;
+			*ret_retry_ms = (time + step - now - ahead + US_PER_MS - 1) / US_PER_MS;
 			return false;
 		}
 	} while (!atomic_compare_exchange_weak_explicit(
