@@ -34,17 +34,14 @@
 
 enum { RIG_WAIT_MS = 60000, RIG_PATH_BYTES = 512 };
 
-typedef struct store *backend_open_fn(const struct store_options *, char *err, size_t err_bytes);
-
 static const struct backend {
 	const char *name;
-	backend_open_fn *open;
+	struct store *(*open)(const struct store_options *, char *err, size_t err_bytes);
 } backends[] = {
 	{ "sqlite", store_sqlite_open },
 };
 
 /* The harness' own memory never fails: see lib/failing_alloc.h. */
-void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *old, size_t bytes);
 
@@ -68,12 +65,7 @@ static inline struct str steady_str(struct str s)
 /* Free what a str that we own points to. */
 static inline void str_free(struct str s)
 {
-	union {
-		const char *s;
-		char *owned;
-	} u = { s.s };
-
-	free(u.owned);
+	free((void *)(uintptr_t)s.s);
 }
 
 static inline unsigned rig_slower(void)
@@ -310,17 +302,12 @@ static inline struct answer *answer_new(struct rig *rig)
 
 static inline void answer_free(struct answer *a)
 {
-	union {
-		const struct store_entry *e;
-		struct store_entry *owned;
-	} u = { a->page.entries };
-
 	for (size_t i = 0; i < a->page.count; i++) {
-		str_free(u.e[i].name);
-		str_free(u.e[i].cid);
-		str_free(u.e[i].text);
+		str_free(a->page.entries[i].name);
+		str_free(a->page.entries[i].cid);
+		str_free(a->page.entries[i].text);
 	}
-	free(u.owned);
+	free((void *)(uintptr_t)a->page.entries);
 	for (size_t i = 0; i < a->count; i++)
 		str_free(a->rooms[i].name);
 	free(a->rooms);
@@ -328,7 +315,7 @@ static inline void answer_free(struct answer *a)
 	free(a);
 }
 
-/* ---- verbs: the first half takes, answer_wait() waits; one that was refused needs no waiting ---- */
+/* ---- verbs: rig_x() calls, answer_wait() waits; one that was refused needs no waiting ---- */
 
 static inline bool answer_there(struct answer *a)
 {
@@ -509,7 +496,10 @@ static inline void rig_init(struct rig *rig, const struct backend *backend, cons
 	assert_non_null(mkdtemp(rig->root));
 	assert_true(
 		snprintf(rig->folder, sizeof(rig->folder), "%s/data", rig->root) < (int)sizeof(rig->folder));
-	rig->options = (struct store_options){ .folder = rig->folder, .committed = rig_observe, .ctx = rig };
+	rig->options = (struct store_options){ .folder = rig->folder,
+		.answer_ms = rig_slower() * STORE_ANSWER_MS,
+		.committed = rig_observe,
+		.ctx = rig };
 }
 
 static inline int rig_remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)

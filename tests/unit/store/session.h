@@ -19,6 +19,7 @@ struct session {
 	enum store_status guest_status;
 	int64_t guest;
 	bool opened;
+	void (*once_open)(void); /* NULL: nothing */
 };
 
 static inline bool is_acknowledged(enum store_status status)
@@ -50,6 +51,8 @@ static inline void session_run(struct rig *rig, struct session *s)
 		assert_int_not_equal(err[0], '\0');
 		return;
 	}
+	if (s->once_open)
+		s->once_open();
 	a[0] = answer_wait(rig_guest(rig, "Ann", 1));
 	s->guest_status = a[0]->status;
 	s->guest = a[0]->user.id;
@@ -132,6 +135,18 @@ static inline void session_verify(struct rig *rig, const struct session *s)
 		assert_int_equal(a->status, STORE_OK);
 		assert_int_equal(a->user.id, s->guest);
 	}
+}
+
+/*
+ * Every so many-th fault is tried, from a random one on: STRIDE; else `otherwise`, some times that in a quick check or
+ * where all is slow.
+ */
+static inline unsigned session_stride(unsigned otherwise)
+{
+	const char *tier = getenv("TEST_TIER");
+	bool quick = rig_slower() > 1 || (tier && strcmp(tier, "check") == 0);
+
+	return (unsigned)rig_scale("STRIDE", quick ? 5 * otherwise : otherwise);
 }
 
 /* ---- a rig on the disk that fails ---- */

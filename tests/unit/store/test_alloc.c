@@ -35,22 +35,28 @@ static void *sqlite_realloc(void *old, int bytes)
 	return fails() ? NULL : allocator.xRealloc(old, bytes);
 }
 
-static void arm(bool ours, unsigned n, bool on)
+/* What is to fail. */
+static struct {
+	bool ours, on;
+	unsigned n;
+} plan;
+
+static void arm(void)
 {
-	if (ours && on) {
-		failing_alloc_arm_from(n);
-	} else if (ours) {
-		failing_alloc_arm(n);
+	if (plan.ours && plan.on) {
+		failing_alloc_arm_from(plan.n);
+	} else if (plan.ours) {
+		failing_alloc_arm(plan.n);
 	} else {
 		count = 0;
-		first_bad = n;
-		last_bad = on ? UINT32_MAX : n;
+		first_bad = plan.n;
+		last_bad = plan.on ? UINT32_MAX : plan.n;
 	}
 }
 
-static bool disarm(bool ours)
+static bool disarm(void)
 {
-	if (ours)
+	if (plan.ours)
 		return failing_alloc_disarm();
 	last_bad = 0;
 	return count >= first_bad;
@@ -68,18 +74,22 @@ static unsigned open_descriptors(void)
 	return n;
 }
 
-static void fail_every(struct rig *rig, bool ours, bool on, unsigned first, unsigned stride)
+/* Sessions until none is left to fail; counted from opening, or from when it is open. */
+static void fail_every(struct rig *rig, bool opening, unsigned stride)
 {
 	unsigned descriptors = open_descriptors(), opened = 0, acknowledged = 0, tried = 0;
 	bool failed;
-	unsigned n = first;
+	struct rng r;
 
+	rng_init(&r);
+	plan.n = 1 + (unsigned)rng_below(&r, stride);
 	do {
-		struct session s = { .opened = false };
+		struct session s = { .once_open = opening ? NULL : arm };
 
-		arm(ours, n, on);
+		if (opening)
+			arm();
 		session_run(rig, &s);
-		failed = disarm(ours);
+		failed = disarm();
 		assert_int_equal(open_descriptors(), descriptors);
 		assert_int_equal(sqlite3_memory_used(), 0);
 		opened += s.opened;
@@ -91,40 +101,31 @@ static void fail_every(struct rig *rig, bool ours, bool on, unsigned first, unsi
 		rig_open(rig);
 		session_verify(rig, &s);
 		fault_anew(rig);
-		n += stride;
+		plan.n += stride;
 		tried++;
 	} while (failed);
-	printf("# %s%s: %u tried up to number %u; %u opened, %u acknowledged\n", ours ? "ours" : "SQLite's",
-		on ? ", and all after it" : "", tried, n - stride, opened, acknowledged);
+	printf("# %s %s%s: %u tried up to number %u; %u opened, %u acknowledged\n",
+		plan.ours ? "ours" : "SQLite's", opening ? "from opening on" : "once open",
+		plan.on ? ", and all after it" : "", tried, plan.n - stride, opened, acknowledged);
 	assert_true(tried > 1);
 }
 
-static void each_of_ours_fails(void **state)
+static void ours_fail(void **state)
 {
-	fail_every(*state, true, false, 1, 1);
+	for (int i = 0; i < 4; i++) {
+		plan.ours = true;
+		plan.on = i & 1;
+		fail_every(*state, i & 2, 1);
+	}
 }
 
-static void all_of_ours_fail(void **state)
+static void sqlites_fail(void **state)
 {
-	fail_every(*state, true, true, 1, 1);
-}
-
-static void each_of_sqlites_fails(void **state)
-{
-	unsigned stride = (unsigned)rig_scale("STRIDE", STRIDE);
-	struct rng r;
-
-	rng_init(&r);
-	fail_every(*state, false, false, 1 + (unsigned)rng_below(&r, stride), stride);
-}
-
-static void all_of_sqlites_fail(void **state)
-{
-	unsigned stride = (unsigned)rig_scale("STRIDE", STRIDE);
-	struct rng r;
-
-	rng_init(&r);
-	fail_every(*state, false, true, 1 + (unsigned)rng_below(&r, stride), stride);
+	for (int i = 0; i < 4; i++) {
+		plan.ours = false;
+		plan.on = i & 1;
+		fail_every(*state, i & 2, session_stride(i & 2 ? STRIDE : 1));
+	}
 }
 
 /* What is taken needs memory; what is refused says so, and the next is as if nothing had been. */
@@ -156,11 +157,9 @@ static void a_verb_without_memory_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_CLOSED_TEST(each_of_ours_fails),
-		RIG_CLOSED_TEST(all_of_ours_fail),
+		RIG_CLOSED_TEST(ours_fail),
+		RIG_CLOSED_TEST(sqlites_fail),
 		RIG_CLOSED_TEST(a_verb_without_memory_is_refused),
-		RIG_CLOSED_TEST(each_of_sqlites_fails),
-		RIG_CLOSED_TEST(all_of_sqlites_fail),
 	};
 	sqlite3_mem_methods failing;
 
