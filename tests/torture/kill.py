@@ -54,9 +54,7 @@ async def kills():
         world.loud.set()
         for moment, most_s in moments[:KILLS]:
             await live(world, moment, chance.random() * most_s)
-        world.start()
-        await world.accept()
-        await world.all_back()
+        await world.start_for_good()
         await world.finish(world.server.kill)
         assert world.counts["resets"] == 0
         if SLOWER == 1:

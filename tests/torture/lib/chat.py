@@ -181,6 +181,14 @@ class Link(asyncio.Protocol):
         self.transport.abort()
 
 
+class Closing(asyncio.StreamReaderProtocol):
+    """Closes when the other side has: asyncio's own keeps its half open."""
+
+    def eof_received(self):
+        super().eof_received()
+        return False
+
+
 class Caller:
     """Commands by HTTP over one connection after another, as a guest."""
 
@@ -188,13 +196,19 @@ class Caller:
         self.port, self.token = port, token
         self.reader = self.writer = None
 
+    async def _connect(self):
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_LIMIT)
+        transport, protocol = await loop.create_connection(lambda: Closing(reader), "127.0.0.1", self.port)
+        self.reader, self.writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
     async def call(self, command, argument):
         body = json.dumps(argument, ensure_ascii=False).encode()
         head = (f"POST /api/v1/{command} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {self.token}\r\nContent-Length: {len(body)}\r\n\r\n")
         try:
             if self.writer is None:
-                self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port, limit=READ_LIMIT)
+                await self._connect()
             self.writer.write(head.encode() + body)
             head = await self.reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").lower().split("\r\n")

@@ -324,9 +324,13 @@ class World:
             task.remove_done_callback(self.on_task)
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        for client in self.clients:
-            if client.link is not None:
-                client.link.abort()
+        links = [client.link for client in self.clients if client.link is not None]
+        for link in links:
+            link.abort()
+        for sender in self.senders:
+            if sender.caller is not None:
+                sender.caller.close()
+        await until(lambda: all(link.lost.done() for link in links), "connections to end")
 
     # What clients report
 
@@ -375,6 +379,11 @@ class World:
     async def all_back(self):
         await self.until(lambda: len(self.present) >= len(self.clients) * BACK,
             lambda: f"all to be back: {len(self.present)} of {len(self.clients)} are")
+
+    async def start_for_good(self):
+        self.start()
+        await self.accept()
+        await self.all_back()
 
     def kill(self):
         self.server.kill()
