@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "base/str.h"
 
-enum { ENVIRONMENT_BYTES = 64, DRAIN_MS_MAX = 4000 };
+enum { NAME_BYTES = 64, DRAIN_MS_MAX = 4000 };
 
 /* Of an option: takes its value; false if it cannot have that. */
 typedef bool config_set_fn(struct config *, const char *value, int which);
@@ -186,26 +186,35 @@ static bool set_default_folder(struct config *c)
 	return n > 0 && (size_t)n < sizeof(c->data);
 }
 
-static bool set(struct config *c, const struct option *o, const char *value, const char *where, char *err,
+/* `name` is what it was called: "--log-level" or "PALAVER_LOG_LEVEL". */
+static bool set(struct config *c, const struct option *o, const char *value, const char *name, char *err,
 	size_t err_bytes)
 {
 	if (o->set(c, value, o->which))
 		return true;
-	snprintf(err, err_bytes, "%s%s cannot be \"%s\"; it is %s: %s", where, o->name, value, o->argument,
-		o->help);
+	snprintf(err, err_bytes, "%s cannot be \"%s\"; it is %s: %s", name, value, o->argument, o->help);
 	return false;
 }
 
-/* "log-level" is PALAVER_LOG_LEVEL. */
-static const char *from_environment(const struct option *o)
+static bool read_environment(struct config *c, const struct option *o, char *err, size_t err_bytes)
 {
-	char name[ENVIRONMENT_BYTES];
+	char name[NAME_BYTES];
 	int n = snprintf(name, sizeof(name), "PALAVER_%s", o->name);
 
 	assert(n > 0 && (size_t)n < sizeof(name));
 	for (char *at = name; *at != '\0'; at++)
 		*at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
-	return getenv(name);
+	const char *value = getenv(name);
+	return value == NULL || set(c, o, value, name, err, err_bytes);
+}
+
+static bool set_flag(struct config *c, const struct option *o, const char *value, char *err, size_t err_bytes)
+{
+	char name[NAME_BYTES];
+	int n = snprintf(name, sizeof(name), "--%s", o->name);
+
+	assert(n > 0 && (size_t)n < sizeof(name));
+	return set(c, o, value, name, err, err_bytes);
 }
 
 static const struct option *find(const char *name, size_t bytes)
@@ -233,7 +242,7 @@ static bool read_flags(struct config *c, int argc, char *const *argv, char *err,
 			snprintf(err, err_bytes, "%s wants a value: %s", flag, o->argument);
 			return false;
 		}
-		if (!set(c, o, equals == NULL ? argv[++i] : equals + 1, "--", err, err_bytes))
+		if (!set_flag(c, o, equals == NULL ? argv[++i] : equals + 1, err, err_bytes))
 			return false;
 	}
 	return true;
@@ -253,8 +262,7 @@ bool config_read(struct config *c, int argc, char *const *argv, char *err, size_
 		assert(fine);
 	}
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		const char *value = from_environment(&options[i]);
-		if (value != NULL && !set(c, &options[i], value, "PALAVER_", err, err_bytes))
+		if (!read_environment(c, &options[i], err, err_bytes))
 			return false;
 	}
 	if (!read_flags(c, argc, argv, err, err_bytes))

@@ -15,35 +15,33 @@ static struct str header(const struct sio_request *r, const char *name)
 	return sio_request_header(r, name, &value) ? str_of(value.s, value.bytes) : STR("");
 }
 
-/* "localhost:3000" or "[::1]:3000" without the port. */
+/* "localhost:3000" or "[::1]:3000" without the port; empty where it is neither. */
 static struct str host_alone(struct str host)
 {
-	if (host.bytes > 0 && host.s[0] == '[') {
-		const char *end = memchr(host.s, ']', host.bytes);
-		return end == NULL ? host : str_of(host.s, (size_t)(end - host.s) + 1);
+	bool six = host.bytes > 0 && host.s[0] == '[';
+	const char *end = host.bytes == 0 ? NULL : memchr(host.s, six ? ']' : ':', host.bytes);
+	size_t bytes = end == NULL ? host.bytes : (size_t)(end - host.s) + six;
+
+	if (six && end == NULL)
+		return STR("");
+	for (size_t i = bytes + 1; i < host.bytes; i++) {
+		if (host.s[i] < '0' || host.s[i] > '9')
+			return STR("");
 	}
-	const char *colon = host.bytes == 0 ? NULL : memchr(host.s, ':', host.bytes);
-	return colon == NULL ? host : str_of(host.s, (size_t)(colon - host.s));
+	return bytes < host.bytes && host.s[bytes] != ':' ? STR("") : str_of(host.s, bytes);
 }
 
 /* 127.x.y.z, written as four numbers and no more: 127.0.0.1.evil.tld is none. */
 static bool is_loopback_ipv4(struct str s)
 {
-	size_t dots = 0, digits = 0;
+	char text[INET_ADDRSTRLEN];
+	struct in_addr four;
 
-	if (!str_starts(s, STR("127.")))
+	if (!str_starts(s, STR("127.")) || s.bytes >= sizeof(text))
 		return false;
-	for (size_t i = 0; i < s.bytes; i++) {
-		if (s.s[i] == '.') {
-			if (digits == 0)
-				return false;
-			dots++;
-			digits = 0;
-		} else if (s.s[i] < '0' || s.s[i] > '9' || ++digits > 3) {
-			return false;
-		}
-	}
-	return dots == 3 && digits > 0;
+	memcpy(text, s.s, s.bytes);
+	text[s.bytes] = '\0';
+	return inet_pton(AF_INET, text, &four) == 1;
 }
 
 static bool is_loopback_host(struct str host)
