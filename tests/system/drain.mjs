@@ -157,10 +157,11 @@ test('nobody new is let in meanwhile', async (t) => {
   const ask = `GET ${target({ EIO: 4, transport: 'polling' })} HTTP/1.1\r\nHost: a\r\n\r\n`;
   await kept.write(ask);
   await kept.match(/"sid"/);
+  await kept.write(ask.slice(0, -1)); // a request that has begun is awaited
   const clients = await Promise.all(Array.from({ length: MANY }, () => EngineClient.open(server)));
   const ended = server.stop();
   await within(Promise.race(clients.map(({ end }) => end.promise)), 'the first to be told');
-  await kept.write(ask);
+  await kept.write(ask.slice(-1));
   await kept.match(/ 503 /);
   await assert.rejects(until(async () => request(server, { path: '/' }).then(() => false), 'a refusal'));
   await closes(clients, 0);
