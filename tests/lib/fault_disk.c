@@ -214,9 +214,9 @@ static size_t size_after(const struct disk_file *f, size_t bytes, enum cut_mode 
 	return bytes + rng_below(r, f->now_bytes - bytes + 1);
 }
 
-static void tear(uint8_t *at, const uint8_t *new, struct rng *r)
+static void tear(uint8_t *at, const uint8_t *new, bool powersafe, struct rng *r)
 {
-	if (rng_below(r, 2) == 0) {
+	if (powersafe || rng_below(r, 2) == 0) {
 		memcpy(at, new, rng_below(r, DISK_SECTOR_BYTES));
 		return;
 	}
@@ -228,8 +228,8 @@ static void tear(uint8_t *at, const uint8_t *new, struct rng *r)
 }
 
 /* What sector number i of the dirty ones becomes in `left`, which has what was synced. */
-static void cut_sector(struct disk_file *f, uint8_t *left, size_t i, enum cut_mode mode, size_t some,
-	struct rng *r, struct disk_cut *cut)
+static void cut_sector(struct disk_file *f, bool powersafe, uint8_t *left, size_t i, enum cut_mode mode,
+	size_t some, struct rng *r, struct disk_cut *cut)
 {
 	size_t at = (size_t)f->dirty[i] * DISK_SECTOR_BYTES;
 	bool coin = rng_below(r, 2) == 0;
@@ -238,7 +238,7 @@ static void cut_sector(struct disk_file *f, uint8_t *left, size_t i, enum cut_mo
 
 	cut->dirty++;
 	if (mode == CUT_TORN && rng_below(r, 4) == 0) {
-		tear(left + at, f->now + at, r);
+		tear(left + at, f->now + at, powersafe, r);
 		cut->torn++;
 	} else if (kept || (coin && (mode == CUT_COIN || mode == CUT_TORN))) {
 		memcpy(left + at, f->now + at, DISK_SECTOR_BYTES);
@@ -248,7 +248,8 @@ static void cut_sector(struct disk_file *f, uint8_t *left, size_t i, enum cut_mo
 	}
 }
 
-static void file_cut(struct disk_file *f, const char *folder, struct rng *r, struct disk_cut *cut)
+static void file_cut(
+	struct disk_file *f, bool powersafe, const char *folder, struct rng *r, struct disk_cut *cut)
 {
 	enum cut_mode mode = (enum cut_mode)rng_below(r, CUT_MODES);
 	size_t bytes = f->durable_bytes, some = rng_below(r, f->dirty_count + 1), written = 0, end = SIZE_MAX;
@@ -266,7 +267,7 @@ static void file_cut(struct disk_file *f, const char *folder, struct rng *r, str
 		bytes = size_after(f, bytes, mode, r);
 	for (size_t i = 0; i < f->dirty_count; i++)
 		if ((size_t)f->dirty[i] * DISK_SECTOR_BYTES < end)
-			cut_sector(f, left, i, mode, some, r, cut);
+			cut_sector(f, powersafe, left, i, mode, some, r, cut);
 	snprintf(path, sizeof(path), "%s/%s", folder, f->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert(fd >= 0);
@@ -296,6 +297,6 @@ void disk_cut(struct disk *d, const char *folder, struct rng *r, struct disk_cut
 				strcmp(d->files[j].name, f->name) == 0)
 				is_there = rng_below(r, 2) == 0;
 		if (is_there)
-			file_cut(f, folder, r, ret_cut);
+			file_cut(f, d->powersafe, folder, r, ret_cut);
 	}
 }

@@ -4,7 +4,7 @@
  *      name in the folder --now--> file: bytes as written, sectors that are not synced
  *                         --synced-> file: bytes as synced                 (a new name, or one deleted, may differ)
  *
- * Rules, those of an honest disk without power-safe overwrite: a sector that was synced and not written since keeps its
+ * Rules, those of an honest disk: a sector that was synced and not written since keeps its
  * bytes. A sector written since its file was last synced has, after the cut, its old bytes, its new ones, a part of each, or
  * noise, independently of the others and whatever the order of writing was. A file that grew has the old size, the new one or
  * one between. A truncation that is not synced has happened or not, as file systems journal it; if not, nothing that was
@@ -43,6 +43,7 @@ struct disk_file {
 struct disk {
 	struct disk_file files[DISK_FILES_MAX];
 	size_t count;
+	bool powersafe; /* a torn sector is old or new in each byte: what was not written in it stays. Else it may be noise */
 };
 
 /* What a cut did, added up. */

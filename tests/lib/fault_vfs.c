@@ -196,7 +196,10 @@ static int on_sector_size(sqlite3_file *f)
 static int on_characteristics(sqlite3_file *f)
 {
 	(void)f;
-	return 0;
+	pthread_mutex_lock(&g.lock);
+	int is = g.disk.powersafe ? SQLITE_IOCAP_POWERSAFE_OVERWRITE : 0;
+	pthread_mutex_unlock(&g.lock);
+	return is;
 }
 
 static int on_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **ret)
@@ -344,6 +347,13 @@ void fault_vfs_reset(void)
 	g.counted = g.failed = g.cut_at = 0;
 	g.hang_ops = g.hang_files = 0;
 	g.cut = g.cut_in_database = false;
+	pthread_mutex_unlock(&g.lock);
+}
+
+void fault_vfs_powersafe(bool powersafe)
+{
+	pthread_mutex_lock(&g.lock);
+	g.disk.powersafe = powersafe;
 	pthread_mutex_unlock(&g.lock);
 }
 

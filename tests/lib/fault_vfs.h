@@ -43,6 +43,9 @@ void fault_vfs_register(void);
 /* No fault, and a disk without files; what is in a folder is found, and taken for synced, when it is opened. */
 void fault_vfs_reset(void);
 
+/* Whether the disk promises power-safe overwrite, as SQLite's own VFS says all do. It does not until it is said. */
+void fault_vfs_powersafe(bool powersafe);
+
 struct fault {
 	unsigned ops, files; /* those that count */
 	uint64_t nth; /* from 1, from now */

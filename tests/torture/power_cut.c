@@ -28,6 +28,7 @@ enum {
 struct sent {
 	struct answer *answer; /* of this session */
 	bool acknowledged;
+	bool refused; /* nothing was committed, it was told */
 	struct store_sent sent;
 	uint64_t found; /* its seq in the log after the reboot; 0: not there */
 };
@@ -164,6 +165,8 @@ static void harvest(struct line *line, const struct sender *senders, unsigned th
 
 		s->acknowledged =
 			s->answer && s->answer->returned == STORE_OK && is_acknowledged(s->answer->status);
+		s->refused = s->answer &&
+			     (s->answer->returned != STORE_OK || s->answer->status == STORE_UNAVAILABLE);
 		if (s->acknowledged)
 			s->sent = s->answer->sent;
 		figures.acknowledged += s->acknowledged;
@@ -181,6 +184,7 @@ static void harvest(struct line *line, const struct sender *senders, unsigned th
 				wrong(line, "a repeated send is another entry", a->sent.seq);
 			s->sent = a->sent;
 			s->acknowledged = true;
+			s->refused = false;
 		}
 	}
 }
@@ -370,6 +374,9 @@ static void check(struct line *line)
 
 		if (!again)
 			continue;
+		if (s->refused && s->found)
+			wrong(line, "one that was refused is there", s->found);
+		s->refused = false;
 		figures.unknown_there += !s->acknowledged && s->found;
 		a = answer_wait(send_number(line, k, NULL));
 		if (a->status != (s->found ? STORE_SAME : STORE_OK) ||
@@ -433,6 +440,7 @@ static const char *cut_many(struct rig *rig, unsigned long cuts, bool unsafe, ui
 		line->rig = rig;
 		line->rng = (struct rng){ rng_u64(&r) };
 		line->salt = rng_u64(&r);
+		fault_vfs_powersafe(rng_below(&r, 2) == 0);
 		for (size_t n = 1 + rng_below(&line->rng, SESSIONS_MAX); n > 0 && figures.cuts < cuts; n--)
 			if (!one_cut(line))
 				break;

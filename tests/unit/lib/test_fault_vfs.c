@@ -98,6 +98,7 @@ static unsigned losses(const char *pragmas, struct rng *r, struct disk_cut *cut)
 		sqlite3 *db;
 
 		folder_make();
+		fault_vfs_powersafe(i % 2 == 0);
 		acknowledged = session(pragmas, r);
 		memcpy(before, folder, sizeof(before));
 		folder_make();

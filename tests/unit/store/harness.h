@@ -218,6 +218,8 @@ static inline void answer_sent(void *ctx, enum store_status status, const struct
 	if (status == STORE_OK || status == STORE_SAME) {
 		assert(sent != NULL && sent->seq > 0 && sent->nonce != 0);
 		a->sent = *sent;
+	} else {
+		assert(sent == NULL);
 	}
 	answer_done(a, status);
 }
@@ -226,8 +228,8 @@ static inline void answer_user(void *ctx, enum store_status status, const struct
 {
 	struct answer *a = ctx;
 
-	if (status == STORE_OK) {
-		assert(user != NULL);
+	assert((user != NULL) == (status == STORE_OK || status == STORE_SAME));
+	if (user) {
 		a->user = *user;
 		a->user.name = steady_str(user->name);
 	}
@@ -239,7 +241,8 @@ static inline void answer_rooms(
 {
 	struct answer *a = ctx;
 
-	if (status == STORE_OK) {
+	assert((rooms != NULL) == (status == STORE_OK));
+	if (rooms) {
 		a->count = count;
 		a->rooms = steady(NULL, count * sizeof(*rooms));
 		for (size_t i = 0; i < count; i++) {
@@ -271,7 +274,8 @@ static inline void answer_page(void *ctx, enum store_status status, const struct
 {
 	struct answer *a = ctx;
 
-	if (status == STORE_OK) {
+	assert((page != NULL) == (status == STORE_OK));
+	if (page) {
 		struct store_entry *copies = steady(NULL, page->count * sizeof(*copies));
 
 		page_check(page);

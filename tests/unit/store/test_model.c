@@ -31,14 +31,15 @@ struct model {
 
 enum { TEXT_BYTES_MAX = 6000 };
 
-/* Text number n: its length and its letters follow from it. */
+/* Text number n: it begins with it, and its length and its letters follow from it. */
 static struct str text_of(unsigned n, char buffer[TEXT_BYTES_MAX + 1])
 {
 	size_t bytes = n % 11 == 0 ? n * 977u % TEXT_BYTES_MAX : n % 40;
+	size_t i = (size_t)snprintf(buffer, TEXT_BYTES_MAX, "%u:", n);
 
-	for (size_t i = 0; i < bytes; i++)
+	for (; i < bytes; i++)
 		buffer[i] = (char)('!' + (n + i * i) % 90);
-	return str_of(buffer, bytes);
+	return str_of(buffer, i);
 }
 
 static struct str name_of(unsigned n, char buffer[32])
@@ -196,11 +197,8 @@ static void do_resume(struct model *m)
 	if (wrong)
 		nonce ^= 1u << rng_below(&m->rng, 32);
 	if (wrong || seq > m->head) {
-		/* How many messages the newest page has is the store's choice. */
-		struct answer *a = answer_wait(rig_resume(m->rig, seq, nonce));
-
-		from = first_before(m, m->head, a->page.count > 0 ? a->page.count : 1);
-		expect_page(m, a, from, m->head, true, from > 1);
+		from = first_before(m, m->head, STORE_RESET_MESSAGES_MAX);
+		expect_page(m, rig_resume(m->rig, seq, nonce), from, m->head, true, from > 1);
 		return;
 	}
 	from = to = seq + 1;
