@@ -92,11 +92,15 @@ void request_write_fault(struct json *j, struct chat_fault fault, uint64_t retry
 	json_lit(j, "}");
 }
 
-/* `[{...}]`, without which there is no answer: what could not be written is `busy`, which is a constant. */
+/*
+ * Where there is no memory for an answer: whether it was done is not said, so that it is repeated. (`busy` would say that
+ * nothing was tried.)
+ */
+#define LOST "{\"ok\":false,\"error\":\"unknown\",\"message\":\"out of memory; nothing more is known of it\"}"
+
+/* `[{...}]`, without which there is no answer. */
 static void answer_socket(struct sio_ack ack, struct json *object)
 {
-	static const char busy[] = "[{\"ok\":false,\"error\":\"busy\",\"message\":\"out of memory; nothing "
-				   "more is known of it\"}]";
 	struct json args;
 	int rc = -ENOMEM;
 
@@ -110,7 +114,7 @@ static void answer_socket(struct sio_ack ack, struct json *object)
 		rc = sio_answer(ack, (struct sio_args){ .json = sio_of_str(json_str(&args)) });
 	assert(rc != -EINVAL);
 	if (rc == -ENOMEM)
-		rc = sio_answer(ack, sio_json(busy));
+		rc = sio_answer(ack, sio_json("[" LOST "]"));
 	/* -ENOENT: it has gone. -ENOBUFS: its loop closes its clients. Either way it asks again. */
 	json_finish(&args);
 }
@@ -132,12 +136,10 @@ static void answer_http(struct request *r, struct json *object, uint16_t status,
 	struct sio_response response = {
 		.status = status, .content_type = "application/json", .headers = headers
 	};
-	struct str body = json_str(object);
+	struct sio_response lost = { .status = request_http_status(CHAT_UNKNOWN),
+		.content_type = response.content_type };
+	int rc = -ENOMEM;
 
-	if (json_failed(object)) {
-		response.status = request_http_status(CHAT_BUSY);
-		body = STR("{\"ok\":false,\"error\":\"busy\",\"message\":\"out of memory\"}");
-	}
 	if (retry_ms > 0) {
 		snprintf(retry, sizeof(retry), "%llu",
 			(unsigned long long)(retry_ms + MS_PER_S - 1) / MS_PER_S);
@@ -150,7 +152,10 @@ static void answer_http(struct request *r, struct json *object, uint16_t status,
 			(int)sizeof(r->token), r->token);
 		headers[response.header_count++] = (struct sio_header){ "Set-Cookie", cookie };
 	}
-	int rc = sio_reply(r->exchange, &response, sio_of_str(body));
+	if (!json_failed(object))
+		rc = sio_reply(r->exchange, &response, sio_of_str(json_str(object)));
+	if (rc == -ENOMEM)
+		rc = sio_reply(r->exchange, &lost, sio_of_str(STR(LOST)));
 	assert(rc != -EINVAL);
 }
 

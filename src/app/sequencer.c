@@ -17,6 +17,7 @@ struct room {
 	int64_t id;
 	uint64_t seq; /* the last that has left */
 	uint32_t nonce;
+	bool unsure; /* entries after `seq` may have been missed: nobody waits for one, until the next has left */
 	struct pile_node *held; /* items that wait for an entry to leave; few, and seldom */
 	struct room *next; /* of all */
 };
@@ -126,6 +127,7 @@ static void run_entry(struct sequencer *s, struct sequencer_item *item)
 	if (r != NULL) {
 		r->seq = e->entry.seq;
 		r->nonce = e->entry.nonce;
+		r->unsure = false;
 		if (r->held != NULL)
 			release(s, r, false);
 	}
@@ -190,7 +192,7 @@ static void run_one(struct sequencer *s, struct sequencer_item *item)
 	struct room *r = item->after == 0 ? NULL : find_room(s, item->room);
 
 	/* Of a room that is not known nothing has left, and nothing is on its way but what comes in its time. */
-	if (r != NULL && item->after > r->seq)
+	if (r != NULL && !r->unsure && item->after > r->seq)
 		hold(r, item);
 	else
 		item->run(s, item);
@@ -204,16 +206,31 @@ static void mend(struct sequencer *s)
 	log_event(LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
 	if (!live_gap(s->app))
 		atomic_store_explicit(&s->missed, true, memory_order_relaxed); /* later, then */
-	for (struct room *r = s->first; r != NULL; r = r->next)
+	for (struct room *r = s->first; r != NULL; r = r->next) {
+		r->unsure = true;
 		release(s, r, true);
+	}
+}
+
+/* Nobody pushes any more but those who are released: what they wait for does not come. False: nobody waits. */
+static bool release_rest(struct sequencer *s)
+{
+	bool any = false;
+
+	for (struct room *r = s->first; r != NULL; r = r->next) {
+		any = any || r->held != NULL;
+		release(s, r, true);
+	}
+	return any;
 }
 
 static void *run(void *ctx)
 {
 	struct sequencer *s = ctx;
+	bool last = false;
 
-	while (!atomic_load_explicit(&s->stop, memory_order_acquire) || !pile_empty(&s->inbox.pile)) {
-		struct pile_node *node = inbox_take(&s->inbox, INBOX_FOR_EVER);
+	while (!last || !pile_empty(&s->inbox.pile) || release_rest(s)) {
+		struct pile_node *node = inbox_take(&s->inbox, last ? 0 : INBOX_FOR_EVER);
 
 		while (node != NULL) {
 			struct sequencer_item *item = pile_entry(node, struct sequencer_item, node);
@@ -223,6 +240,7 @@ static void *run(void *ctx)
 			run_one(s, item);
 		}
 		mend(s);
+		last = atomic_load_explicit(&s->stop, memory_order_acquire);
 	}
 	return NULL;
 }
@@ -266,7 +284,7 @@ void sequencer_destroy(struct sequencer *s)
 	while (s->first != NULL) {
 		struct room *r = s->first;
 
-		release(s, r, true);
+		assert(r->held == NULL);
 		map_remove(&s->rooms, &r->node);
 		s->first = r->next;
 		free(r);
