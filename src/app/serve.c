@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -173,6 +174,41 @@ static void say_listening(const struct app *app)
 	fflush(stdout);
 }
 
+/* What a signal stops; null while there is nothing yet. */
+static _Atomic(struct sio_server *) serving;
+static atomic_bool stop_asked;
+
+static void on_signal(int number)
+{
+	struct sio_server *io = atomic_load(&serving);
+
+	(void)number;
+	atomic_store(&stop_asked, true);
+	if (io != NULL)
+		sio_stop(io);
+}
+
+/* From the start on, not only while sio_run() listens to them: clients are let in before. */
+static void take_signals(void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	sigemptyset(&action.sa_mask);
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+}
+
+static int run(struct app *app)
+{
+	atomic_store(&serving, app->io);
+	if (atomic_load(&stop_asked))
+		sio_stop(app->io);
+	int rc = sio_run(app->io);
+	take_signals(SIG_DFL); /* who has no patience for the rest asks again */
+	atomic_store(&serving, NULL);
+	return rc;
+}
+
 int serve(const struct config *config)
 {
 	struct app app = { .config = config };
@@ -182,10 +218,11 @@ int serve(const struct config *config)
 	log_begin(config);
 	umask(S_IRWXG | S_IRWXO); /* what is said here is nobody else's on this machine */
 	(void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more ends nothing */
+	take_signals(on_signal);
 	bool begun = begin(&app, err, sizeof(err));
 	if (begun) {
 		say_listening(&app);
-		rc = sio_run(app.io);
+		rc = run(&app);
 		log_event(LOG_INFO, "stopped", NULL);
 	} else {
 		fprintf(stderr, "palaver: %s\n", err);
