@@ -30,6 +30,9 @@ static bool lone_surrogate(struct str raw)
 {
 	bool high = false;
 
+	/* As UTF-8 there is none: only escapes can be halves. */
+	if (memchr(raw.s, '\\', raw.bytes) == NULL)
+		return false;
 	for (size_t i = 0; i < raw.bytes; i++) {
 		if (raw.s[i] != '\\') {
 			if (high)

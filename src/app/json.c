@@ -14,6 +14,12 @@ void json_finish(struct json *j)
 	buf_finish(&j->buf);
 }
 
+void json_reserve(struct json *j, size_t bytes)
+{
+	if (!j->failed && !buf_reserve(&j->buf, bytes))
+		j->failed = true;
+}
+
 void json_raw(struct json *j, struct str piece)
 {
 	if (!j->failed && !buf_append_str(&j->buf, piece))

@@ -27,6 +27,8 @@ static inline struct str json_str(const struct json *j)
 	return buf_str(&j->buf);
 }
 
+/* Room for so much more in one step; what is written past it finds its own. */
+void json_reserve(struct json *, size_t bytes);
 /* As it is. */
 void json_raw(struct json *, struct str piece);
 #define json_lit(j, literal) json_raw((j), STR(literal))

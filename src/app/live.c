@@ -7,6 +7,9 @@
 #include "app/write.h"
 #include "base/assert.h"
 
+/* Of an entry as JSON: all but its texts, and some escapes. */
+enum { ENTRY_BYTES = 256 };
+
 void live_room_name(char out[LIVE_ROOM_BYTES], int64_t room)
 {
 	int n = snprintf(out, LIVE_ROOM_BYTES, "%lld", (long long)room);
@@ -32,6 +35,7 @@ static bool push_to_root(struct app *app, const struct store_entry *e)
 	struct json args;
 
 	json_init(&args);
+	json_reserve(&args, ENTRY_BYTES + e->name.bytes + e->text.bytes);
 	json_lit(&args, "[");
 	json_string(&args, e->text);
 	json_lit(&args, ",{\"seq\":");
@@ -53,6 +57,7 @@ bool live_push(struct app *app, const struct store_entry *e)
 	live_room_name(room, e->room);
 	target.room = room;
 	json_init(&args);
+	json_reserve(&args, ENTRY_BYTES + e->name.bytes + e->cid.bytes + e->text.bytes);
 	json_lit(&args, "[");
 	write_entry(&args, e);
 	json_lit(&args, "]");
