@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-enum { TIME_BYTES = 40, FIELD_BYTES_MAX = 512 };
+enum { TIME_BYTES = 40, FIELD_BYTES_MAX = 512, END_BYTES = 2 };
 
 static struct {
 	enum log_level least;
@@ -38,7 +38,7 @@ struct line {
 /* All or nothing: what does not fit with an end behind it is left out. */
 static void put(struct line *l, struct str s)
 {
-	if (l->bytes + s.bytes + 4 > sizeof(l->text))
+	if (l->bytes + s.bytes + END_BYTES > sizeof(l->text))
 		return;
 	memcpy(l->text + l->bytes, s.s, s.bytes);
 	l->bytes += s.bytes;
@@ -63,7 +63,10 @@ static void put_field(struct line *l, const char *name, const char *value)
 
 static void write_line(struct line *l)
 {
-	put(l, how.json ? STR("}\n") : STR("\n"));
+	struct str end = how.json ? STR("}\n") : STR("\n");
+
+	memcpy(l->text + l->bytes, end.s, end.bytes);
+	l->bytes += end.bytes;
 	/* One write a line, so that those of several threads do not mix. There is nobody to tell if it fails. */
 	ssize_t wrote = write(STDERR_FILENO, l->text, l->bytes);
 	(void)wrote;
