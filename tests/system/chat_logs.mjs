@@ -1,0 +1,133 @@
+// The log of `palaver serve`: with --log-format json one object a line whatever clients send, and no line that a client has
+// forged; no text, token or cookie in it, not even at debug level (threat 78).
+
+import assert from 'node:assert/strict';
+import { io } from 'socket.io-client';
+import { api, joinRoot, LOBBY, member, newCid, ok, Raw, UNLIMITED } from './lib/chat.mjs';
+import { EngineClient } from './lib/engine.mjs';
+import { RawSocket, request, target } from './lib/http.mjs';
+import { startPalaver } from './lib/palaver.mjs';
+import { Person } from './lib/person.mjs';
+import { run, test } from './lib/tap.mjs';
+import { until } from './lib/wait.mjs';
+
+const SECRETS = ['secret-text-of-a-message', 'secret-text-by-http', 'secret-text-on-root', 'secret-text-refused', 'secret-name-of-Ann', 'secret-cid'];
+const FORGED = '"}\r\n2026-01-01T00:00:00 info  FORGED\r\n{"time":"x","event":"FORGED"}\n\x1b[31m\x1b]0;FORGED\x07\x9b31m\u2028FORGED';
+const LEVELS = ['debug', 'info', 'warn', 'error'];
+
+// Everything that a client can say to be found in a log, right and wrong. Returns what must not be in it.
+async function talk(t, server) {
+  const tokens = [];
+  const ann = await member(t, server, { name: SECRETS[4] });
+  tokens.push(ann.hello.token);
+  ok(await ann.say(SECRETS[0], { cid: SECRETS[5] }));
+  await ann.command('message.send', { room: LOBBY, cid: 'x y', text: SECRETS[3] });
+  await ann.command('message.send', { room: 99, cid: newCid(), text: SECRETS[3] });
+  await ann.command('hello', { token: tokens[0] });
+  await ann.command(SECRETS[3], { token: tokens[0] });
+  const { headers } = await api(server, 'hello', { name: SECRETS[4], cookie: true }, { origin: server.url });
+  const cookie = headers['set-cookie'][0].split(';')[0];
+  tokens.push(cookie.slice('palaver='.length));
+  ok((await api(server, 'message.send', { room: LOBBY, cid: newCid(), text: SECRETS[1] }, { authorization: `Bearer ${tokens[0]}` })).json);
+  await api(server, 'message.send', { room: LOBBY, cid: '', text: SECRETS[3] }, { cookie, origin: 'http://evil.tld' });
+  await api(server, 'message.send', SECRETS[3], { authorization: `Bearer ${tokens[0]}` });
+  await member(t, server, {}, { headers: { cookie, origin: server.url } });
+  ok(await (await joinRoot(t, server, { token: tokens[0] })).root('message', SECRETS[2]));
+  const person = await Person.arrive(io, server, { auth: { token: tokens[1], name: SECRETS[4] } });
+  ok((await person.ask('message', SECRETS[2]))[0]);
+  person.leave();
+  return [...SECRETS, ...tokens];
+}
+
+// Forged lines wherever a client can put them.
+async function forge(t, server) {
+  const auths = [{ name: FORGED }, { token: FORGED }, { [FORGED]: FORGED }];
+  for (const auth of auths) {
+    await Raw.join(server, {}, '/', auth).then((client) => client.terminate(), () => {});
+  }
+  const client = await member(t, server, { name: 'Forger' });
+  ok(await client.say(FORGED));
+  for (const args of [[FORGED, FORGED], ['message.send', { [FORGED]: FORGED }], ['hello', { name: FORGED }], [FORGED]]) {
+    await client.command(...args);
+  }
+  for (const [name, value] of [['origin', 'x'], ['user-agent', 'x'], ['x-forwarded-for', 'x'], ['host', 'x'], ['cookie', 'palaver=x'], ['authorization', 'x']]) {
+    const socket = await RawSocket.open(server);
+    await socket.write(`GET ${target({ EIO: 4, transport: 'polling' })} HTTP/1.1\r\nHost: localhost\r\n`
+      + `${name}: ${value}\x1b[31mFORGED\x9b\xff"}{\\\r\nConnection: close\r\n\r\n`);
+    await socket.whenClosed();
+  }
+  const paths = ['/%0d%0a{"event":"FORGED"}', '/%1b[31mFORGED', '/socket.io/?EIO=4&transport=%0aFORGED', '/socket.io/?EIO=4&transport=polling&sid=%0aFORGED',
+    '/api/v1/%0aFORGED', '/%ffFORGED', '/chat?%1bFORGED'];
+  for (const path of paths) {
+    await request(server, { path });
+  }
+  const bad = await EngineClient.open(server);
+  bad.send(`0/${FORGED.replaceAll(',', '')},`, '0/\x1b[31mFORGED,', '2["message",', '9FORGED\n{"event":"FORGED"}');
+  await bad.whenClosed();
+  const agreed = await Raw.join(server, {}, '/', {});
+  agreed.sendPacket(`x${FORGED}`);
+  await agreed.whenClosed();
+}
+
+// The lines of its log, without the one line to whoever started it.
+function logOf(server) {
+  return server.output.filter((line) => line !== `palaver: listening on ${server.url}/chat`);
+}
+
+function hasNone(lines, secrets) {
+  for (const secret of secrets) {
+    assert.equal(lines.find((line) => line.includes(secret)), undefined, `${secret} is in the log`);
+  }
+}
+
+for (const level of ['debug', 'info']) {
+  test(`threat 78: JSON at level ${level}: one object a line, nothing forged, no texts, names or tokens`, async (t) => {
+    const server = await startPalaver(t, { args: [...UNLIMITED, '--drain-ms', '50', '--log-format', 'json', '--log-level', level] });
+    const secrets = await talk(t, server);
+    await forge(t, server);
+    await until(() => logOf(server).some((line) => line.includes('disconnected')), 'a line');
+    await server.stop();
+    const lines = logOf(server);
+    for (const line of lines) {
+      const entry = JSON.parse(line);
+      assert.ok(entry !== null && typeof entry === 'object' && !Array.isArray(entry), line);
+      assert.match(entry.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      assert.ok(LEVELS.includes(entry.level), line);
+      assert.ok(LEVELS.indexOf(entry.level) >= LEVELS.indexOf(level), line);
+      assert.ok(typeof entry.event === 'string' && entry.event !== 'FORGED', line);
+      assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]/, 'what a terminal acts upon is escaped');
+    }
+    hasNone(lines, secrets);
+    const events = new Set(lines.map((line) => JSON.parse(line).event));
+    assert.ok(events.has('listening') && events.has('connected') && events.has('disconnected') && events.has('stopped'), [...events].join(' '));
+    t.comment(`${lines.length} lines`);
+  });
+}
+
+test('threat 78: as text: nothing forged, nothing that a terminal acts upon, no texts, names or tokens', async (t) => {
+  const server = await startPalaver(t, { args: [...UNLIMITED, '--drain-ms', '50', '--log-format', 'text', '--log-level', 'debug'] });
+  const secrets = await talk(t, server);
+  await forge(t, server);
+  await server.stop();
+  const lines = logOf(server);
+  assert.ok(lines.length > 5);
+  for (const line of lines) {
+    assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (debug|info|warn|error) +[a-z_]+( |$)/);
+    assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]/);
+    assert.doesNotMatch(line, /(info|debug|warn|error) +FORGED/);
+  }
+  hasNone(lines, secrets);
+});
+
+test('off is off, and warn has no connects', async (t) => {
+  for (const [level, most] of [['off', 0], ['error', 0], ['warn', 50]]) {
+    const server = await startPalaver(t, { args: [...UNLIMITED, '--drain-ms', '50', '--log-format', 'json', '--log-level', level] });
+    await talk(t, server);
+    await server.stop();
+    const lines = logOf(server);
+    assert.ok(lines.length <= most, lines.join('\n'));
+    assert.equal(lines.filter((line) => /"(debug|info)"/.test(line)).length, 0);
+  }
+});
+
+await run();
