@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, startProgram, serverPath } from './server.mjs';
 
+const STARTS_MAX = 3;
+
 class Palaver {
   process = null;
 
@@ -52,8 +54,15 @@ class Palaver {
 /** Starts the program; it is stopped, and its folder removed, when the test ends. Rates are not limited unless `args` says so. */
 export async function startPalaver(t, { args = ['--rate-limits', 'off'], env = {} } = {}) {
   const data = mkdtempSync(join(tmpdir(), 'palaver-data-'));
-  const server = new Palaver(await freePort(), data, args, env);
-  await server.start();
+  let server = null;
+  for (let tries = 1; !server?.process; tries++) {
+    server = new Palaver(await freePort(), data, args, env); // somebody else may have taken the port meanwhile
+    await server.start().catch((error) => {
+      if (tries === STARTS_MAX) {
+        throw error;
+      }
+    });
+  }
   t.after(async () => {
     if (!server.process.exited) {
       await server.stop();
