@@ -84,3 +84,47 @@ export async function until(what, condition, ms = 10_000) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+const MINUTE = 60_000;
+
+/** A day's talk. */
+export function furnish(server, now = Date.now()) {
+  const people = {};
+  const talk = [
+    [
+      -1530,
+      'Inês Carvalho',
+      'The swell is settling. If the model holds, Thursday morning is our window: 1.1 m at 9 s, wind from the north-east.',
+    ],
+    [
+      -1529,
+      'Inês Carvalho',
+      'Plan: https://harbour.example/plans/recovery-v3.pdf; please read page 2 before you say yes 🙏',
+    ],
+    [-1500, 'عمر حداد', 'راجعتُ جداول المدّ: أدنى مستوى الساعة ٠٧:٤٠ صباحًا، وهذا مناسب جدًا لسحب العوّامة.'],
+    [
+      -90,
+      '森 春香',
+      'おはようございます。7番ブイにファームウェア 2.4.1 を書き込みました。電池は 12.6 V、GPS も正常です。',
+    ],
+    [-70, 'Sigrid Lund', 'Can the winch crew confirm by noon? The harbour office wants three names.'],
+    [-62, 'Tomás Oliveira', 'She has not moved since Friday. Nine metres of scope, holding well.'],
+    [
+      -50,
+      'Adaeze Obi',
+      'Do we stay at ten-minute sampling until recovery, or go to two minutes for the last night? The battery allows either.',
+    ],
+    [-49, 'Adaeze Obi', 'What it would cost:\n  – 0.4 Ah\n  – one more card'],
+    [-40, '森 春香', '🎉🌊'],
+    [
+      -30,
+      'Inês Carvalho',
+      'The notice is out. Nobody drops a net within half a mile of us: https://harbour.example/notices/118',
+    ],
+  ];
+  for (const [minutes, name, text] of talk) {
+    people[name] ??= server.addUser(name).user;
+    server.append(people[name], text, { at: now + minutes * MINUTE });
+  }
+  return people;
+}

@@ -189,7 +189,7 @@ test('signed out: at the door with a reason; another guest does not send what wa
   write('of Ann');
   await soon();
   http = (name) => (name === undefined ? failure('unauthenticated') : hello(server, BEN));
-  transport.events = null;
+  transport.close();
   await vi.advanceTimersByTimeAsync(1000);
   transport.events!.closed('websocket error');
   await vi.advanceTimersByTimeAsync(2000);

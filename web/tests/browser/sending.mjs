@@ -1,0 +1,173 @@
+// What is written: there within a frame, once, in order, through reloads, lost answers, other tabs and a server that is away.
+
+import assert from 'node:assert/strict';
+
+import { join, say, until } from './lib.mjs';
+
+const shown = (page) =>
+  page.locator('article.msg').evaluateAll((all) => all.map((one) => one.querySelector('.msg-text').textContent.trim()));
+const shows = (page, texts) =>
+  until(`the page to show ${texts}`, async () => JSON.stringify(await shown(page)) === JSON.stringify(texts), 20_000);
+const settled = (page) =>
+  until('all to be sent', async () => (await page.locator('.is-sending').count()) === 0, 20_000);
+const logged = (world) => world.server.entries.map(({ text }) => text);
+
+export async function local_echo_within_a_frame(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await say(page, 'warm up');
+  await page.waitForSelector('.msg');
+  world.server.fault = (command) => (command === 'message.send' ? null : undefined); // no answer
+  const frames = await page.evaluate(async () => {
+    const field = document.querySelector('#compose');
+    field.value = 'echo';
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    await new Promise(requestAnimationFrame);
+    field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }));
+    const there = () => {
+      const row = [...document.querySelectorAll('.msg')].find((one) => one.textContent.includes('echo'));
+      return row && getComputedStyle(row).visibility === 'visible' && row.getBoundingClientRect().height > 0;
+    };
+    // The callback of the next frame runs before its layout: what is painted then is what the one after it sees.
+    for (let frame = 0; ; frame++) {
+      await new Promise(requestAnimationFrame);
+      if (there()) return frame;
+    }
+  });
+  assert.ok(frames <= 1, `${frames} frames`);
+  assert.equal(await page.locator('.msg-state').count(), 0, 'Sending… before its time');
+  await page.waitForSelector('.msg-state');
+  assert.match(await page.textContent('.msg-state'), /Sending/);
+}
+
+export async function a_reload_keeps_what_waits(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  world.server.fault = (command) => (command === 'message.send' ? null : undefined); // no answer
+  await say(page, 'one');
+  await say(page, 'two');
+  await page.fill('#compose', 'a draft');
+  await shows(page, ['one', 'two']);
+  await page.reload();
+  await page.waitForSelector('#compose');
+  assert.equal(await page.inputValue('#compose'), 'a draft');
+  await shows(page, ['one', 'two']);
+  world.server.fault = () => undefined;
+  await page.reload();
+  await page.waitForSelector('#compose');
+  await settled(page);
+  await shows(page, ['one', 'two']);
+  assert.deepEqual(logged(world), ['one', 'two']);
+}
+
+export async function a_lost_answer_is_no_second_message(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  let lose = true;
+  world.server.fault = (command, args, user) => {
+    if (command !== 'message.send' || !lose) return undefined;
+    lose = false;
+    world.server.send(user, args); // committed and pushed, but not answered
+    setImmediate(() => world.server.io.of('/chat').disconnectSockets(true));
+    return null;
+  };
+  await say(page, 'once');
+  await say(page, 'then');
+  await settled(page);
+  await shows(page, ['once', 'then']);
+  assert.deepEqual(logged(world), ['once', 'then']);
+}
+
+export async function two_tabs_one_outbox(world) {
+  const context = await world.context();
+  const one = await world.page(context);
+  const two = await world.page(context);
+  await join(one, world.url, 'Ann');
+  await two.goto(world.url);
+  await two.waitForSelector('#compose');
+  world.server.delay_ms = 30;
+  const texts = [];
+  for (let i = 0; i < 5; i++) {
+    for (const [tab, name] of [
+      [one, 'one'],
+      [two, 'two'],
+    ]) {
+      texts.push(`${name} ${i}`);
+      await say(tab, texts.at(-1));
+    }
+  }
+  await shows(one, texts);
+  await shows(two, texts);
+  await settled(one);
+  await settled(two);
+  assert.deepEqual(logged(world), texts);
+  assert.equal(world.server.calls.filter(([command]) => command === 'message.send').length, 10);
+}
+
+export async function away_and_back(world) {
+  const { server } = world;
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await say(page, 'before');
+  await settled(page);
+  const { port } = server;
+  await server.stop();
+  const stopped = Date.now();
+  await say(page, 'waits');
+  await page.waitForSelector('.strip');
+  assert.ok(Date.now() - stopped >= 1800, 'the strip came too soon');
+  assert.match(await page.textContent('.strip'), /1 message waits/);
+  assert.match(await page.textContent('.conn'), /Offline|Connecting/);
+  assert.equal(await page.isEnabled('#compose'), true);
+  const ben = server.addUser('Ben').user;
+  for (let i = 0; i < 230; i++) server.append(ben, `missed ${i}`);
+  await server.start(port);
+  await page.click('.strip .btn');
+  await page.waitForSelector('.strip', { state: 'detached' });
+  await settled(page);
+  assert.deepEqual(logged(world).slice(-2), ['missed 229', 'waits']);
+  await until('the end', async () => (await shown(page)).at(-1) === 'waits');
+  assert.deepEqual((await shown(page)).slice(-3), ['missed 228', 'missed 229', 'waits']);
+}
+
+export async function what_waits_can_be_edited_and_deleted(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await world.server.stop();
+  await say(page, 'to be edited');
+  await say(page, 'to be deleted');
+  await page.locator('.msg', { hasText: 'to be deleted' }).hover();
+  await page.locator('.msg', { hasText: 'to be deleted' }).getByRole('button', { name: 'Delete' }).click();
+  await page.locator('.msg', { hasText: 'to be edited' }).hover();
+  await page.locator('.msg', { hasText: 'to be edited' }).getByRole('button', { name: 'Edit' }).click();
+  await until('the text in the field', async () => (await page.inputValue('#compose')) === 'to be edited');
+  await until('both to be gone', async () => (await page.locator('.msg').count()) === 0);
+}
+
+export async function failed_for_good(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  world.server.fault = (command) =>
+    command === 'message.send' ? { ok: false, error: 'not_found', message: '' } : undefined;
+  await say(page, 'nowhere');
+  await page.waitForSelector('.is-failed [role="alert"]');
+  assert.match(await page.textContent('.is-failed'), /Not sent: the room is not there/);
+  world.server.fault = () => undefined;
+  await page.getByText('Retry').click();
+  await settled(page);
+  await shows(page, ['nowhere']);
+  assert.deepEqual(logged(world), ['nowhere']);
+}
+
+export async function too_long_is_told(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await page.fill('#compose', 'x'.repeat(65537));
+  await page.press('#compose', 'Enter');
+  assert.match(await page.textContent('.composer-note'), /Too long by 1 byte/);
+  assert.equal(world.server.entries.length, 0);
+  await page.fill('#compose', 'x'.repeat(65536));
+  await page.press('#compose', 'Enter');
+  await settled(page);
+  assert.equal(world.server.entries.length, 1);
+}
