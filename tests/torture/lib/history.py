@@ -148,6 +148,7 @@ class ViewCheck:
     def __init__(self, findings, name, by_seq):
         self.findings, self.name, self.by_seq = findings, name, by_seq
         self.has = set()
+        self.pushed = set()  # on this connection: of this log, whatever was known before
         self.last_live = None  # on this connection; None: it may jump forward, after a gap
         self.passed = 0  # the number up to which this connection will not push again
 
@@ -162,6 +163,7 @@ class ViewCheck:
 
     def on_hello(self, event):
         self.last_live = self.passed = event.head
+        self.pushed.clear()
 
     def on_gap(self, _):
         self.last_live = None
@@ -177,12 +179,13 @@ class ViewCheck:
             self.findings.add(GAP, f"{self.name} was pushed {entry.seq} next after {self.last_live}")
         self.last_live = entry.seq
         self.passed = max(self.passed, entry.seq)
+        self.pushed.add(entry.seq)
         self._take(PUSHED, entry)
 
     def on_page(self, event):
         if event.reset:
             self.findings.add(RESET, f"{self.name}, to {event.as_of}")
-            self.has.clear()
+            self.has = {seq for seq in self.pushed if seq > event.as_of}
         self.passed = max(self.passed, event.as_of)
         for before, entry in zip([None, *event.entries], event.entries):
             if before is not None and entry.seq != before.seq + 1:

@@ -209,7 +209,7 @@ class Listener(Client):
     def __init__(self, world, name):
         super().__init__(world, name)
         self.turns = 0
-        self.more = True
+        self.more, self.waiting = True, []  # fetching; what was pushed meanwhile
         self.wanted = asyncio.Event()  # something to fetch
         self.forget()
 
@@ -225,7 +225,10 @@ class Listener(Client):
     def on_entry(self, text):
         entry = self.world.entries.live(text)
         self.view.append(history.Live(entry))
-        self.keep(entry)
+        if self.more:
+            self.waiting.append(entry)  # by the log that this one is of, what is known may be void
+        else:
+            self.keep(entry)
 
     def on_gap(self):
         self.view.append(history.Gap())
@@ -242,6 +245,7 @@ class Listener(Client):
 
     def greeted(self, answer):
         if answer["ok"]:
+            self.more, self.waiting = True, []
             self.epoch = self.epoch or answer["epoch"]
             self.view.append(history.Hello(answer["rooms"][0]["head"]))
 
@@ -263,6 +267,10 @@ class Listener(Client):
         for entry in entries:
             self.keep(entry)
         self.more = page["more"] and "rooms" in answer and not reset
+        if not self.more:
+            waiting, self.waiting = self.waiting, []
+            for entry in waiting:
+                self.keep(entry)
 
     async def fetch(self):
         """What is missing; all that is pushed follows on it."""

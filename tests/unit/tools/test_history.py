@@ -249,6 +249,14 @@ def test_a_reset():
     story.found(history.RESET)
 
 
+def test_a_reset_while_entries_are_pushed():
+    story = Story()
+    story.view[7:] = [Live(story.log[7]), Page(story.log[4:7], 7, True), *map(Live, story.log[8:])]
+    story.found(history.RESET)
+    del story.view[7]
+    story.found(history.RESET, history.GAP)
+
+
 def test_another_reading_of_the_log():
     story = Story()
     history.compare(story.log, list(story.log), "same")
