@@ -3,7 +3,7 @@
 
     bench/post.py --build build                        writes bench/results/<date>-<commit>-post.md
     bench/post.py --build build --quick                2 rounds, no report
-    bench/post.py --build build --folder /dev/shm      a disk that costs nothing
+    bench/post.py --build build --folder /dev/shm      a disk that costs nothing; no report
 
 Exit: 0 all targets reached, 1 one was missed, 2 too noisy to judge, 3 a slice was not valid.
 """
@@ -136,9 +136,8 @@ class Run:
             for number in range(1, o.rounds + 1):
                 for setting in self.settings if number % 2 else reversed(self.settings):
                     self._progress(number, setting, setting.take(o.seconds))
-            if disk.SyncCounter.there():
-                for setting in self.settings:
-                    setting.count_syncs(o.seconds)
+            for setting in self.settings:
+                setting.count_syncs(o.seconds)
         self._judge()
 
     def _progress(self, number, setting, s):
@@ -155,8 +154,7 @@ class Run:
 
     def _judge(self):
         many, one = (next(s for s in self.settings if s.in_flight == n) for n in (DECIDING, 1))
-        if many.syncs_per_post is not None:
-            self._goal(f"syncs per post, {DECIDING} in flight", many.syncs_per_post, SYNCS_PER_POST_MAX)
+        self._goal(f"syncs per post, {DECIDING} in flight", many.syncs_per_post, SYNCS_PER_POST_MAX)
         self._goal(f"writer's CPU µs per post, {DECIDING} in flight", many.per_post_us("writer"), WRITER_US_MAX)
         self._goal("ms from send to answer, 1 in flight, less one sync", one.median(lambda s: s.over_sync_ms),
                    OVER_SYNC_MS_MAX)
@@ -166,7 +164,7 @@ class Run:
 
     def verdict(self):
         if self.noisy():
-            return (f"Too noisy: other programs took {self.foreign():.0%} of the machine. Nothing is judged.")
+            return f"Too noisy: other programs took {self.foreign():.0%} of the machine. Nothing is judged."
         missed = [f"{what}: {figure:.3f} of {most:g}" for what, reached, figure, most in self.goals if not reached]
         return f"Missed: {'; '.join(missed)}." if missed else "All targets reached."
 
@@ -177,7 +175,7 @@ class Run:
         for s in self.settings:
             rows.append([
                 s.in_flight, s.conns, f"{s.median(lambda t: t.posts / t.seconds):,.0f}",
-                "not counted" if s.syncs_per_post is None else f"{s.syncs_per_post:.4f}", f"{s.per_post_us():.1f}",
+                f"{s.syncs_per_post:.4f}", f"{s.per_post_us():.1f}",
                 *(f"{s.per_post_us(t):.1f}" for t in ("writer", "sequencer", "loop")),
                 f"{s.median(lambda t: t.p50_ms):.2f}", f"{s.median(lambda t: t.p99_ms):.2f}",
                 f"{s.probe_ms(0.5):.2f}", f"{s.probe_ms(0.99):.2f}"])
@@ -207,15 +205,18 @@ class Run:
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s slices, no report unless --report")
-    parser.add_argument("--report", action="store_true", help="write a report even if quick")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s slices, no report")
+    parser.add_argument("--report", action="store_true", help="write a report all the same")
     parser.add_argument("--build", default="build", help="the build folder (build)")
     parser.add_argument("--folder", type=pathlib.Path, help="where the databases are, for the while (the build folder)")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="length of a slice")
     o = parser.parse_args()
+    if not disk.SyncCounter.there():
+        parser.error("strace is needed: it counts the syncs")
     build = ROOT / o.build
     o.load, o.palaver = str(build / "bench" / "load"), str(build / "src" / "app" / "palaver")
+    o.report = o.report or not (o.quick or o.folder)
     o.folder = o.folder or build
     o.rounds = o.rounds or (2 if o.quick else 8)
     o.seconds = o.seconds or (1.0 if o.quick else 3.0)
@@ -233,7 +234,7 @@ def main():
         print(f"\nNot valid: {invalid}", file=sys.stderr)
         return 3
     print(f"\n{run.table()}\n{run.goals_table()}\n{run.verdict()}".replace("**", ""))
-    if options.report or not options.quick:
+    if options.report:
         run.write()
     return 2 if run.noisy() else 1 if not all(reached for _, reached, _, _ in run.goals) else 0
 
