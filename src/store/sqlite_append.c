@@ -49,7 +49,7 @@ static int find_send(struct store_writer *w, struct store_op *op, bool *ret_foun
 	*ret_found = rc == SQLITE_ROW;
 	if (rc == SQLITE_ROW) {
 		const void *hash = sqlite3_column_blob(stmt, 3);
-		bool same = hash != NULL && sqlite3_column_bytes(stmt, 3) == (int)sizeof(op->request_hash) &&
+		bool same = sqlite3_column_bytes(stmt, 3) == (int)sizeof(op->request_hash) && hash != NULL &&
 			    memcmp(hash, op->request_hash, sizeof(op->request_hash)) == 0;
 
 		op->status = same ? STORE_SAME : STORE_CONFLICT;

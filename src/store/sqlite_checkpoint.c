@@ -84,8 +84,10 @@ int store_log_empty(sqlite3 *db)
 	return sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
-static void let_reads_in(struct store_writer *w)
+void store_log_let_reads_in(struct store_writer *w)
 {
+	if (w->log.held_since_ns == 0)
+		return;
 	w->log.held_since_ns = 0;
 	store_gate_open(&w->s->gate);
 }
@@ -103,10 +105,10 @@ static void try_restart(struct store_writer *w, bool may_wait)
 			set_frames(w, 0);
 		else
 			log->hold_again_ns = clock_now_ns() + STORE_LOG_HELD_MS * CLOCK_NS_PER_MS;
-		let_reads_in(w);
+		store_log_let_reads_in(w);
 	} else if (clock_now_ns() >= until_ns) {
 		log->hold_again_ns = clock_now_ns() + STORE_LOG_HELD_MS * CLOCK_NS_PER_MS;
-		let_reads_in(w);
+		store_log_let_reads_in(w);
 	}
 }
 
@@ -122,7 +124,7 @@ bool store_log_ready(struct store_writer *w)
 {
 	struct store_log *log = &w->log;
 
-	if (bytes_of(log) < STORE_LOG_HOLD_BYTES)
+	if (bytes_of(log) < STORE_LOG_HOLD_BYTES && log->held_since_ns == 0)
 		return true;
 	if (log->held_since_ns == 0 && clock_now_ns() >= log->hold_again_ns) {
 		log->held_since_ns = clock_now_ns();
@@ -131,7 +133,7 @@ bool store_log_ready(struct store_writer *w)
 	if (log->held_since_ns != 0)
 		try_restart(w, bytes_of(log) >= STORE_LOG_BYTES_MAX);
 	complain(log, bytes_of(log) >= STORE_LOG_BYTES_MAX);
-	return !log->complained;
+	return bytes_of(log) < STORE_LOG_BYTES_MAX;
 }
 
 void store_log_after_batch(struct store_writer *w)

@@ -106,12 +106,14 @@ void store_db_bind_str(sqlite3_stmt *stmt, int at, struct str text)
 	assert(rc == SQLITE_OK);
 }
 
-struct str store_db_str(sqlite3_stmt *stmt, int column)
+int store_db_str(sqlite3_stmt *stmt, int column, struct str *ret_text)
 {
 	const unsigned char *text = sqlite3_column_text(stmt, column);
 
-	return text == NULL ? STR("")
-			    : str_of((const char *)text, (size_t)sqlite3_column_bytes(stmt, column));
+	if (text == NULL)
+		return SQLITE_NOMEM; /* no column of ours is NULL */
+	*ret_text = str_of((const char *)text, (size_t)sqlite3_column_bytes(stmt, column));
+	return SQLITE_OK;
 }
 
 bool store_db_is_io(int rc)

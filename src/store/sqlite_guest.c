@@ -12,7 +12,11 @@ static int find_guest(struct store_writer *w, struct store_op *op, bool *ret_fou
 	*ret_found = rc == SQLITE_ROW;
 	if (rc == SQLITE_ROW) {
 		bool guest = sqlite3_column_int64(stmt, 1) != 0;
-		bool same = guest && str_equal(store_db_str(stmt, 2), op->name);
+		struct str name = STR("");
+		int got = store_db_str(stmt, 2, &name);
+		bool same = guest && str_equal(name, op->name);
+
+		rc = got != SQLITE_OK ? got : rc;
 
 		op->status = same ? STORE_SAME : STORE_CONFLICT;
 		op->made = (struct store_user){

@@ -170,6 +170,7 @@ struct store_sqlite {
 	struct store_gate gate;
 	struct store_counts counts;
 	_Atomic(bool) closing, read_only;
+	_Atomic(bool) reads_fail; /* said once */
 	_Atomic(uint64_t) writes_waiting, write_bytes_waiting, reads_waiting;
 	struct store_writer *writer;
 	uint32_t readers_count;
@@ -194,7 +195,8 @@ void store_db_close(sqlite3 *, sqlite3_stmt **stmts, size_t count);
 int store_db_run(sqlite3_stmt *);
 void store_db_bind_str(
 	sqlite3_stmt *, int at, struct str); /* lent until the statement is bound or finalized */
-struct str store_db_str(sqlite3_stmt *, int column); /* lent until the next step */
+/* Text of a row, lent until the next step. SQLITE_NOMEM: it is not to be had. */
+int store_db_str(sqlite3_stmt *, int column, struct str *ret_text);
 bool store_db_is_io(int rc); /* the disk failed, as opposed to memory */
 
 /* sqlite_schema.c: with the text for people. Also reads epoch and keys. */
@@ -234,6 +236,8 @@ void store_heads_rolled_back(struct store_heads *);
 int store_log_init(struct store_writer *);
 /* Before a batch. False: the log is full, and cannot begin anew for now. */
 __attribute__((warn_unused_result)) bool store_log_ready(struct store_writer *);
+/* If they are held back. */
+void store_log_let_reads_in(struct store_writer *);
 void store_log_after_batch(struct store_writer *);
 void store_log_idle(struct store_writer *);
 /* When idle should be called, if nothing else is to be done; INBOX_FOR_EVER: need not be. */
@@ -248,9 +252,8 @@ __attribute__((warn_unused_result)) bool store_reader_open(
 	struct store_sqlite *, struct store_reader **ret_reader, char *err, size_t err_bytes);
 __attribute__((warn_unused_result)) bool store_reader_start(struct store_reader *);
 void store_reader_close(struct store_reader *);
-/* Copy into the result. False: it has no room for that. */
-__attribute__((warn_unused_result)) bool store_reader_copy(
-	struct store_reader *, struct str, struct str *ret_copy);
+/* Copy a row's text into the result. SQLITE_CORRUPT: there is no room for it, so it is none of ours. */
+int store_reader_copy(struct store_reader *, sqlite3_stmt *, int column, struct str *ret_copy);
 
 /* sqlite_page.c */
 int store_page_before_run(void *reader, struct store_op *);

@@ -29,8 +29,7 @@ static int find_room(struct store_reader *r, struct store_op *op, struct room *r
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static bool read_entry(
-	struct store_reader *r, sqlite3_stmt *stmt, int64_t room, struct store_entry *ret_entry)
+static int read_entry(struct store_reader *r, sqlite3_stmt *stmt, int64_t room, struct store_entry *ret_entry)
 {
 	*ret_entry = (struct store_entry){
 		.room = room,
@@ -40,9 +39,10 @@ static bool read_entry(
 		.author = sqlite3_column_int64(stmt, 3),
 		.at_ms = sqlite3_column_int64(stmt, 4),
 	};
-	return store_reader_copy(r, store_db_str(stmt, 5), &ret_entry->name) &&
-	       store_reader_copy(r, store_db_str(stmt, 6), &ret_entry->cid) &&
-	       store_reader_copy(r, store_db_str(stmt, 7), &ret_entry->text);
+	int rc = store_reader_copy(r, stmt, 5, &ret_entry->name);
+	if (rc == SQLITE_OK)
+		rc = store_reader_copy(r, stmt, 6, &ret_entry->cid);
+	return rc == SQLITE_OK ? store_reader_copy(r, stmt, 7, &ret_entry->text) : rc;
 }
 
 /*
@@ -73,10 +73,9 @@ static int read_entries(struct store_reader *r, int64_t room, uint64_t from_seq,
 		}
 		bytes += body;
 		struct store_entry *entry = from_end ? --first : first + r->page.count;
-		if (!read_entry(r, stmt, room, entry)) {
-			rc = SQLITE_CORRUPT; /* longer than any that was let in */
+		rc = read_entry(r, stmt, room, entry);
+		if (rc != SQLITE_OK)
 			break;
-		}
 		r->page.count++;
 	}
 	r->page.entries = first;

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/sqlite_int.h"
 #include "store/thread.h"
 
@@ -30,17 +31,21 @@ static const char *const sql[STORE_R_STMTS] = {
 			  " ORDER BY seq LIMIT ?4",
 };
 
-bool store_reader_copy(struct store_reader *r, struct str text, struct str *ret_copy)
+int store_reader_copy(struct store_reader *r, sqlite3_stmt *stmt, int column, struct str *ret_copy)
 {
 	char *to = r->bytes + r->bytes_used;
+	struct str text;
+	int rc = store_db_str(stmt, column, &text);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	if (text.bytes > sizeof(r->bytes) - r->bytes_used)
-		return false;
+		return SQLITE_CORRUPT;
 	if (text.bytes != 0)
 		memcpy(to, text.s, text.bytes);
 	r->bytes_used += text.bytes;
 	*ret_copy = str_of(to, text.bytes);
-	return true;
+	return SQLITE_OK;
 }
 
 static int find_token(void *reader, struct store_op *op)
@@ -54,11 +59,10 @@ static int find_token(void *reader, struct store_op *op)
 	if (rc == SQLITE_ROW) {
 		op->made.id = sqlite3_column_int64(stmt, 0);
 		op->made.guest = sqlite3_column_int64(stmt, 1) != 0;
-		if (!store_reader_copy(r, store_db_str(stmt, 2), &op->made.name))
-			rc = SQLITE_CORRUPT;
+		rc = store_reader_copy(r, stmt, 2, &op->made.name);
 	}
 	sqlite3_reset(stmt);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int check_user(struct store_reader *r, struct store_op *op)
@@ -93,10 +97,9 @@ static int rooms(void *reader, struct store_op *op)
 			.head_nonce = (uint32_t)sqlite3_column_int64(stmt, 3),
 			.first_seq = (uint64_t)sqlite3_column_int64(stmt, 4),
 		};
-		if (!store_reader_copy(r, store_db_str(stmt, 1), &room->name)) {
-			rc = SQLITE_CORRUPT;
+		rc = store_reader_copy(r, stmt, 1, &room->name);
+		if (rc != SQLITE_OK)
 			break;
-		}
 	}
 	sqlite3_reset(stmt);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -155,6 +158,9 @@ static enum store_status transact(struct store_reader *r, struct store_op *op)
 	case SQLITE_PROTOCOL:
 		return STORE_BUSY;
 	default:
+		if (!atomic_exchange(&r->s->reads_fail, true))
+			log_line(LOG_ERROR, "store: a read failed: %s (%d). Further ones are not told of",
+				sqlite3_errstr(rc), rc);
 		return STORE_UNAVAILABLE;
 	}
 }

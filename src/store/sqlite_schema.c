@@ -190,13 +190,16 @@ static bool check_identity(
 static int quick_check(sqlite3 *db)
 {
 	sqlite3_stmt *stmt;
+	struct str found = STR("");
 	int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
-		rc = str_equal(store_db_str(stmt, 0), STR("ok")) ? SQLITE_OK : SQLITE_CORRUPT;
+		rc = store_db_str(stmt, 0, &found);
+	if (rc == SQLITE_OK && !str_equal(found, STR("ok")))
+		rc = SQLITE_CORRUPT;
 	sqlite3_finalize(stmt);
 	return rc;
 }
@@ -241,13 +244,16 @@ static int was_left(const struct store_sqlite *s, bool *ret_left)
 static int use_log(sqlite3 *db)
 {
 	sqlite3_stmt *stmt;
+	struct str mode = STR("");
 	int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
-		rc = str_equal(store_db_str(stmt, 0), STR("wal")) ? SQLITE_OK : SQLITE_CANTOPEN;
+		rc = store_db_str(stmt, 0, &mode);
+	if (rc == SQLITE_OK && !str_equal(mode, STR("wal")))
+		rc = SQLITE_CANTOPEN;
 	int end = sqlite3_finalize(stmt);
 	return rc == SQLITE_OK ? end : rc;
 }

@@ -40,6 +40,7 @@ static const char *const sql[STORE_W_STMTS] = {
 enum outcome {
 	COMMITTED,
 	FAILED_FULL, /* nothing was committed: the disk is full */
+	NOT_BEGUN, /* not even a transaction could be had */
 	FAILED, /* rolled back for another error in a statement */
 	FAILED_COMMIT, /* or in the commit: the next commit overwrites what it may have left in the log */
 	IN_DOUBT, /* the disk failed in a commit or a sync: what is on it nobody knows */
@@ -84,6 +85,7 @@ void store_writer_refuse(struct store_sqlite *s, struct store_op *op)
 
 void store_writer_end_writing(struct store_writer *w, int rc)
 {
+	store_log_let_reads_in(w);
 	if (!atomic_exchange(&w->s->read_only, true))
 		log_line(LOG_ERROR,
 			"store: the disk failed (%s): nothing is written until the program is started again",
@@ -126,7 +128,7 @@ static void answer_batch(struct store_writer *w, struct store_op **ops, size_t c
 static int run_all(struct store_writer *w, struct store_op **ops, size_t count)
 {
 	struct timespec now;
-	int rc = store_db_run(w->stmts[STORE_W_BEGIN]);
+	int rc = SQLITE_OK;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	w->now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -135,17 +137,23 @@ static int run_all(struct store_writer *w, struct store_op **ops, size_t count)
 	return rc == SQLITE_OK ? store_heads_write(w) : rc;
 }
 
-static enum outcome judge(struct store_writer *w, int rc, bool committing)
+enum step {
+	BEGINNING,
+	RUNNING,
+	COMMITTING,
+};
+
+static enum outcome judge(struct store_writer *w, int rc, enum step at)
 {
 	bool sync = rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
 
 	if ((rc & 0xff) == SQLITE_FULL)
 		return FAILED_FULL;
-	if (sync || (committing && store_db_is_io(rc))) {
+	if (sync || (at == COMMITTING && store_db_is_io(rc))) {
 		store_writer_end_writing(w, rc);
 		return IN_DOUBT;
 	}
-	return committing ? FAILED_COMMIT : FAILED;
+	return at == COMMITTING ? FAILED_COMMIT : at == RUNNING ? FAILED : NOT_BEGUN;
 }
 
 /* One transaction. Whatever comes of it, none is open afterwards, and the heads are those of the database. */
@@ -154,10 +162,16 @@ static enum outcome transact(struct store_writer *w, struct store_op **ops, size
 	struct store_counts *counts = &w->s->counts;
 
 	store_count(&counts->batches, 1);
-	int rc = run_all(w, ops, count);
-	bool committing = rc == SQLITE_OK;
-	if (committing) {
+	enum step at = BEGINNING;
+	int rc = store_db_run(w->stmts[STORE_W_BEGIN]);
+	if (rc == SQLITE_OK) {
+		at = RUNNING;
+		rc = run_all(w, ops, count);
+	}
+	if (rc == SQLITE_OK) {
 		uint64_t began_ns = clock_now_ns();
+
+		at = COMMITTING;
 
 		rc = store_db_run(w->stmts[STORE_W_COMMIT]);
 		store_count(&counts->commit_ns, clock_now_ns() - began_ns);
@@ -171,7 +185,7 @@ static enum outcome transact(struct store_writer *w, struct store_op **ops, size
 	if (!sqlite3_get_autocommit(w->db))
 		store_db_run(w->stmts[STORE_W_ROLLBACK]);
 	store_heads_rolled_back(&w->heads);
-	return judge(w, rc, committing);
+	return judge(w, rc, at);
 }
 
 static void say_full(struct store_writer *w, bool full)
@@ -205,16 +219,22 @@ static void run_batch(struct store_writer *w, size_t count)
 {
 	int rc;
 
-	if (atomic_load(&w->s->read_only) || !store_log_ready(w)) {
+	bool ready = !atomic_load(&w->s->read_only) && store_log_ready(w);
+
+	/* The log's own work may have found the disk failing. */
+	if (!ready || atomic_load(&w->s->read_only)) {
 		answer_batch(w, w->batch, count, FAILED);
 		return;
 	}
 	enum outcome outcome = transact(w, w->batch, count, &rc);
-	say_full(w, outcome == FAILED_FULL);
+	if (outcome == FAILED_FULL || outcome == COMMITTED)
+		say_full(w, outcome == FAILED_FULL);
 	if (outcome == FAILED || outcome == FAILED_COMMIT) {
 		log_line(LOG_WARN, "store: a batch failed: %s (%d)", sqlite3_errstr(rc), rc);
 		replay(w, w->batch, count);
 	} else {
+		if (outcome == NOT_BEGUN)
+			log_line(LOG_WARN, "store: no transaction: %s (%d)", sqlite3_errstr(rc), rc);
 		answer_batch(w, w->batch, count, outcome);
 	}
 	store_log_after_batch(w);

@@ -177,7 +177,7 @@ struct store {
 
 struct store_options {
 	const char *folder; /* made if need be, with mode 0700; its parents too */
-	uint32_t readers; /* threads; 0: 2 */
+	uint32_t readers; /* threads; 0: 2; at most 16 */
 	/* Each committed entry, once, in commit order, on the writer's thread. Must not block. */
 	void (*committed)(void *ctx, const struct store_entry *);
 	void *ctx;

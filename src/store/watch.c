@@ -70,6 +70,20 @@ static uint64_t look(struct store_watch *w, uint64_t now_ns)
 	return next_ns;
 }
 
+/* All of the process stood still, and its workers too: what is under way is not late for that. */
+static void put_off(struct store_watch *w, uint64_t now_ns, uint64_t stalled_ns)
+{
+	uint64_t most_ns = store_watch_late_at(w, now_ns);
+
+	take_added(w);
+	for (struct pile_node *node = w->first; node != NULL; node = node->next) {
+		struct store_op *op = pile_entry(node, struct store_op, watched);
+		uint64_t later_ns = op->late_at_ns + stalled_ns;
+
+		op->late_at_ns = later_ns < most_ns ? later_ns : most_ns;
+	}
+}
+
 static void wait_for_work(struct store_watch *w)
 {
 	atomic_exchange_explicit(&w->idle, true, memory_order_acq_rel);
@@ -102,10 +116,16 @@ static void *run(void *arg)
 
 		take_added(w);
 		uint64_t next_ns = look(w, now_ns);
-		if (w->first == NULL)
+		if (next_ns > now_ns + w->look_ns)
+			next_ns = now_ns + w->look_ns;
+		if (w->first == NULL) {
 			wait_for_work(w);
-		else
-			wait_until(w, next_ns < now_ns + w->look_ns ? next_ns : now_ns + w->look_ns);
+			continue;
+		}
+		wait_until(w, next_ns);
+		now_ns = clock_now_ns();
+		if (now_ns > next_ns + STORE_WATCH_STALL_MS * CLOCK_NS_PER_MS)
+			put_off(w, now_ns, now_ns - next_ns);
 	}
 	return NULL;
 }

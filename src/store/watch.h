@@ -18,7 +18,10 @@
 
 #include "store/op.h"
 
-enum { STORE_WATCH_LOOK_MS = 1000 };
+enum {
+	STORE_WATCH_LOOK_MS = 1000,
+	STORE_WATCH_STALL_MS = 1000, /* it wakes so late: all stood still, and nothing is late for that */
+};
 
 struct store_watch_counts {
 	_Atomic(uint64_t) unknown, withdrawn, reads; /* answered so, in the order of the drawing */
