@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PORT
 
 .DEFAULT_GOAL := build
-.PHONY: build run example test check torture mutants asan tsan fuzz bench cover tidy fmt clean install help packages test-packages client
+.PHONY: build run example test check torture mutants asan tsan fuzz bench bench-post cover tidy fmt clean install help packages test-packages client
 
 # What `make help` prints: the targets with a comment behind two hashes.
 build: packages client ## build into build/ (the default)
@@ -51,6 +51,9 @@ fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 bench: test-packages build ## the benchmark against its peers (ARGS=--quick)
 	@$(PYTHON) bench/run.py --build $(BUILD) $(ARGS)
 
+bench-post: test-packages build ## durable posts through the program (ARGS=--quick)
+	@$(PYTHON) bench/post.py --build $(BUILD) $(ARGS)
+
 cover: test-packages client ## which lines of src/ the tests reach, in build-cover/
 	@tools/build.sh build-cover -Dtests=enabled -Db_coverage=true
 	@$(PYTHON) tests/run.py --build build-cover --tier test --sanitized
@@ -69,7 +72,7 @@ clean: ## remove what was built
 	rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 packages:
 	@tools/install.sh build
