@@ -43,7 +43,7 @@ enum {
 	STORE_LOG_POLL_MS = 5, /* while reads are held back and no command comes */
 	STORE_LOG_HELD_MS = 1500, /* reads are held back no longer, and then not for as long */
 	STORE_CHECK_BYTES_MAX = 16 << 20, /* a database of that size is checked whole at each start */
-	STORE_RECHECK_BYTES_MAX = 128 << 20, /* after a crash */
+	STORE_RECHECK_BYTES_MAX = 64 << 20, /* after a crash */
 };
 
 struct store_counts {
