@@ -122,9 +122,13 @@ test('errors have their statuses', async () => {
 });
 
 test('an unknown command is 404, typing too: it is for sockets', async () => {
-  for (const command of ['', 'nothing', 'hello/', 'hello/x', 'HELLO', 'message', 'message.send/', '..', '../hello', 'message.sen']) {
+  for (const command of ['', 'nothing', 'hello/', 'hello/x', 'HELLO', 'message', 'message.send/', 'message.sen']) {
     const { status } = await api(server, command, {}, bearer);
     assert.equal(status, 404, command);
+  }
+  for (const command of ['..', '../hello', 'hello%00', '..%2fhello', 'hello\\']) {
+    const { status } = await api(server, command, {}, bearer);
+    assert.ok(status === 400 || status === 404, `${command}: ${status}`);
   }
   for (const command of ['nothing', 'typing', 'Hello']) {
     refused(await api(server, command, { room: LOBBY }, bearer), 404, 'unknown_command');
