@@ -29,6 +29,7 @@ export const S = {
 
   starting: {
     title: 'The server does not answer.',
+    notReady: 'The server is not ready.',
     text: 'This page goes on trying by itself, and needs no reload.',
   },
 
