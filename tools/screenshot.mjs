@@ -1,71 +1,90 @@
-// The picture of README.md: two people talk on the page of examples/broadcast, each in a browser context of their own.
+// The pictures of README.md: people talk in the lobby of a palaver of their own, seen light, dark and on a phone.
 //
-//	node tools/screenshot.mjs [PROGRAM] [FILE]      (build/examples/broadcast, docs/images/broadcast.png)
+//	node tools/screenshot.mjs [PROGRAM] [FOLDER]      (build/src/app/palaver, docs/images)
 //
 // Needs the npm packages of tests/system/ and a Chromium (CHROMIUM, /usr/bin/chromium).
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
+import { createInterface } from 'node:readline';
 
 const require = createRequire(new URL('../tests/system/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
+const { io } = require('socket.io-client');
 
-const [program = 'build/examples/broadcast', file = 'docs/images/broadcast.png'] = process.argv.slice(2);
-const PORT = '3000';
-const ADDRESS = `127.0.0.1:${PORT}/chat`;
+const [program = 'build/src/app/palaver', folder = 'docs/images'] = process.argv.slice(2);
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-const SCALE = 1.5;
+const VIEWS = [
+  ['room-light', { viewport: { width: 1200, height: 750 }, colorScheme: 'light' }],
+  ['room-dark', { viewport: { width: 1200, height: 750 }, colorScheme: 'dark' }],
+  ['room-phone', { viewport: { width: 360, height: 740 }, colorScheme: 'light', deviceScaleFactor: 2 }],
+];
 const TALK = [
-  [0, 'Is anybody there?'],
-  [1, 'I am. What runs behind this page?'],
-  [0, 'Forty lines of C, on libsio.'],
-  [1, 'And the client?'],
-  [0, 'The official one, unmodified.'],
+  ['Amina', 'Morning all. The old well is dry again, shall we talk about the new one today?'],
+  ['Jürgen', 'Yes. I have the drawings: https://example.org/well/drawings'],
+  ['Jürgen', 'Forty metres, they say.\nPerhaps less by the mango tree.'],
+  ['Miriam', 'By the tree, please. Everybody passes there anyway 🌳'],
+  ['さくら', '賛成です。木の下がいいと思います。'],
+  ['cron', 'disk of the pump house: 41 % full, all well'],
+  ['Jürgen', '👍'],
+  ['Miriam', 'Then it is settled?'],
+  ['Amina', 'Not before Lotte has spoken, she knows the ground best.'],
 ];
 
-async function open(browser, name) {
-  const page = await browser.newPage({ viewport: { width: 520, height: 330 }, deviceScaleFactor: SCALE });
-  await page.goto(`http://${ADDRESS}`);
-  await page.fill('#name', name);
-  await page.waitForFunction('socket.connected');
-  return page;
+function ask(socket, event, ...args) {
+  return socket.timeout(10000).emitWithAck(event, ...args);
 }
 
-async function talk(people) {
-  for (const [said, [who, text]] of TALK.entries()) {
-    await people[who].fill('#text', text);
-    await people[who].click('button');
-    for (const person of people) {
-      await person.waitForFunction((count) => document.querySelectorAll('#messages li').length === count, said + 1);
+// Each speaks from a client of his own.
+async function talk(url) {
+  const people = new Map();
+  for (const [name, text] of TALK) {
+    if (!people.has(name)) {
+      const socket = io(`${url}/chat`, { forceNew: true });
+      await once(socket, 'connect');
+      await ask(socket, 'hello', { name });
+      people.set(name, socket);
     }
+    await ask(people.get(name), 'message.send', { room: 1, cid: `c${Math.random().toString(36).slice(2)}`, text });
   }
+  return people;
 }
 
-async function picture(browser, people) {
-  const page = await browser.newPage({ viewport: { width: 1112, height: 396 }, deviceScaleFactor: SCALE });
-  const windows = [];
-  for (const person of people) {
-    const shot = (await person.screenshot()).toString('base64');
-    windows.push(`<figure><figcaption>${ADDRESS}</figcaption><img src="data:image/png;base64,${shot}"></figure>`);
-  }
-  await page.setContent(`<style>
-    body { margin: 0; padding: 20px; display: flex; gap: 32px; background: #e8eaed; font: 13px sans-serif }
-    figure { margin: 0; background: #fff; border-radius: 8px; overflow: hidden; box-shadow: 0 1px 4px #0004 }
-    figcaption { background: #d3d6db; padding: 5px 12px; color: #333 }
-    img { display: block; width: 520px }</style>${windows.join('')}`);
-  await page.screenshot({ path: file });
+async function take(browser, url, people, [name, options]) {
+  const context = await browser.newContext({ deviceScaleFactor: 1.5, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  await page.goto(`${url}/chat`);
+  await page.getByRole('textbox').fill('Lotte');
+  await page.keyboard.press('Enter');
+  await page.locator('textarea').waitFor();
+  await page.getByText(TALK.at(-1)[1]).waitFor();
+  await page.locator('textarea').fill('I would dig by the tree. The roots');
+  await ask(people.get('Amina'), 'typing', { room: 1 });
+  await page.getByText(/Amina.*typing/).waitFor();
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await context.close();
 }
 
-const server = spawn(program, { env: { ...process.env, PORT }, stdio: ['ignore', 'pipe', 'inherit'] });
+const data = mkdtempSync(join(tmpdir(), 'palaver-picture-'));
+const server = spawn(program, ['serve', '--listen', '127.0.0.1:0', '--data', data, '--rate-limits', 'off', '--log-level', 'warn'],
+  { stdio: ['ignore', 'pipe', 'inherit'] });
+const [line] = await once(createInterface({ input: server.stdout }), 'line');
+const url = line.match(/http:\/\/[^/]+/)[0];
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 try {
-  await new Promise((resolve) => server.stdout.once('data', resolve));
-  const people = [await open(browser, 'Ann'), await open(browser, 'Ben')];
-  await talk(people);
-  await picture(browser, people);
+  const people = await talk(url);
+  for (const view of VIEWS) {
+    await take(browser, url, people, view);
+  }
+  people.forEach((socket) => socket.close());
 } finally {
   await browser.close();
   server.kill();
+  rmSync(data, { recursive: true, force: true });
 }
