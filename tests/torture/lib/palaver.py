@@ -1,5 +1,6 @@
 """`palaver serve` as a child process that is killed and started again on the same port and folder."""
 
+import errno
 import os
 import random
 import re
@@ -62,12 +63,22 @@ class Palaver(Server):
         self.began = time.monotonic()
         self.starts += 1
 
+    def listens(self):
+        """Whether somebody is there at all: not refused."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != errno.ECONNREFUSED
+
     def accepts(self):
-        """Whether it does now; it must not have ended."""
+        """Whether it lets somebody in now, and answers him; it must not have ended."""
         assert self.alive(), f"the server ended by itself, status {self.child.returncode}: {self.tail()}"
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            probe.settimeout(WAIT_S)
+            try:
+                probe.connect(("127.0.0.1", self.port))
+                probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                return probe.recv(4096).startswith(b"HTTP/1.1 200")
+            except (ConnectionRefusedError, ConnectionResetError):
+                return False
 
     def start_and_wait(self):
         """Seconds until it accepts."""
