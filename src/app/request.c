@@ -25,6 +25,7 @@ struct request *request_create(
 	json_init(&r->answer);
 	if (peer != NULL) {
 		peer_ref(peer);
+		r->counted = true;
 		atomic_fetch_add_explicit(&peer->commands, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&peer->command_bytes, room_bytes, memory_order_relaxed);
 		r->visitor = peer->visitor;
@@ -41,15 +42,22 @@ void request_count_read(struct request *r)
 		atomic_fetch_add_explicit(&r->peer->reads, 1, memory_order_relaxed);
 }
 
+/* It is under way no longer. */
+static void uncount(struct request *r)
+{
+	if (!r->counted)
+		return;
+	r->counted = false;
+	if (r->read)
+		atomic_fetch_sub_explicit(&r->peer->reads, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&r->peer->commands, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&r->peer->command_bytes, r->room_bytes, memory_order_relaxed);
+}
+
 void request_free(struct request *r)
 {
-	if (r->peer != NULL) {
-		if (r->read)
-			atomic_fetch_sub_explicit(&r->peer->reads, 1, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&r->peer->commands, 1, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&r->peer->command_bytes, r->room_bytes, memory_order_relaxed);
-		peer_unref(r->peer);
-	}
+	uncount(r);
+	peer_unref(r->peer);
 	json_finish(&r->answer);
 	free(r->work);
 	free(r);
@@ -161,6 +169,8 @@ static void answer_http(struct request *r, struct json *object, uint16_t status,
 
 static void answer(struct request *r, struct json *object, uint16_t status, uint64_t retry_ms)
 {
+	/* Before he can hear of it, so that he may ask for the next at once. */
+	uncount(r);
 	if (r->way == REQUEST_BY_SOCKET)
 		answer_socket(r->ack, object);
 	else

@@ -27,7 +27,8 @@ struct request {
 	struct app *app;
 	const struct command *command;
 	enum request_way way;
-	bool read; /* counts among its peer's reads */
+	bool counted; /* among its peer's commands */
+	bool read; /* and among its reads */
 	bool set_cookie; /* HTTP: the token goes into a cookie, not into the answer */
 	struct peer *peer; /* by socket: a reference */
 	struct sio_ack ack; /* by socket */

@@ -11,6 +11,7 @@ const COMMANDS_MAX = 64;
 const READS_MAX = 8;
 const AT_ONCE = 8;
 const BURST = 400;
+const ROUNDS = 300;
 const FLOOD = 256; // of the longest texts: more than the kernel holds for a connection
 const SEND_BURST = 40; // the defaults of --help
 const SEND_RATE = 10;
@@ -153,6 +154,14 @@ test(`more than ${READS_MAX} unanswered reads are busy at once; sends beside the
     assert.ok(fine >= READS_MAX && fine < answers.length, `${fine} reads were taken`);
     ok(await send);
     ok(await client.command('room.history', { room: LOBBY }));
+  }
+});
+
+test('what has been answered does not count: as many reads as may be at once, again and again, are never busy', async (t) => {
+  const client = await member(t, server);
+  for (let i = 0; i < ROUNDS; i++) {
+    const answers = await Promise.all(range(1, READS_MAX).map(() => client.command('room.history', { room: LOBBY, limit: 20 })));
+    answers.forEach(ok);
   }
 });
 
