@@ -74,6 +74,8 @@ void peer_ref(struct peer *p)
 
 void peer_unref(struct peer *p)
 {
+	if (p == NULL)
+		return;
 	assert_ptr_equal(p, &peer);
 	said.refs--;
 }
