@@ -57,7 +57,8 @@ static void uncount(struct request *r)
 void request_free(struct request *r)
 {
 	uncount(r);
-	peer_unref(r->peer);
+	if (r->peer != NULL)
+		peer_unref(r->peer);
 	json_finish(&r->answer);
 	free(r->work);
 	free(r);

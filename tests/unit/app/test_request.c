@@ -25,6 +25,7 @@ static struct {
 	uint16_t status;
 	char content_type[64], cookie[256], retry_after[32];
 	int refs; /* of the peer */
+	unsigned commands, reads; /* that the peer had under way when it was answered */
 } said;
 
 static struct app app;
@@ -37,6 +38,8 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 	int result = said.results[said.answers > 0];
 
 	said.answers++;
+	said.commands = atomic_load(&peer.commands);
+	said.reads = atomic_load(&peer.reads);
 	said.ack = ack;
 	assert_in_range(args.json.bytes, 2, ANSWER_BYTES - 1);
 	assert_int_equal(args.attachment_count, 0);
@@ -289,6 +292,22 @@ static void the_token_may_go_into_a_cookie(void **state)
 	assert_null(strstr(said.text, TOKEN));
 }
 
+static void what_is_answered_counts_no_longer(void **state)
+{
+	(void)state;
+	struct request *one = by_socket(), *two = by_socket();
+
+	request_count_read(one);
+	request_count_read(two);
+	request_fail(one, (struct chat_fault){ CHAT_NOT_FOUND, NULL });
+	assert_int_equal(said.commands, 1);
+	assert_int_equal(said.reads, 1);
+	json_lit(&two->answer, "{\"ok\":true}");
+	request_done(two);
+	assert_int_equal(said.commands, 0);
+	assert_int_equal(said.reads, 0);
+}
+
 static void a_peer_knows_what_it_has_asked(void **state)
 {
 	(void)state;
@@ -397,6 +416,7 @@ int main(void)
 		EACH(who_asks_for_no_answer_has_none),
 		EACH(somebody_without_a_request_can_be_refused),
 		EACH(the_token_may_go_into_a_cookie),
+		EACH(what_is_answered_counts_no_longer),
 		EACH(a_peer_knows_what_it_has_asked),
 		EACH(an_answer_without_memory_is_unknown),
 		EACH(an_answer_that_finds_no_memory_is_a_shorter_one),
