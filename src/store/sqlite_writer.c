@@ -172,7 +172,6 @@ static enum outcome transact(struct store_writer *w, struct store_op **ops, size
 		uint64_t began_ns = clock_now_ns();
 
 		at = COMMITTING;
-
 		rc = store_db_run(w->stmts[STORE_W_COMMIT]);
 		store_count(&counts->commit_ns, clock_now_ns() - began_ns);
 	}
