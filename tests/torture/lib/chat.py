@@ -180,6 +180,11 @@ class Link(asyncio.Protocol):
     def abort(self):
         self.transport.abort()
 
+    async def end(self):
+        """Closed, and the server can know it."""
+        self.abort()
+        await self.lost
+
 
 class Closing(asyncio.StreamReaderProtocol):
     """Closes when the other side has: asyncio's own keeps its half open."""

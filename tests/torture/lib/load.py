@@ -404,7 +404,7 @@ class World:
         await self.until(lambda: not any(sender.current for sender in self.senders), lambda: "answers of "
             + str([(s.name, s.link.lost.done()) for s in self.senders if s.current][:5]))
         link, hello = await self.visit()
-        link.abort()
+        await link.end()
         head = hello["rooms"][0]["head"]
         await self.until(lambda: all((client.known or 0) >= head for client in self.listeners),
             lambda: f"listeners to hear {head}: {[client.known for client in self.listeners]}")
@@ -419,7 +419,7 @@ class World:
         link, hello = await self.visit()
         backward = await read_backward(link, self.entries)
         forward = await read_forward(link, self.entries, hello["epoch"])
-        link.abort()
+        await link.end()
         history.compare(backward, forward, "room.sync against room.history")
         assert len(backward) == hello["rooms"][0]["head"], f"{len(backward)} entries, the head is {hello['rooms'][0]}"
         return backward
