@@ -165,3 +165,30 @@ export async function another_database_is_another_log(world) {
   await until('the other log', () => page.getByText('a restored one').isVisible());
   assert.equal(await page.locator('.msg').count(), 1);
 }
+
+export async function a_long_day_stays_small(world) {
+  const ben = fill(world.server, 20);
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await page.waitForSelector('.msg');
+  for (let i = 0; i < 1700; i++) world.server.say(ben, `line ${i}`);
+  await until('the last', () => page.getByText('line 1699', { exact: true }).isVisible(), 30_000);
+  const height = () => page.evaluate(() => document.querySelector('.log').scrollHeight);
+  await until('the oldest to be forgotten', async () => (await height()) < 40_000);
+  const fromEnd = await page.evaluate(() => {
+    const log = document.querySelector('.log');
+    return log.scrollHeight - log.scrollTop - log.clientHeight;
+  });
+  assert.ok(fromEnd < 2, `${fromEnd} px from the end`);
+  assert.ok(await page.getByText('line 1699', { exact: true }).isVisible());
+  assert.ok((await page.locator('.msg').count()) < 80, 'everything is drawn');
+  assert.ok((await worstMove(page, 10, 450)) < 1.5);
+  await until(
+    'what was forgotten',
+    async () => {
+      await page.evaluate(() => (document.querySelector('.log').scrollTop = 0));
+      return page.getByText('0: short', { exact: true }).isVisible();
+    },
+    30_000,
+  );
+}
