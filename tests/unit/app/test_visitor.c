@@ -179,7 +179,7 @@ static const char *const no_loopback_hosts[] = { "", "example.org", "127.1", "12
 	"0.0.0.0", "128.0.0.1", "10.127.0.1", "localhost.evil.tld", "evil.localhost.tld", "localhost.",
 	"xlocalhost", "localhostx", "[::2]", "[::1", "::1", "[::1]evil.tld", "[::1].evil.tld:80",
 	"[::ffff:10.0.0.1]", "2130706433", "0x7f.0.0.1", "localhost:3000.evil.tld", "localhost:@evil.tld",
-	"127.0.0.1:a", "localhost:-1", "[::1]:80x", "127.0.0.999" };
+	"127.0.0.1:a", "localhost:-1", "[::1]:80x", "[::1]80", "127.0.0.999" };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof(*(table)))
 
