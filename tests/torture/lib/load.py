@@ -15,7 +15,7 @@ import time
 
 import history
 from chat import Caller, Entries, Link, Lost, read_backward, read_forward
-from harness import SLOWER, note
+from harness import SLOWER, TICKS_PER_S, note
 from palaver import LOBBY
 
 TRY_AGAIN_S = (0.01, 0.06)  # between two tries to connect, or after an answer of RETRIED
@@ -311,7 +311,7 @@ class World:
         self.sends, self.views, self.unordered = {}, {}, set()
         self.faults, self.counts = [], collections.Counter()
         self.loud, self.flooding = asyncio.Event(), asyncio.Event()
-        self.accept_s, self.back_s = [], []
+        self.accept_s, self.accept_cpu_s, self.back_s = [], [], []
         self.present, self.accepted_at, self.kills = set(), None, 0
         ways = lambda n: ("chat", "http", "root") if n % 5 == 4 else ("chat",)  # noqa: E731
         self.senders = [Sender(self, f"sender{n}", ways(n)) for n in range(senders)]
@@ -383,6 +383,7 @@ class World:
         await self.until(self.server.accepts, "the server to accept", 10 * SLOWER)
         self.accepted_at = time.monotonic()
         self.accept_s.append(self.accepted_at - self.server.began)
+        self.accept_cpu_s.append(self.server.cpu_ticks() / TICKS_PER_S)
 
     async def all_back(self):
         await self.until(lambda: len(self.present) >= len(self.clients) * BACK,
@@ -432,7 +433,8 @@ class World:
         sends = [send for sent in self.sends.values() for send in sent]
         note(f"{self.kills} kills, {len(sends)} messages, {sum(bool(send.acks) for send in sends)} acknowledged, "
              f"{sum(send.attempts > 1 for send in sends)} sent more than once, {len(self.views)} listeners' logs")
-        for what, seconds in (("from start to first accept", self.accept_s), (f"until {BACK:.0%} are back", self.back_s)):
+        for what, seconds in (("from start to first accept", self.accept_s), ("of these on a CPU", self.accept_cpu_s),
+                (f"until {BACK:.0%} are back", self.back_s)):
             if seconds:
                 note(f"{what}: median {statistics.median(seconds):.3f} s, most {max(seconds):.3f} s of {len(seconds)}")
         note("; ".join(f"{what}: {count}" for what, count in sorted(self.counts.items())))
