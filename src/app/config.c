@@ -103,11 +103,14 @@ static bool set_guests(struct config *c, const char *value, int which)
 	return true;
 }
 
+/* As a browser sends it: a scheme, a host, perhaps a port, and nothing behind. */
 static bool set_origin(struct config *c, const char *value, int which)
 {
+	const char *host = strstr(value, "://");
+
 	(void)which;
-	if (c->origin_count == CONFIG_ORIGINS_MAX || strchr(value, ':') == NULL ||
-		value[strlen(value) - 1] == '/')
+	if (c->origin_count == CONFIG_ORIGINS_MAX || host == NULL || host == value || host[3] == '\0' ||
+		strpbrk(host + 3, "/?#@ ") != NULL)
 		return false;
 	return set_text(c->origins[c->origin_count++], CONFIG_TEXT_BYTES, value);
 }

@@ -1,7 +1,8 @@
 /*
  * app/config.h -- what can be set, from one table: flags, environment, and the text of --help.
  *
- * Every option is `--name VALUE` or `--name=VALUE`, or PALAVER_NAME in the environment; flags win. Used by: app/main.c, app/serve.c.
+ * Every option is `--name VALUE` or `--name=VALUE`, or PALAVER_NAME in the environment; flags win, but for
+ * origins, which add up. Used by: app/main.c, app/serve.c.
  */
 #ifndef APP_CONFIG_H
 #define APP_CONFIG_H

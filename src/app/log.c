@@ -44,9 +44,33 @@ static void put(struct line *l, struct str s)
 	l->bytes += s.bytes;
 }
 
+/*
+ * As JSON has it, and besides DEL and the control characters behind ASCII, which terminals obey as well. `out` has six bytes for
+ * each and two more.
+ */
+static size_t quote(char *out, struct str text)
+{
+	char plain[FIELD_BYTES_MAX * 6 + 2];
+	size_t bytes = json_quote(plain, text), n = 0;
+
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned char c = (unsigned char)plain[i];
+		unsigned char next = i + 1 < bytes ? (unsigned char)plain[i + 1] : 0;
+		bool late_control = c == 0xC2 && next >= 0x80 && next <= 0x9F;
+
+		if (c != 0x7F && !late_control) {
+			out[n++] = plain[i];
+			continue;
+		}
+		n += (size_t)snprintf(out + n, sizeof("\\u0000"), "\\u%04x", late_control ? next : c);
+		i += late_control;
+	}
+	return n;
+}
+
 static void put_field(struct line *l, const char *name, const char *value)
 {
-	char quoted[FIELD_BYTES_MAX * 6 + 2], field[FIELD_BYTES_MAX * 6 + 64];
+	char quoted[FIELD_BYTES_MAX * 6 + 3], field[FIELD_BYTES_MAX * 6 + 64];
 	size_t bytes = strlen(value);
 
 	if (bytes > FIELD_BYTES_MAX) {
@@ -54,7 +78,7 @@ static void put_field(struct line *l, const char *name, const char *value)
 		while (bytes > 0 && ((unsigned char)value[bytes] & 0xC0) == 0x80)
 			bytes--; /* not within a character */
 	}
-	bytes = json_quote(quoted, str_of(value, bytes));
+	bytes = quote(quoted, str_of(value, bytes));
 	int n = how.json ? snprintf(field, sizeof(field), ",\"%s\":%.*s", name, (int)bytes, quoted)
 			 : snprintf(field, sizeof(field), " %s=%.*s", name, (int)bytes, quoted);
 	if (n > 0 && (size_t)n < sizeof(field))

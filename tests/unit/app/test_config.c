@@ -315,6 +315,7 @@ static void bad_values_are_refused(void **state)
 		{ "threads", "1 " }, { "threads", "18446744073709551617" }, { "threads", "4294967297" },
 		{ "guests", "" }, { "guests", "yes" }, { "guests", "ON" }, { "guests", "on " },
 		{ "origin", "" }, { "origin", "ok.tld" }, { "origin", "https://ok.tld/" },
+		{ "origin", "https://ok.tld/x" }, { "origin", "https://" }, { "origin", "://ok.tld" },
 		{ "origin", "null" }, { "origin", "*" }, { "log-level", "" }, { "log-level", "trace" },
 		{ "log-level", "INFO" }, { "log-format", "xml" }, { "log-format", "" },
 		{ "drain-ms", "4001" }, { "drain-ms", "" }, { "drain-ms", "1s" }, { "drain-ms", "-1" },

@@ -82,7 +82,9 @@ static void an_event_is_an_object(void **state)
 static void nothing_forges_a_line(void **state)
 {
 	(void)state;
-	static const char evil[] = "Ann\r\n{\"event\":\"forged\"}\x1b[2J\x07\"\\\t\x01";
+	static const char evil[] = "Ann\r\n{\"event\":\"forged\"}\x1b[2J\x07\"\\\t\x01"
+				   "\x7f \xc2\x9b"
+				   "2J \xc2\x85 \xc2\xa0 \xc3\x9b";
 
 	begin(CONFIG_LOG_JSON, SIO_LOG_INFO);
 	log_event(LOG_INFO, "said", "name", evil, NULL);
@@ -92,8 +94,12 @@ static void nothing_forges_a_line(void **state)
 	log_event(LOG_INFO, "said", "name", evil, NULL);
 	text = end();
 	assert_ptr_equal(memchr(text.s, '\n', text.bytes), text.s + text.bytes - 1);
-	for (size_t i = 0; i + 1 < text.bytes; i++)
-		assert_true((unsigned char)text.s[i] >= ' ');
+	for (size_t i = 0; i + 1 < text.bytes; i++) {
+		assert_true((unsigned char)text.s[i] >= ' ' && text.s[i] != 0x7f);
+		/* Nor those behind ASCII; what follows them is text. */
+		assert_false(text.s[i] == '\xc2' && (unsigned char)text.s[i + 1] < 0xa0);
+	}
+	assert_non_null(strstr(text.s, "\xc2\xa0 \xc3\x9b"));
 }
 
 static void less_than_is_asked_for_is_left_out(void **state)
