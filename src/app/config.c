@@ -270,8 +270,11 @@ bool config_read(struct config *c, int argc, char *const *argv, char *err, size_
 	}
 	if (!read_flags(c, argc, argv, err, err_bytes))
 		return false;
-	for (size_t i = 0; i < LIMIT_KINDS && !c->rate_limits; i++)
-		c->limits[i].rate = 0;
+	/* Who types is told every 3 s in any case: more often would tell nobody more. */
+	for (size_t i = 0; i < LIMIT_KINDS && !c->rate_limits; i++) {
+		if (i != LIMIT_TYPING)
+			c->limits[i].rate = 0;
+	}
 	return true;
 }
 

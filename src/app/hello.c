@@ -183,6 +183,9 @@ static void be_known(struct request *r, struct str token)
 		return;
 	if (r->peer != NULL)
 		peer_set_state(r->peer, PEER_GREETING);
+	r->set_cookie = r->args[ARG_COOKIE].flag;
+	if (r->set_cookie)
+		memcpy(r->token, token.s, sizeof(r->token));
 	chat_token_hash(token, hash);
 	enum store_status status = r->app->store->ops->find_token(r->app->store, hash, on_user, r);
 	if (status != STORE_OK)

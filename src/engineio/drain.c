@@ -4,7 +4,8 @@
  *      sessions, shuffled: [ 7 | 2 | 9 | 4 | ... ]     the i-th of n goes i/n of the time after the stop; till then it is
  *                            ^ done                    served as ever
  *
- * A client that polls gets what waits for it a part at a time. So one that is about to is put off, for a while.
+ * A client that polls gets what waits for it a part at a time. So one that is about to is put off, for a while; so is one that
+ * waits for answers.
  */
 #include <stdlib.h>
 
@@ -54,7 +55,7 @@ static bool end_in_turn(struct eio_loop *at, uint32_t slot)
 
 	if (s == NULL)
 		return true;
-	if (is_fetching(s))
+	if (is_fetching(s) || (s->state == EIO_STATE_OPEN && at->server->events->owed(s->ctx)))
 		return false;
 	eio_session_end(s, EIO_SHUTTING_DOWN);
 	return true;

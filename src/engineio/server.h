@@ -20,7 +20,8 @@ enum {
 	EIO_SID_CHARS = 20,
 	EIO_MESSAGE_CHARS_MAX = 200, /* of a refusal */
 	EIO_DRAIN_MS_MAX = 4000, /* of drain_ms: what is left of NET_DRAIN_MS is for closing */
-	EIO_DRAIN_LATE_MS = 1000, /* more for who is about to fetch what waits for it by polling */
+	EIO_DRAIN_LATE_MS =
+		1000, /* more for who is about to fetch what waits for it by polling, or is owed an answer */
 	EIO_DRAIN_EACH_MS = 1, /* when stopping: each session has at most this part of drain_ms */
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
@@ -82,6 +83,8 @@ struct eio_events {
 	 * that is left.
 	 */
 	void (*lagging)(void *ctx, bool lagging);
+	/* The pool stops, and it is this one's turn: is it owed something? Then it is put off, for EIO_DRAIN_LATE_MS at most. */
+	bool (*owed)(void *ctx);
 };
 
 struct eio_options {
@@ -107,7 +110,7 @@ void eio_server_destroy(struct eio_server *);
 /*
  * On each loop, when the pool stops: close all its sessions, in random order, one after the other over options.drain_ms, or a
  * millisecond each where that is less. Those that wait are served meanwhile, and the loop stays; one that fetches by polling what
- * was queued has up to EIO_DRAIN_LATE_MS more. Then `drained` is called, which may be at once.
+ * was queued, or is owed something, has up to EIO_DRAIN_LATE_MS more. Then `drained` is called, which may be at once.
  */
 void eio_server_stopping(
 	struct eio_server *, struct net_loop *, void (*drained)(struct net_loop *, void *ctx));

@@ -86,7 +86,10 @@ static void set_port(union net_address *address, uint16_t port_be)
 		address->v6.sin6_port = port_be;
 }
 
-/* SO_REUSEPORT would let two servers share a port without a word: a bind without it proves that it is free. */
+/*
+ * SO_REUSEPORT would let two servers share a port without a word: a bind without it proves that it is free. It does not listen:
+ * who came meanwhile would be cut.
+ */
 static int probe(union net_address *address, socklen_t bytes)
 {
 	union net_address got = { .v6 = { 0 } };
@@ -96,7 +99,7 @@ static int probe(union net_address *address, socklen_t bytes)
 	if (fd < 0)
 		return fd;
 	int rc = 0;
-	if (listen(fd, 1) != 0 || getsockname(fd, &got.any, &got_bytes) != 0)
+	if (getsockname(fd, &got.any, &got_bytes) != 0)
 		rc = -errno;
 	else
 		set_port(address, got.any.sa_family == AF_INET ? got.v4.sin_port : got.v6.sin6_port);

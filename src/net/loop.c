@@ -197,6 +197,9 @@ static int wait_for_events(struct net_loop *loop, struct epoll_event *events)
 		wait_ns == UINT64_MAX ? -1
 		: wait_ms > 60000     ? 60000
 				      : (int)wait_ms);
+	/* A signal, for one that ends a stop, hides what has come meanwhile: it must be read before timers run. */
+	if (n < 0)
+		n = epoll_wait(loop->epoll_fd, events, NET_EVENTS_MAX, 0);
 	uint64_t now_ns = clock_now_ns();
 
 	if (before_ns - loop->woke_ns > NET_STALL_NS)

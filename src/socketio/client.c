@@ -324,9 +324,22 @@ static void on_lagging(void *ctx, bool lagging)
 	}
 }
 
+/* Answers to its events. */
+static bool is_owed(void *ctx)
+{
+	const struct sio_client *c = ctx;
+
+	for (struct list *n = c->sockets.next; n != &c->sockets; n = n->next) {
+		if (list_entry(n, struct sio_socket, in_client)->ack_count > 0)
+			return true;
+	}
+	return false;
+}
+
 const struct eio_events sio_client_events = {
 	.opened = on_opened,
 	.message = on_message,
 	.closed = on_closed,
 	.lagging = on_lagging,
+	.owed = is_owed,
 };

@@ -13,6 +13,8 @@ static uint32_t opened, closed, order[SESSIONS]; /* of the loop: which was close
 static uint64_t closed_ns[SESSIONS];
 static struct eio_session *sessions[SESSIONS];
 static bool without_memory;
+static uint32_t owed_to = SESSIONS; /* which session is owed something ... */
+static uint32_t owed_until; /* ... as long as fewer than so many have been closed */
 static unsigned drains, closed_when_drained;
 
 static void *on_opened(void *ctx, struct eio_session *s, const struct http_head *head,
@@ -48,11 +50,17 @@ static void on_lagging(void *ctx, bool lagging)
 	(void)lagging;
 }
 
+static bool is_owed(void *ctx)
+{
+	return (uint32_t)((struct eio_session **)ctx - sessions) == owed_to && closed < owed_until;
+}
+
 static const struct eio_events events = {
 	.opened = on_opened,
 	.message = on_message,
 	.closed = on_closed,
 	.lagging = on_lagging,
+	.owed = is_owed,
 };
 
 static void drained(struct net_loop *loop, void *ctx)
@@ -167,6 +175,26 @@ static void nobody_is_waited_for(void **state)
 	assert_true(stop() < harness_slower() * LONG_MS * CLOCK_NS_PER_MS / 2);
 }
 
+/* Until it has what it is owed, which never comes to the second: then for as long as there is. */
+static void who_is_owed_something_is_put_off(void **state)
+{
+	(void)state;
+	for (uint32_t never = 0; never < 2; never++) {
+		owed_to = 7;
+		owed_until = never ? UINT32_MAX : 19; /* all the others */
+		start(SHORT_MS);
+		open_sessions(20 + never);
+		(void)stop();
+		uint64_t late_ns = closed_ns[19 + never] - closed_ns[0];
+		assert_int_equal(order[19 + never], 7);
+		if (never)
+			assert_true(late_ns > EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS * 9 / 10);
+		else
+			assert_true(late_ns < harness_slower() * EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS / 2);
+	}
+	owed_to = SESSIONS;
+}
+
 static void without_memory_all_at_once(void **state)
 {
 	(void)state;
@@ -183,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_after_the_other),
 		cmocka_unit_test(nobody_is_waited_for),
+		cmocka_unit_test(who_is_owed_something_is_put_off),
 		cmocka_unit_test(without_memory_all_at_once),
 	};
 

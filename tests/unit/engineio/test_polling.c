@@ -52,11 +52,18 @@ static void on_lagging(void *ctx, bool lagging)
 	(void)lagging;
 }
 
+static bool is_owed(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
 static const struct eio_events events = {
 	.opened = on_opened,
 	.message = on_message,
 	.closed = on_closed,
 	.lagging = on_lagging,
+	.owed = is_owed,
 };
 
 static void drained(struct net_loop *loop, void *ctx)
