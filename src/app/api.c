@@ -67,6 +67,8 @@ static void authenticate(struct request *r)
 		request_fail(r, (struct chat_fault){ CHAT_UNAUTHENTICATED, NULL });
 		return;
 	}
+	if (!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address))
+		return;
 	chat_token_hash(visitor_token(&r->visitor), hash);
 	enum store_status status = r->app->store->ops->find_token(r->app->store, hash, on_token, r);
 	if (status != STORE_OK)
@@ -122,7 +124,7 @@ static void on_request(const struct sio_request *q, struct sio_exchange x, void 
 		request_fail(r, fault);
 	else if ((c->flags & COMMAND_OPEN) != 0)
 		c->run(r);
-	else
+	else if ((c->flags & COMMAND_READ) == 0 || request_count_read(r))
 		authenticate(r);
 }
 

@@ -3,17 +3,20 @@
  *
  *      sockets and requests --> command, root --> store --> sequencer --> sockets and requests
  *
- * Made by app/serve.c before any thread runs; constant from then on.
+ * Made by app/serve.c before any thread runs; constant from then on, but for the count.
  */
 #ifndef APP_APP_H
 #define APP_APP_H
+
+#include <stdatomic.h>
 
 #include "sio/sio.h"
 #include "store/store.h"
 
 enum {
-	APP_COMMANDS_MAX = 64, /* unanswered, of a socket: further ones are `busy` */
+	APP_COMMANDS_MAX = 64, /* unanswered, of a connection: further ones are `busy` */
 	APP_READS_MAX = 8, /* of those, reads */
+	APP_READS_IN_ALL_MAX = 512, /* unanswered reads of everybody: each may hold a page */
 	/* Messages on `/` that want no answer, and so cannot be told to be fewer: of a socket, under way at once. */
 	APP_UNASKED_MAX = 1024,
 	APP_UNASKED_BYTES_MAX = 4 << 20, /* likewise: as much as those that want an answer can have */
@@ -31,6 +34,7 @@ struct app {
 	struct sio_server *io;
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
+	atomic_uint reads; /* unanswered, of everybody */
 };
 
 /* A lent slice as the layers above libsio have it, and back. */

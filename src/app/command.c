@@ -46,10 +46,10 @@ bool command_allowed(struct request *r, enum limit_kind kind, uint64_t key)
 
 static struct chat_fault may_ask(const struct peer *p, const struct command *c)
 {
-	if (atomic_load_explicit(&p->commands, memory_order_relaxed) >= APP_COMMANDS_MAX)
+	if (atomic_load_explicit(&p->caller->commands, memory_order_relaxed) >= APP_COMMANDS_MAX)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if ((c->flags & COMMAND_READ) != 0 &&
-		atomic_load_explicit(&p->reads, memory_order_relaxed) >= APP_READS_MAX)
+		atomic_load_explicit(&p->caller->reads, memory_order_relaxed) >= APP_READS_MAX)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if ((c->flags & COMMAND_OPEN) == 0 && peer_state(p) != PEER_READY)
 		return (struct chat_fault){ CHAT_UNAUTHENTICATED, NULL };
@@ -81,9 +81,8 @@ static void on_command(const struct sio_event *e)
 		request_fail(r, fault);
 		return;
 	}
-	if ((c->flags & COMMAND_READ) != 0)
-		request_count_read(r);
-	c->run(r);
+	if ((c->flags & COMMAND_READ) == 0 || request_count_read(r))
+		c->run(r);
 }
 
 static void on_other(const struct sio_event *e)
@@ -94,8 +93,7 @@ static void on_other(const struct sio_event *e)
 static void on_connection(const struct sio_event *e)
 {
 	struct app *app = e->ctx;
-	const struct visitor *v = sio_connection_data(e->socket);
-	struct peer *p = v == NULL ? NULL : peer_create(app, e->socket, v);
+	struct peer *p = peer_create(app, e->socket);
 
 	if (p == NULL) {
 		sio_disconnect(e->socket, true); /* no memory; it comes again */

@@ -169,6 +169,8 @@ static const struct option {
 	{ "limit-send-address", "RATE:BURST", "50:200", "messages of an address", set_limit,
 		LIMIT_SEND_ADDRESS },
 	{ "limit-read", "RATE:BURST", "20:100", "reads of history by a user", set_limit, LIMIT_READ },
+	{ "limit-read-address", "RATE:BURST", "100:500", "reads from an address", set_limit,
+		LIMIT_READ_ADDRESS },
 	{ "limit-guest", "RATE:BURST", "1:20", "new guests from an address", set_limit, LIMIT_GUEST },
 	{ "limit-hello", "RATE:BURST", "10:100", "returning guests from an address", set_limit, LIMIT_HELLO },
 };

@@ -83,7 +83,11 @@ static void write_answer(struct sequencer *s, struct request *r)
 
 		if (i > 0)
 			json_lit(j, ",");
-		sequencer_head(s, rooms->room[i].id, &head, &nonce);
+		bool sure = sequencer_head(s, rooms->room[i].id, &head, &nonce);
+		if (!sure && rooms->room[i].head > head) {
+			head = rooms->room[i].head;
+			nonce = rooms->room[i].head_nonce;
+		}
 		write_room(j, &rooms->room[i], head, nonce);
 	}
 	json_lit(j, "]}");
@@ -126,8 +130,7 @@ static void on_rooms(void *ctx, enum store_status status, const struct store_roo
 		names += list[i].name.bytes;
 	}
 	r->work = rooms;
-	r->item = (struct sequencer_item){ .run = in_turn };
-	sequencer_push(r->app->sequencer, &r->item);
+	request_push(r, in_turn, 0, 0);
 }
 
 static void on_user(void *ctx, enum store_status status, const struct store_user *user)

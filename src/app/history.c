@@ -11,12 +11,6 @@ enum {
 	HISTORY_MESSAGES = 50, /* where nothing is said */
 };
 
-static void in_turn(struct sequencer *s, struct sequencer_item *item)
-{
-	(void)s;
-	request_done((struct request *)(void *)item);
-}
-
 static void on_page(void *ctx, enum store_status status, const struct store_page *page)
 {
 	struct request *r = ctx;
@@ -28,8 +22,7 @@ static void on_page(void *ctx, enum store_status status, const struct store_page
 	json_lit(&r->answer, "{\"ok\":true,");
 	write_page(&r->answer, page, false);
 	json_lit(&r->answer, "}");
-	r->item = (struct sequencer_item){ .run = in_turn, .room = page->room, .after = page->as_of };
-	sequencer_push(r->app->sequencer, &r->item);
+	request_push(r, NULL, page->room, page->as_of);
 }
 
 uint32_t history_messages(const struct arg_value *limit)
@@ -48,7 +41,8 @@ void history_ask(struct request *r, int64_t room, const struct arg_value *before
 		request_fail(r, (struct chat_fault){ CHAT_INVALID, "limit is less than 1" });
 		return;
 	}
-	if (!command_allowed(r, LIMIT_READ, r->limit_key))
+	if (!command_allowed(r, LIMIT_READ, r->limit_key) ||
+		!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address))
 		return;
 	/* Nothing is before 0 or 1, and to the store 0 says: from the end. */
 	uint64_t seq = !before->given ? 0 : before->number == 0 ? 1 : before->number;

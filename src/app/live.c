@@ -73,10 +73,9 @@ bool live_gap(struct app *app)
 	return rc == 0 || rc == -ENOBUFS;
 }
 
-void live_gap_one(const struct sio_socket *socket)
+bool live_gap_one(const struct sio_socket *socket)
 {
-	/* Where this fails, libsio has closed the socket, or will. */
-	(void)sio_emit(sio_self(socket), "gap", sio_json("[{}]"));
+	return sio_emit(sio_self(socket), "gap", sio_json("[{}]")) == 0;
 }
 
 void live_typing(struct app *app, int64_t room, const struct store_user *user, struct sio_id except)

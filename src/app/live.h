@@ -16,7 +16,7 @@ void live_room_name(char out[LIVE_ROOM_BYTES], int64_t room);
 __attribute__((warn_unused_result)) bool live_push(struct app *, const struct store_entry *);
 /* Everybody on `/chat` is told to sync. False: no memory. */
 __attribute__((warn_unused_result)) bool live_gap(struct app *);
-void live_gap_one(const struct sio_socket *);
+__attribute__((warn_unused_result)) bool live_gap_one(const struct sio_socket *);
 /* Volatile, to all in the room but `except` (generation 0: nobody). */
 void live_typing(struct app *, int64_t room, const struct store_user *, struct sio_id except);
 

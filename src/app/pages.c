@@ -70,7 +70,13 @@ static void on_no_page(const struct sio_request *q, struct sio_exchange x, void 
 {
 	(void)ctx;
 	if (is_get(q, x))
-		reply(x, &(struct sio_response){ .status = 200, .content_type = "text/html; charset=utf-8" },
+		reply(x,
+			&(struct sio_response){
+				.status = 200,
+				.content_type = "text/html; charset=utf-8",
+				.headers = web_page_headers,
+				.header_count = WEB_PAGE_HEADERS,
+			},
 			no_page);
 }
 

@@ -10,20 +10,21 @@
 
 enum { REASON_BYTES = 64 };
 
-struct peer *peer_create(struct app *app, const struct sio_socket *socket, const struct visitor *visitor)
+struct peer *peer_create(struct app *app, const struct sio_socket *socket)
 {
-	struct peer *p = calloc(1, sizeof(*p));
+	struct caller *caller = sio_connection_data(socket);
+	struct peer *p = caller == NULL ? NULL : calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
 	atomic_init(&p->refs, 1);
 	p->app = app;
+	p->caller = caller;
+	caller_ref(caller);
 	p->space = sio_space_of(socket);
 	p->id = sio_id(socket);
-	p->visitor = *visitor;
 	/* Until there is a user: a number that no user has. */
-	p->limit_key = UINT64_C(1) << 63 | (uint64_t)p->id.loop << 56 | (uint64_t)p->id.slot << 32 |
-		       p->id.generation;
+	p->limit_key = UINT64_C(1) << 63 | caller->number;
 	list_init(&p->waiting);
 	return p;
 }
@@ -38,6 +39,7 @@ void peer_unref(struct peer *p)
 	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	assert(list_empty(&p->waiting));
+	caller_unref(p->caller);
 	free(p);
 }
 
@@ -57,7 +59,7 @@ void peer_log_connected(const struct peer *p, const struct sio_socket *socket)
 
 	sio_sid(socket, sid);
 	log_event(LOG_INFO, "connected", "socket", sid, "namespace", sio_space_name(p->space), "address",
-		p->visitor.text, NULL);
+		p->caller->visitor.text, NULL);
 }
 
 void peer_log_disconnected(const struct sio_event *e)
@@ -146,5 +148,6 @@ void peer_drained(const struct sio_event *e)
 		sio_disconnect(e->socket, true); /* it comes again */
 		return;
 	}
-	live_gap_one(e->socket);
+	if (!live_gap_one(e->socket))
+		sio_disconnect(e->socket, true);
 }

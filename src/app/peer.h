@@ -5,7 +5,7 @@
  *      NEW --token--> GREETING --found--> READY              on `/`; without a token READY at once
  *
  * Kept by its socket (sio_data) and by each request that is under way. What changes after it was made belongs to the socket's
- * loop; the counts are atomic, since answers come from elsewhere.
+ * loop.
  */
 #ifndef APP_PEER_H
 #define APP_PEER_H
@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 #include "app/app.h"
-#include "app/visitor.h"
+#include "app/caller.h"
 #include "base/list.h"
 #include "chat/name.h"
 
@@ -31,12 +31,10 @@ struct user {
 
 struct peer {
 	atomic_uint refs;
-	atomic_uint commands, reads; /* unanswered */
-	atomic_size_t command_bytes; /* of those */
 	struct app *app;
+	struct caller *caller; /* a reference: the connection that it is on */
 	struct sio_space *space;
 	struct sio_id id;
-	struct visitor visitor;
 	uint64_t limit_key; /* for what is limited per user */
 	_Atomic(enum peer_state) state; /* from GREETING back to NEW on any thread, all else on the loop */
 	/* Of the loop. */
@@ -45,9 +43,8 @@ struct peer {
 	struct list waiting; /* requests, until it is READY; `/` only */
 };
 
-/* With one reference. NULL: no memory. */
-__attribute__((warn_unused_result)) struct peer *peer_create(
-	struct app *, const struct sio_socket *, const struct visitor *);
+/* With one reference; the socket's connection has a caller. NULL: no memory. */
+__attribute__((warn_unused_result)) struct peer *peer_create(struct app *, const struct sio_socket *);
 void peer_ref(struct peer *);
 void peer_unref(struct peer *);
 /* For sio_set_data(). */

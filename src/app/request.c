@@ -26,32 +26,43 @@ struct request *request_create(
 	if (peer != NULL) {
 		peer_ref(peer);
 		r->counted = true;
-		atomic_fetch_add_explicit(&peer->commands, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&peer->command_bytes, room_bytes, memory_order_relaxed);
-		r->visitor = peer->visitor;
+		atomic_fetch_add_explicit(&peer->caller->commands, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&peer->caller->command_bytes, room_bytes, memory_order_relaxed);
+		r->visitor = peer->caller->visitor;
 		r->limit_key = peer->limit_key;
 	}
 	return r;
 }
 
-void request_count_read(struct request *r)
+bool request_count_read(struct request *r)
 {
+	unsigned before = atomic_fetch_add_explicit(&r->app->reads, 1, memory_order_relaxed);
+
 	assert(!r->read);
 	r->read = true;
 	if (r->peer != NULL)
-		atomic_fetch_add_explicit(&r->peer->reads, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&r->peer->caller->reads, 1, memory_order_relaxed);
+	if (before < APP_READS_IN_ALL_MAX && !sequencer_behind(r->app->sequencer))
+		return true;
+	request_fail(r, (struct chat_fault){ CHAT_BUSY, NULL });
+	return false;
 }
 
 /* It is under way no longer. */
 static void uncount(struct request *r)
 {
+	struct caller *c = r->peer == NULL ? NULL : r->peer->caller;
+
+	if (r->read)
+		atomic_fetch_sub_explicit(&r->app->reads, 1, memory_order_relaxed);
+	if (r->read && c != NULL)
+		atomic_fetch_sub_explicit(&c->reads, 1, memory_order_relaxed);
+	r->read = false;
 	if (!r->counted)
 		return;
 	r->counted = false;
-	if (r->read)
-		atomic_fetch_sub_explicit(&r->peer->reads, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&r->peer->commands, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&r->peer->command_bytes, r->room_bytes, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&c->commands, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&c->command_bytes, r->room_bytes, memory_order_relaxed);
 }
 
 void request_free(struct request *r)
@@ -182,6 +193,24 @@ static void answer(struct request *r, struct json *object, uint16_t status, uint
 void request_done(struct request *r)
 {
 	answer(r, &r->answer, 200, 0);
+}
+
+static void run_done(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)s;
+	request_done((struct request *)(void *)item);
+}
+
+void request_push(struct request *r, void (*run)(struct sequencer *, struct sequencer_item *), int64_t room,
+	uint64_t after)
+{
+	r->item = (struct sequencer_item){
+		.run = run == NULL ? run_done : run,
+		.bytes = sizeof(*r) + r->room_bytes + r->answer.buf.bytes,
+		.room = room,
+		.after = after,
+	};
+	sequencer_push(r->app->sequencer, &r->item);
 }
 
 static void fail(struct request *r, struct chat_fault fault, uint64_t retry_ms)

@@ -48,8 +48,8 @@ struct request {
 /* With `room_bytes` of room. NULL: no memory. `peer` NULL: by HTTP, and `exchange` is set by the caller. */
 __attribute__((warn_unused_result)) struct request *request_create(
 	struct app *, struct peer *, const struct command *, size_t room_bytes);
-/* It counts among its peer's reads too. */
-void request_count_read(struct request *);
+/* It counts among the reads too. False: there are too many, of everybody; it is answered, and gone. */
+__attribute__((warn_unused_result)) bool request_count_read(struct request *);
 /* Without an answer: the client has gone. */
 void request_free(struct request *);
 
@@ -61,6 +61,13 @@ void request_done(struct request *);
 void request_fail(struct request *, struct chat_fault);
 void request_fail_store(struct request *, enum store_status);
 void request_fail_later(struct request *, uint64_t retry_ms);
+
+/*
+ * To the sequencer: `run` in its turn, after the entries of the room up to `after` (0: now) have left. Or, without any `run`,
+ * request_done().
+ */
+void request_push(struct request *, void (*run)(struct sequencer *, struct sequencer_item *), int64_t room,
+	uint64_t after);
 
 /* `{"ok":false,...}`. */
 void request_write_fault(struct json *, struct chat_fault, uint64_t retry_ms);

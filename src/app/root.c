@@ -15,6 +15,7 @@
 #include "app/send.h"
 #include "app/write.h"
 #include "base/assert.h"
+#include "base/clock.h"
 
 enum {
 	ARG_CID = 0,
@@ -71,10 +72,11 @@ static struct chat_fault read_auth(struct sio_str json, struct auth *a)
 static bool admit(const struct sio_event *e, struct sio_refusal *refusal)
 {
 	static _Thread_local char code[CODE_BYTES];
-	const struct visitor *v = sio_connection_data(e->socket);
+	const struct caller *c = sio_connection_data(e->socket);
 	struct auth a;
-	struct chat_fault fault = v == NULL || !v->guests ? (struct chat_fault){ CHAT_GUESTS_REFUSED, NULL }
-							  : read_auth(e->auth, &a);
+	struct chat_fault fault = c == NULL || !c->visitor.guests
+					  ? (struct chat_fault){ CHAT_GUESTS_REFUSED, NULL }
+					  : read_auth(e->auth, &a);
 
 	if (fault.error == CHAT_OK)
 		return true;
@@ -151,9 +153,13 @@ static void on_user(void *ctx, enum store_status status, const struct store_user
 /* False: not even that can be tried now. */
 static bool look_up(struct peer *p, const struct auth *a)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
 	uint8_t hash[STORE_TOKEN_HASH_BYTES];
+	uint64_t retry_ms;
 
+	if (!limits_take(p->app->limits, LIMIT_READ_ADDRESS, p->caller->visitor.address, clock_now_ns(),
+		    &retry_ms))
+		return false;
+	struct lookup *l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return false;
 	l->peer = p;
@@ -170,8 +176,7 @@ static bool look_up(struct peer *p, const struct auth *a)
 static void on_connection(const struct sio_event *e)
 {
 	struct app *app = e->ctx;
-	const struct visitor *v = sio_connection_data(e->socket);
-	struct peer *p = v == NULL ? NULL : peer_create(app, e->socket, v);
+	struct peer *p = peer_create(app, e->socket);
 	struct auth a;
 
 	if (p == NULL) {
@@ -201,8 +206,8 @@ static void on_disconnect(const struct sio_event *e)
 /* Who wants no answer cannot be told to wait: more is taken of him, until that is too much as well. */
 static bool too_many(const struct peer *p, bool wanted)
 {
-	unsigned under_way = atomic_load_explicit(&p->commands, memory_order_relaxed);
-	size_t bytes = atomic_load_explicit(&p->command_bytes, memory_order_relaxed);
+	unsigned under_way = atomic_load_explicit(&p->caller->commands, memory_order_relaxed);
+	size_t bytes = atomic_load_explicit(&p->caller->command_bytes, memory_order_relaxed);
 
 	if (wanted)
 		return under_way >= APP_COMMANDS_MAX;
@@ -213,7 +218,7 @@ static struct chat_fault may_ask(const struct peer *p, bool read, bool wanted)
 {
 	if (p == NULL || too_many(p, wanted))
 		return (struct chat_fault){ CHAT_BUSY, NULL };
-	if (read && atomic_load_explicit(&p->reads, memory_order_relaxed) >= APP_READS_MAX)
+	if (read && atomic_load_explicit(&p->caller->reads, memory_order_relaxed) >= APP_READS_MAX)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	return peer_state(p) == PEER_NEW ? unknown_token : CHAT_FINE;
 }
@@ -243,8 +248,8 @@ static struct request *begin(const struct sio_event *e, const struct command *c,
 		request_fail(r, fault);
 		return NULL;
 	}
-	if ((c->flags & COMMAND_READ) != 0)
-		request_count_read(r);
+	if ((c->flags & COMMAND_READ) != 0 && !request_count_read(r))
+		return NULL;
 	return r;
 }
 
@@ -267,7 +272,7 @@ static void on_sent(void *ctx, enum store_status status, const struct store_sent
 	json_lit(&r->answer, "{\"ok\":true,\"seq\":");
 	json_number(&r->answer, sent->seq);
 	json_lit(&r->answer, "}");
-	send_answer_in_turn(r);
+	request_push(r, NULL, 0, 0);
 }
 
 static void say(struct request *r)
@@ -306,12 +311,6 @@ static void on_message(const struct sio_event *e)
 	run_or_wait(r);
 }
 
-static void in_turn(struct sequencer *s, struct sequencer_item *item)
-{
-	(void)s;
-	request_done((struct request *)(void *)item);
-}
-
 static void on_page(void *ctx, enum store_status status, const struct store_page *page)
 {
 	struct request *r = ctx;
@@ -331,8 +330,7 @@ static void on_page(void *ctx, enum store_status status, const struct store_page
 	if (page->more && page->count < history_messages(&r->args[ARG_LIMIT]))
 		json_lit(&r->answer, ",\"more\":true");
 	json_lit(&r->answer, "}");
-	r->item = (struct sequencer_item){ .run = in_turn, .room = page->room, .after = page->as_of };
-	sequencer_push(r->app->sequencer, &r->item);
+	request_push(r, NULL, page->room, page->as_of);
 }
 
 static void recall(struct request *r)

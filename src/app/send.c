@@ -10,19 +10,6 @@ enum {
 	ARG_TEXT,
 };
 
-static void in_turn(struct sequencer *s, struct sequencer_item *item)
-{
-	(void)s;
-	request_done((struct request *)(void *)item);
-}
-
-void send_answer_in_turn(struct request *r)
-{
-	/* Its entry was pushed by the same thread just before. */
-	r->item = (struct sequencer_item){ .run = in_turn };
-	sequencer_push(r->app->sequencer, &r->item);
-}
-
 static void on_sent(void *ctx, enum store_status status, const struct store_sent *sent)
 {
 	struct request *r = ctx;
@@ -38,7 +25,7 @@ static void on_sent(void *ctx, enum store_status status, const struct store_sent
 	json_lit(&r->answer, ",\"at\":");
 	json_signed(&r->answer, sent->at_ms);
 	json_lit(&r->answer, "}");
-	send_answer_in_turn(r);
+	request_push(r, NULL, 0, 0); /* its entry was pushed by the same thread just before */
 }
 
 void send_message(struct request *r, int64_t room, struct str cid, struct str text, store_sent_fn *fn)

@@ -11,7 +11,5 @@
  * none.
  */
 void send_message(struct request *, int64_t room, struct str cid, struct str text, store_sent_fn *fn);
-/* From `fn`: what was written to request->answer leaves right behind its entry. */
-void send_answer_in_turn(struct request *);
 
 #endif

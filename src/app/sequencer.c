@@ -9,8 +9,11 @@
 #include "app/live.h"
 #include "app/log.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/inbox.h"
 #include "base/map.h"
+
+enum { RETRY_MS = 100 };
 
 struct room {
 	struct map_node node; /* by id */
@@ -27,10 +30,11 @@ struct sequencer {
 	struct inbox inbox;
 	pthread_t thread;
 	atomic_bool stop;
-	atomic_size_t backlog;
+	atomic_size_t backlog, backlog_bytes;
 	atomic_bool missed; /* an entry could not be copied: everybody has a gap */
 	atomic_bool nudged; /* `nudge` is in the inbox: it may be asleep, and has something to mend */
 	struct sequencer_item nudge;
+	bool untold; /* that something was missed, so far */
 	struct map rooms;
 	struct room *first;
 };
@@ -78,23 +82,26 @@ bool sequencer_set_head(struct sequencer *s, int64_t room, uint64_t seq, uint32_
 	return true;
 }
 
-void sequencer_head(const struct sequencer *s, int64_t room, uint64_t *ret_seq, uint32_t *ret_nonce)
+bool sequencer_head(const struct sequencer *s, int64_t room, uint64_t *ret_seq, uint32_t *ret_nonce)
 {
 	const struct room *r = find_room(s, room);
 
 	*ret_seq = r == NULL ? 0 : r->seq;
 	*ret_nonce = r == NULL ? 0 : r->nonce;
+	return r == NULL || !r->unsure;
 }
 
 void sequencer_push(struct sequencer *s, struct sequencer_item *item)
 {
 	atomic_fetch_add_explicit(&s->backlog, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->backlog_bytes, item->bytes, memory_order_relaxed);
 	inbox_push(&s->inbox, &item->node);
 }
 
 bool sequencer_behind(const struct sequencer *s)
 {
-	return atomic_load_explicit(&s->backlog, memory_order_relaxed) > SEQUENCER_BACKLOG_MAX;
+	return atomic_load_explicit(&s->backlog, memory_order_relaxed) > SEQUENCER_BACKLOG_MAX ||
+	       atomic_load_explicit(&s->backlog_bytes, memory_order_relaxed) > SEQUENCER_BACKLOG_BYTES_MAX;
 }
 
 /* Those whose entry has left now, in the order in which they came; or all. */
@@ -162,14 +169,15 @@ void sequencer_committed(void *ctx, const struct store_entry *entry)
 {
 	const struct app *app = ctx;
 	struct sequencer *s = app->sequencer;
-	struct entry_item *e = malloc(sizeof(*e) + entry->name.bytes + entry->cid.bytes + entry->text.bytes);
+	size_t bytes = sizeof(struct entry_item) + entry->name.bytes + entry->cid.bytes + entry->text.bytes;
+	struct entry_item *e = malloc(bytes);
 
 	if (e == NULL) {
 		miss(s);
 		return;
 	}
 	char *at = e->texts;
-	e->item = (struct sequencer_item){ .run = run_entry };
+	e->item = (struct sequencer_item){ .run = run_entry, .bytes = bytes };
 	e->entry = *entry;
 	e->entry.name = keep(&at, entry->name);
 	e->entry.cid = keep(&at, entry->cid);
@@ -203,8 +211,11 @@ static void mend(struct sequencer *s)
 {
 	if (!atomic_exchange_explicit(&s->missed, false, memory_order_acquire))
 		return;
-	log_event(LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
-	if (!live_gap(s->app))
+	if (!s->untold)
+		log_event(
+			LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
+	s->untold = !live_gap(s->app);
+	if (s->untold)
 		atomic_store_explicit(&s->missed, true, memory_order_relaxed); /* later, then */
 	for (struct room *r = s->first; r != NULL; r = r->next) {
 		r->unsure = true;
@@ -224,19 +235,28 @@ static bool release_rest(struct sequencer *s)
 	return any;
 }
 
+/* What could not be told is tried again, also while nobody says anything. */
+static uint64_t wake_at(const struct sequencer *s)
+{
+	return atomic_load_explicit(&s->missed, memory_order_relaxed)
+		       ? clock_now_ns() + RETRY_MS * CLOCK_NS_PER_MS
+		       : INBOX_FOR_EVER;
+}
+
 static void *run(void *ctx)
 {
 	struct sequencer *s = ctx;
 	bool last = false;
 
 	while (!last || !pile_empty(&s->inbox.pile) || release_rest(s)) {
-		struct pile_node *node = inbox_take(&s->inbox, last ? 0 : INBOX_FOR_EVER);
+		struct pile_node *node = inbox_take(&s->inbox, last ? 0 : wake_at(s));
 
 		while (node != NULL) {
 			struct sequencer_item *item = pile_entry(node, struct sequencer_item, node);
 
 			node = node->next;
 			atomic_fetch_sub_explicit(&s->backlog, 1, memory_order_relaxed);
+			atomic_fetch_sub_explicit(&s->backlog_bytes, item->bytes, memory_order_relaxed);
 			run_one(s, item);
 		}
 		mend(s);

@@ -18,8 +18,9 @@
 #include "base/pile.h"
 
 enum {
-	/* Entries and answers that have not left yet; past it sends are `busy`. */
+	/* Entries and answers that have not left yet; past it sends and reads are `busy`. */
 	SEQUENCER_BACKLOG_MAX = 32768,
+	SEQUENCER_BACKLOG_BYTES_MAX = 64 << 20, /* likewise, their bytes */
 };
 
 struct sequencer;
@@ -28,6 +29,7 @@ struct sequencer;
 struct sequencer_item {
 	struct pile_node node;
 	void (*run)(struct sequencer *, struct sequencer_item *);
+	size_t bytes; /* that it holds, to be counted */
 	/* Not before the entries of `room` up to this one have left; 0: now. */
 	int64_t room;
 	uint64_t after;
@@ -47,7 +49,10 @@ void sequencer_push(struct sequencer *, struct sequencer_item *);
 void sequencer_committed(void *app, const struct store_entry *);
 bool sequencer_behind(const struct sequencer *);
 
-/* On its thread: what has been sent of a room. (0, 0) of one that has none. */
-void sequencer_head(const struct sequencer *, int64_t room, uint64_t *ret_seq, uint32_t *ret_nonce);
+/*
+ * On its thread: what has been sent of a room; (0, 0) of one that has none. False: later entries were missed, for want of memory,
+ * and will not be sent.
+ */
+bool sequencer_head(const struct sequencer *, int64_t room, uint64_t *ret_seq, uint32_t *ret_nonce);
 
 #endif

@@ -41,14 +41,13 @@ static bool allow(void *ctx, const struct sio_request *q, struct sio_admission *
 	}
 	if (admission->data != NULL)
 		return true; /* an upgrade: it is known already */
-	struct visitor *kept = malloc(sizeof(*kept));
-	if (kept == NULL) {
+	struct caller *caller = caller_create(&visitor);
+	if (caller == NULL) {
 		admission->message = chat_error_message(CHAT_BUSY);
 		return false;
 	}
-	*kept = visitor;
-	admission->data = kept;
-	admission->destroy = free;
+	admission->data = caller;
+	admission->destroy = caller_unref;
 	return true;
 }
 
@@ -107,7 +106,7 @@ static bool open_sockets(struct app *app, char *err, size_t err_bytes)
 			.threads = threads(c),
 			.allow = allow,
 			.allow_ctx = app,
-			.drain_ms = c->drain_ms,
+			.drain_ms = c->drain_ms == 0 ? 1 : c->drain_ms, /* to libsio 0 is its default */
 			.log_least = c->log_level,
 			.log = log_from_sio,
 		},

@@ -25,7 +25,6 @@ struct known {
 
 struct sync {
 	size_t count, at;
-	size_t bytes; /* of entries in the answer */
 	struct known known[SYNC_ROOMS_MAX];
 };
 
@@ -53,8 +52,7 @@ static void finish(struct request *r)
 
 	json_lit(&r->answer, "]}");
 	sync->at = 0;
-	r->item = (struct sequencer_item){ .run = in_turn };
-	sequencer_push(r->app->sequencer, &r->item);
+	request_push(r, in_turn, 0, 0);
 }
 
 static void begin_room(struct request *r)
@@ -77,8 +75,6 @@ static void on_page(void *ctx, enum store_status status, const struct store_page
 	if (status == STORE_OK) {
 		write_page(&r->answer, page, true);
 		sync->known[sync->at].as_of = page->as_of;
-		for (size_t i = 0; i < page->count; i++)
-			sync->bytes += page->entries[i].text.bytes;
 	} else {
 		json_lit(&r->answer, "\"room\":");
 		json_signed(&r->answer, sync->known[sync->at].room);
@@ -105,7 +101,7 @@ static void ask_next(struct request *r)
 {
 	struct sync *sync = r->work;
 
-	while (sync->at < sync->count && sync->bytes >= STORE_PAGE_BYTES_MAX)
+	while (sync->at < sync->count && r->answer.buf.bytes >= STORE_PAGE_BYTES_MAX)
 		put_off(r);
 	if (sync->at == sync->count) {
 		finish(r);
@@ -118,6 +114,13 @@ static void ask_next(struct request *r)
 		request_fail_store(r, status);
 }
 
+/* A number has one form, so that no room comes twice by another. */
+static bool read_room(struct str key, uint64_t *ret_room)
+{
+	return key.bytes > 0 && (key.s[0] != '0' || key.bytes == 1) &&
+	       str_parse_u64(key, ARGS_INTEGER_MAX, ret_room);
+}
+
 /* `"1":[12,345]`. What is no number that we could have given is void. */
 static bool read_known(struct str key, struct json_value item, struct known *ret)
 {
@@ -125,7 +128,7 @@ static bool read_known(struct str key, struct json_value item, struct known *ret
 	uint64_t room, seq, nonce;
 	size_t count;
 
-	if (!str_parse_u64(key, ARGS_INTEGER_MAX, &room) || item.type != JSON_ARRAY ||
+	if (!read_room(key, &room) || item.type != JSON_ARRAY ||
 		!json_scan_array(item.text, pair, 2, &count) || count != 2 || pair[0].type != JSON_NUMBER ||
 		pair[1].type != JSON_NUMBER)
 		return false;
@@ -150,6 +153,10 @@ static struct chat_fault read_rooms(const struct request *r, struct sync *sync)
 		struct known *k = &sync->known[sync->count++];
 		if (!read_known(key, item, k))
 			return (struct chat_fault){ CHAT_INVALID, "rooms: each is \"id\": [seq, nonce]" };
+		for (size_t i = 0; i + 1 < sync->count; i++) {
+			if (sync->known[i].room == k->room)
+				return (struct chat_fault){ CHAT_INVALID, "rooms: one is there twice" };
+		}
 		if (!same)
 			k->seq = UINT64_MAX;
 	}
@@ -170,8 +177,12 @@ static void run(struct request *r)
 		request_fail(r, fault);
 		return;
 	}
-	if (!command_allowed(r, LIMIT_READ, r->limit_key))
-		return;
+	/* Each room is a read. */
+	for (size_t i = 0; i < sync->count; i++) {
+		if (!command_allowed(r, LIMIT_READ, r->limit_key) ||
+			!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address))
+			return;
+	}
 	json_lit(&r->answer, "{\"ok\":true,\"epoch\":");
 	json_string(&r->answer, str_of(r->app->store->epoch, STORE_EPOCH_BYTES));
 	json_lit(&r->answer, ",\"rooms\":[");

@@ -11,7 +11,7 @@
 enum { CHAT_TEXT_BYTES_MAX = 64 << 10 };
 
 /*
- * Whether the text may be a message: 1 to CHAT_TEXT_BYTES_MAX bytes, without NUL, and with something to be seen in it.
+ * Whether the text may be a message: 1 to CHAT_TEXT_BYTES_MAX bytes, without control characters but line ends and tabs, and with something to be seen in it.
  * It is valid UTF-8 already. CHAT_INVALID or CHAT_TOO_LARGE. O(text) at worst.
  */
 struct chat_fault chat_text_check(struct str text);

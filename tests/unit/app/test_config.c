@@ -18,7 +18,7 @@ static char err[ERR_BYTES];
 
 static const char *const names[] = { "listen", "data", "threads", "guests", "origin", "log-level",
 	"log-format", "drain-ms", "rate-limits", "limit-send", "limit-send-address", "limit-read",
-	"limit-guest", "limit-hello" };
+	"limit-read-address", "limit-guest", "limit-hello" };
 enum { NAMES = sizeof(names) / sizeof(*names) };
 
 /* "log-level" is PALAVER_LOG_LEVEL. */
@@ -201,6 +201,11 @@ static void limits_read(void)
 	expect_limit(LIMIT_READ, 1, 1, 1);
 }
 
+static void limits_read_address(void)
+{
+	expect_limit(LIMIT_READ_ADDRESS, 7, 1, 8);
+}
+
 static void limits_guest(void)
 {
 	expect_limit(LIMIT_GUEST, 0, 1, 0);
@@ -224,6 +229,7 @@ static const struct option options[NAMES] = {
 	{ "limit-send", "3:5", limits_send },
 	{ "limit-send-address", "1000000:1000000", limits_address },
 	{ "limit-read", "1:1", limits_read },
+	{ "limit-read-address", "7:8", limits_read_address },
 	{ "limit-guest", "off", limits_guest },
 	{ "limit-hello", "2:9", limits_hello },
 };

@@ -136,7 +136,7 @@ def test_docs_and_program_have_the_same_limits():
     for phrase in (f"1 to {limits['text_bytes_max']:,} bytes of UTF-8", f"1 to {limits['cid_chars_max']} of `A-Z a-z 0-9 _ -`",
             f"at most `limit` ({limits['history_default']}; at most {limits['history_max']}, larger is clamped)",
             f"every {limits['typing_every_ms'] // 1000} s is enough", f"more than {limits['commands_max']} unanswered commands",
-            f"{limits['reads_max']} unanswered reads", f"(at most {rooms};",
+            f"{limits['reads_max']} unanswered reads", f"at most {rooms}, none twice;",
             f"holds at most {limits['page_bytes_max'] >> 10} KiB of them"):
         assert phrase in text, f"docs/chat.md does not say: {phrase}"
     expires = re.search(r"typing_expires_ms: (\d+)", WEB)[1]

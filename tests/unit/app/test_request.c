@@ -30,6 +30,7 @@ static struct {
 
 static struct app app;
 static struct peer peer;
+static struct caller caller;
 static const struct command *const no_command = NULL;
 
 /* Stand-ins for libsio's, and for the peer's life. */
@@ -38,8 +39,8 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 	int result = said.results[said.answers > 0];
 
 	said.answers++;
-	said.commands = atomic_load(&peer.commands);
-	said.reads = atomic_load(&peer.reads);
+	said.commands = atomic_load(&caller.commands);
+	said.reads = atomic_load(&caller.reads);
 	said.ack = ack;
 	assert_in_range(args.json.bytes, 2, ANSWER_BYTES - 1);
 	assert_int_equal(args.attachment_count, 0);
@@ -69,6 +70,23 @@ int sio_reply(struct sio_exchange x, const struct sio_response *response, struct
 	return result;
 }
 
+static bool behind;
+
+bool sequencer_behind(const struct sequencer *s)
+{
+	(void)s;
+	return behind;
+}
+
+static struct sequencer_item *pushed;
+
+void sequencer_push(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)s;
+	assert_null(pushed);
+	pushed = item;
+}
+
 void peer_ref(struct peer *p)
 {
 	assert_ptr_equal(p, &peer);
@@ -88,8 +106,10 @@ static int set_up(void **state)
 	(void)state;
 	memset(&said, 0, sizeof(said));
 	memset(&peer, 0, sizeof(peer));
+	memset(&caller, 0, sizeof(caller));
+	peer.caller = &caller;
 	peer.limit_key = 77;
-	peer.visitor.guests = true;
+	caller.visitor.guests = true;
 	return 0;
 }
 
@@ -97,9 +117,10 @@ static int tear_down(void **state)
 {
 	(void)state;
 	assert_int_equal(said.refs, 0);
-	assert_int_equal(atomic_load(&peer.commands), 0);
-	assert_int_equal(atomic_load(&peer.reads), 0);
-	assert_int_equal(atomic_load(&peer.command_bytes), 0);
+	assert_int_equal(atomic_load(&caller.commands), 0);
+	assert_int_equal(atomic_load(&caller.reads), 0);
+	assert_int_equal(atomic_load(&caller.command_bytes), 0);
+	assert_int_equal(atomic_load(&app.reads), 0);
 	return 0;
 }
 
@@ -297,8 +318,8 @@ static void what_is_answered_counts_no_longer(void **state)
 	(void)state;
 	struct request *one = by_socket(), *two = by_socket();
 
-	request_count_read(one);
-	request_count_read(two);
+	assert_true(request_count_read(one));
+	assert_true(request_count_read(two));
 	request_fail(one, (struct chat_fault){ CHAT_NOT_FOUND, NULL });
 	assert_int_equal(said.commands, 1);
 	assert_int_equal(said.reads, 1);
@@ -306,6 +327,47 @@ static void what_is_answered_counts_no_longer(void **state)
 	request_done(two);
 	assert_int_equal(said.commands, 0);
 	assert_int_equal(said.reads, 0);
+}
+
+/* However many connections ask, and however far behind the sequencer is. */
+static void reads_are_bounded_in_all(void **state)
+{
+	(void)state;
+	static struct request *reads[APP_READS_IN_ALL_MAX];
+
+	for (size_t i = 0; i < APP_READS_IN_ALL_MAX; i++) {
+		reads[i] = by_http();
+		assert_true(request_count_read(reads[i]));
+	}
+	assert_false(request_count_read(by_http()));
+	expect_error(false, "busy", NULL, "");
+	assert_int_equal(atomic_load(&app.reads), APP_READS_IN_ALL_MAX);
+	for (size_t i = 0; i < APP_READS_IN_ALL_MAX; i++)
+		request_free(reads[i]);
+	assert_int_equal(atomic_load(&app.reads), 0);
+	behind = true;
+	assert_false(request_count_read(by_socket()));
+	expect_error(true, "busy", NULL, "");
+	behind = false;
+	assert_int_equal(atomic_load(&app.reads), 0);
+}
+
+static void what_is_pushed_is_answered_in_its_turn(void **state)
+{
+	(void)state;
+	struct request *r = by_socket();
+
+	json_lit(&r->answer, "{\"ok\":true}");
+	request_push(r, NULL, 3, 9);
+	assert_ptr_equal(pushed, &r->item);
+	assert_int_equal(pushed->room, 3);
+	assert_int_equal(pushed->after, 9);
+	assert_true(pushed->bytes >= sizeof(*r) + ROOM_BYTES + r->answer.buf.bytes);
+	assert_int_equal(said.answers, 0);
+	pushed->run(NULL, pushed);
+	pushed = NULL;
+	assert_int_equal(said.answers, 1);
+	assert_string_equal(said.text, "[{\"ok\":true}]");
 }
 
 static void a_peer_knows_what_it_has_asked(void **state)
@@ -317,16 +379,17 @@ static void a_peer_knows_what_it_has_asked(void **state)
 	assert_int_equal(http->way, REQUEST_BY_HTTP);
 	assert_int_equal(one->limit_key, 77);
 	assert_true(one->visitor.guests);
-	assert_int_equal(atomic_load(&peer.commands), 2);
-	assert_int_equal(atomic_load(&peer.reads), 0);
-	assert_int_equal(atomic_load(&peer.command_bytes), 2 * ROOM_BYTES);
+	assert_int_equal(atomic_load(&caller.commands), 2);
+	assert_int_equal(atomic_load(&caller.reads), 0);
+	assert_int_equal(atomic_load(&caller.command_bytes), 2 * ROOM_BYTES);
 	assert_int_equal(said.refs, 2);
-	request_count_read(two);
-	request_count_read(http);
-	assert_int_equal(atomic_load(&peer.reads), 1);
+	assert_true(request_count_read(two));
+	assert_true(request_count_read(http));
+	assert_int_equal(atomic_load(&app.reads), 2);
+	assert_int_equal(atomic_load(&caller.reads), 1);
 	request_fail(two, (struct chat_fault){ CHAT_BUSY, NULL });
-	assert_int_equal(atomic_load(&peer.reads), 0);
-	assert_int_equal(atomic_load(&peer.commands), 1);
+	assert_int_equal(atomic_load(&caller.reads), 0);
+	assert_int_equal(atomic_load(&caller.commands), 1);
 	/* Gone without an answer. */
 	one->work = malloc(10);
 	request_free(one);
@@ -417,6 +480,8 @@ int main(void)
 		EACH(somebody_without_a_request_can_be_refused),
 		EACH(the_token_may_go_into_a_cookie),
 		EACH(what_is_answered_counts_no_longer),
+		EACH(reads_are_bounded_in_all),
+		EACH(what_is_pushed_is_answered_in_its_turn),
 		EACH(a_peer_knows_what_it_has_asked),
 		EACH(an_answer_without_memory_is_unknown),
 		EACH(an_answer_that_finds_no_memory_is_a_shorter_one),

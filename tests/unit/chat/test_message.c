@@ -36,8 +36,7 @@ static void texts_that_are_seen_are_fine(void **state)
 		STR_INIT("\xD8\xB3\xD9\x84\xD8\xA7\xD9\x85"), /* right to left */
 		STR_INIT("\xE2\x80\xAE" /* turned round: a text may be, it is shown apart from others */
 			 "abc"),
-		STR_INIT("\x1b[31mred"), STR_INIT("e\xCC\x81"),
-		STR_INIT("\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9"), /* joined */
+		STR_INIT("e\xCC\x81"), STR_INIT("\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9"), /* joined */
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -83,6 +82,16 @@ static void a_nul_is_refused_wherever_it_is(void **state)
 	expect_text(str_of("a\0", 2), CHAT_INVALID);
 	expect_text(str_of("\0a", 2), CHAT_INVALID);
 	expect_text(str_of("a\0b", 3), CHAT_INVALID);
+	for (char c = 1; c < ' '; c++) {
+		char text[] = { 'a', c, 'b' };
+		expect_text(str_of(text, 3), c == '\t' || c == '\n' || c == '\r' ? CHAT_OK : CHAT_INVALID);
+	}
+	expect_text(STR("\x1b[31mred"), CHAT_INVALID);
+	expect_text(STR("a\x7f"), CHAT_INVALID);
+	expect_text(STR("\xc2\x80 a"), CHAT_INVALID);
+	expect_text(STR("a\xc2\x9f"), CHAT_INVALID);
+	expect_text(STR("a\xc2\xa0"), CHAT_OK);
+	expect_text(STR("\xc3\x80"), CHAT_OK);
 }
 
 static void texts_have_a_longest_length(void **state)
@@ -117,7 +126,9 @@ static void texts_at_random(void **state)
 		while (chars-- > 0) {
 			uint32_t c = (uint32_t)rng_below(&r, rng_below(&r, 3) == 0 ? 0x110000 : 0x3100) + 1;
 
-			if ((c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF)
+			bool control =
+				(c < ' ' && c != '\n' && c != '\t' && c != '\r') || (c >= 0x7F && c <= 0x9F);
+			if ((c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF || control)
 				continue;
 			if (c < 0x80) {
 				text[bytes++] = (uint8_t)c;
