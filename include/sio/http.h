@@ -61,9 +61,9 @@ struct sio_response {
 
 /*
  * Answer, once. Everything is copied. On the exchange's own loop: 0, or -ENOENT if the client has gone or was answered.
- * From elsewhere it is handed over, and 0 means no more than that. -EINVAL: a status or header that cannot be sent (control
- * characters; a header that says how the answer is framed, or has a field of its own above), a body over
- * SIO_HTTP_REPLY_BYTES_MAX; -ENOMEM; -ENOBUFS: its loop is too far behind. After an error it can be answered still.
+ * From elsewhere it is handed over, and 0 means no more than that: a loop that is far behind takes it too. -EINVAL: a status
+ * or header that cannot be sent (control characters; a header that says how the answer is framed, or has a field of its own
+ * above), a body over SIO_HTTP_REPLY_BYTES_MAX; -ENOMEM. After an error it can be answered still.
  */
 SIO_API SIO_CHECK int sio_reply(struct sio_exchange x, const struct sio_response *, struct sio_str body);
 

@@ -257,8 +257,8 @@ SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args)
 
 /*
  * Answer an event, once. On the socket's own loop: 0, or -ENOENT if no answer was wanted, it was given already, or
- * the socket has gone. From elsewhere it is handed over, and 0 means no more than that. -EINVAL, -ENOMEM as sio_emit();
- * -ENOBUFS: that loop is too far behind, and the answer can be given again later.
+ * the socket has gone. From elsewhere it is handed over, and 0 means no more than that: a loop that is far behind takes it
+ * too. -EINVAL, -ENOMEM as sio_emit().
  */
 SIO_API int sio_answer(struct sio_ack, struct sio_args args);
 
@@ -273,9 +273,9 @@ typedef void sio_reply_fn(const struct sio_reply *);
 
 /*
  * Emit an event to one socket and have its answer. The handler runs exactly once, on the socket's loop, unless an error is
- * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX, -ENOBUFS: its loop is too far behind). timeout_ms 0: wait as long as the
- * socket lives. Any thread; from another than the socket's loop it is handed over, and what is
- * wrong is told by the handler's status. When a server is destroyed, questions under way end on the thread that does it.
+ * returned (as sio_emit(); -ENOENT: it has gone, -EAGAIN: SIO_ACKS_WAITING_MAX, -ENOBUFS: its loop is too far behind).
+ * timeout_ms 0: wait as long as the socket lives. Any thread; from another than the socket's loop it is handed over, and
+ * what is wrong is told by the handler's status. When a server is destroyed, questions under way end on the thread that does it.
  */
 SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);

@@ -1,8 +1,9 @@
 /*
  * net/post.c -- what crosses threads: a pile (base/pile.h) that anyone pushes on and the loop takes whole.
  *
- * The loop is woken only by the push that found the pile empty. What it took it runs in turns, one in an iteration, so that what a turn caused is sent before the next. Turns grow with what was taken: a loop
- * that only ran so many would fall behind for ever where others post more in its iterations.
+ * The loop is woken only by the push that found the pile empty. What it took it runs in turns, one in an iteration, so that
+ * what a turn caused is sent before the next. Turns grow with what was taken: a loop that only ran so many would fall behind
+ * for ever where others post more in its iterations.
  */
 #include <errno.h>
 #include <unistd.h>

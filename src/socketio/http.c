@@ -238,6 +238,7 @@ static struct str pack(char **at, struct str text)
 	return packed;
 }
 
+/* There are as many as requests that wait for one: a loop that is far behind takes it all the same. */
 static int post_reply(
 	struct sio_server *server, struct sio_id id, const struct http_response *r, struct sio_str body)
 {
@@ -263,11 +264,12 @@ static int post_reply(
 		p->headers[i].value = pack(&at, r->headers[i].value);
 	}
 	buf_init(&p->body, SIO_HTTP_REPLY_BYTES_MAX);
-	int rc = buf_append(&p->body, body.s, body.bytes) ? -ENOBUFS : -ENOMEM;
-	if (rc == -ENOBUFS && net_post(net_pool_loop(server->pool, id.loop), &p->message))
-		return 0;
-	reply_discard(&p->message);
-	return rc;
+	if (!buf_append(&p->body, body.s, body.bytes)) {
+		reply_discard(&p->message);
+		return -ENOMEM;
+	}
+	net_post_reserved(net_pool_loop(server->pool, id.loop), &p->message);
+	return 0;
 }
 
 int sio_reply(struct sio_exchange x, const struct sio_response *r, struct sio_str body)

@@ -14,13 +14,10 @@
 #include "base/assert.h"
 #include "socketio/server_int.h"
 
-static bool put_off(struct sio_loop *here, struct net_message *m)
+static void put_off_reserved(struct sio_loop *here, struct net_message *m)
 {
 	struct sio_later *later = &here->later;
 
-	/* The bound of what others may post, and one message always fits, as there. */
-	if (later->bytes > 0 && later->bytes + m->bytes > NET_POST_BYTES_MAX)
-		return false;
 	m->node.next = NULL;
 	if (later->last == NULL)
 		later->first = &m->node;
@@ -29,6 +26,16 @@ static bool put_off(struct sio_loop *here, struct net_message *m)
 	later->last = &m->node;
 	later->bytes += m->bytes;
 	net_defer(here->loop, &later->task);
+}
+
+static bool put_off(struct sio_loop *here, struct net_message *m)
+{
+	const struct sio_later *later = &here->later;
+
+	/* The bound of what others may post, and one message always fits, as there. */
+	if (later->bytes > 0 && later->bytes + m->bytes > NET_POST_BYTES_MAX)
+		return false;
+	put_off_reserved(here, m);
 	return true;
 }
 
@@ -39,6 +46,16 @@ bool sio_hand_over(struct sio_server *server, uint32_t loop, struct net_message 
 	if (here != NULL && net_loop_index(here->loop) == loop)
 		return put_off(here, m);
 	return net_post(net_pool_loop(server->pool, loop), m);
+}
+
+void sio_hand_over_reserved(struct sio_server *server, uint32_t loop, struct net_message *m)
+{
+	struct sio_loop *here = sio_loop_here(server);
+
+	if (here != NULL && net_loop_index(here->loop) == loop)
+		put_off_reserved(here, m);
+	else
+		net_post_reserved(net_pool_loop(server->pool, loop), m);
 }
 
 void sio_later_run(struct net_task *task)

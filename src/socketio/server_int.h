@@ -205,6 +205,8 @@ static inline bool sio_is_now(const struct sio_loop *here, uint32_t loop)
  */
 __attribute__((warn_unused_result)) bool sio_hand_over(
 	struct sio_server *, uint32_t loop, struct net_message *);
+/* The same for what is bounded otherwise, as by the event or the request that waits for it. Always taken. */
+void sio_hand_over_reserved(struct sio_server *, uint32_t loop, struct net_message *);
 void sio_later_run(struct net_task *);
 
 /* request.c */

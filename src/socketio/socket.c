@@ -291,9 +291,7 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 		.id = id,
 		.close = close,
 	};
-	bool own = here != NULL && net_loop_index(here->loop) == id.loop;
-	if (!own || !sio_hand_over(server, id.loop, &p->message))
-		net_post_reserved(net_pool_loop(server->pool, id.loop), &p->message);
+	sio_hand_over_reserved(server, id.loop, &p->message);
 	return 0;
 }
 
