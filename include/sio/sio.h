@@ -12,8 +12,9 @@
  *
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
  * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_disconnect() by
- * id, and sio_stop() may be called from any thread; what takes a struct sio_socket belongs into a handler of that socket.
- * Everything handed to a handler is lent for the call. A handler never runs before the call that caused it has returned.
+ * id, sio_disconnect_all() and sio_stop() may be called from any thread; what takes a struct sio_socket belongs into a
+ * handler of that socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
+ * caused it has returned.
  *
  * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
  */
@@ -289,6 +290,12 @@ SIO_API void sio_leave(struct sio_socket *, const char *room);
 SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
+/*
+ * The same for everybody in the namespace, the socket whose handler calls it included: on each loop those who are there when
+ * it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is; -ENOMEM: nobody is
+ * sent away.
+ */
+SIO_API SIO_CHECK int sio_disconnect_all(struct sio_space *, bool close);
 
 typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*

@@ -295,6 +295,72 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 	return 0;
 }
 
+/* All of one namespace on one loop. */
+struct posted_all {
+	struct net_message message;
+	struct sio_space *space;
+	bool close;
+};
+
+static void disconnect_all(const struct sio_space *space, const struct sio_loop *here, bool close)
+{
+	const struct sio_space_loop *rooms = &space->loops[net_loop_index(here->loop)];
+
+	/* Each leaves the room of all, which goes with its last member. Nobody is called back meanwhile. */
+	while (rooms->all != NULL) {
+		struct sio_socket *s = rooms->all->members[rooms->all->count - 1].socket;
+
+		assert(s->space == space && s->session != NULL);
+		sio_disconnect(s, close);
+	}
+}
+
+static void disconnect_all_run(struct net_loop *loop, struct net_message *message)
+{
+	struct posted_all *p = list_entry(message, struct posted_all, message);
+
+	disconnect_all(p->space, &p->space->server->loops[net_loop_index(loop)], p->close);
+	free(p);
+}
+
+static void disconnect_all_discard(struct net_message *message)
+{
+	free(list_entry(message, struct posted_all, message));
+}
+
+int sio_disconnect_all(struct sio_space *space, bool close)
+{
+	struct sio_server *server = space->server;
+	struct sio_loop *here = sio_loop_here(server);
+	struct posted_all *posts[NET_LOOPS_MAX];
+
+	/* For all loops, or for none. */
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		posts[i] = malloc(sizeof(*posts[i]));
+		if (posts[i] == NULL) {
+			while (i > 0)
+				free(posts[--i]);
+			return -ENOMEM;
+		}
+		*posts[i] = (struct posted_all){
+			.message = { .run = disconnect_all_run,
+				.discard = disconnect_all_discard,
+				.bytes = sizeof(*posts[i]) },
+			.space = space,
+			.close = close,
+		};
+	}
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		if (sio_is_now(here, i)) {
+			disconnect_all(space, here, close);
+			free(posts[i]);
+		} else {
+			sio_hand_over_reserved(server, i, &posts[i]->message);
+		}
+	}
+	return 0;
+}
+
 struct sio_id sio_id(const struct sio_socket *s)
 {
 	return (struct sio_id){

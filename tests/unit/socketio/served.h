@@ -84,6 +84,25 @@ static inline int served_ask(
 	return a.status;
 }
 
+/* Poll until as much has come as is wanted, be it in one payload or in several. */
+static inline void served_expect(int fd, const char *target, const char *want)
+{
+	struct buf all;
+
+	buf_init(&all, WEB_LARGE_BYTES);
+	while (all.bytes < strlen(want)) {
+		struct buf body;
+
+		assert_int_equal(served_ask(fd, "GET", target, "", &body), 200);
+		assert_true((all.bytes == 0 || buf_append(&all, "\x1e", 1)) &&
+			    buf_append(&all, body.data, body.bytes));
+		buf_finish(&body);
+	}
+	assert_int_equal(all.bytes, strlen(want));
+	assert_memory_equal(all.data, want, all.bytes);
+	buf_finish(&all);
+}
+
 /* A session by polling: false if it was refused. */
 static inline bool served_open(int fd, char target[100])
 {

@@ -1,4 +1,4 @@
-/* A loop that is so far behind that it takes no more: answers and replies are given all the same, for somebody waits. */
+/* A loop that is so far behind that it takes no more: answers and replies are given all the same, for somebody waits; and it sends away whom it is to. */
 #include <errno.h>
 #include <semaphore.h>
 
@@ -124,16 +124,6 @@ static int join(char target[100])
 	return fd;
 }
 
-static void expect(int fd, const char *target, const char *want)
-{
-	struct buf body;
-
-	assert_int_equal(served_ask(fd, "GET", target, "", &body), 200);
-	assert_int_equal(body.bytes, strlen(want));
-	assert_memory_equal(body.data, want, body.bytes);
-	buf_finish(&body);
-}
-
 static void from_another_thread(void **state)
 {
 	char target[100];
@@ -151,9 +141,12 @@ static void from_another_thread(void **state)
 	assert_int_equal(sio_reply(waiting, &(struct sio_response){ .status = 200 },
 				 (struct sio_str){ "in spite of all", 15 }),
 		0);
+	assert_int_equal(sio_disconnect_all(root, false), 0);
 	assert_int_equal(sem_post(&go_on), 0);
 	web_expect(held_fd, 200, "in spite of all");
-	expect(fd, target, "437[\"in spite of all\"]");
+	served_expect(fd, target,
+		"437[\"in spite of all\"]\x1e"
+		"41");
 	close(held_fd);
 	close(fd);
 	finish();
@@ -167,7 +160,7 @@ static void from_its_own_loop(void **state)
 	start();
 	int fd = join(target);
 	assert_int_equal(served_ask(fd, "POST", target, "423[\"fill\"]", NULL), 200);
-	expect(fd, target, "433[\"from its own\"]");
+	served_expect(fd, target, "433[\"from its own\"]");
 	assert_int_equal(atomic_load(&refused), 1);
 	close(fd);
 	finish();
