@@ -3,6 +3,7 @@
 
 #include <utf8proc.h>
 
+#include "base/json.h"
 #include "chat/unseen.h"
 
 static bool is_seen(int32_t c)
@@ -13,18 +14,10 @@ static bool is_seen(int32_t c)
 	       category != UTF8PROC_CATEGORY_ME && !chat_unseen(c);
 }
 
-/* Line ends and tabs are text; all others do something to whoever reads them, and cost six bytes each as JSON. */
-static bool has_control(struct str text)
+/* A control character is six bytes as JSON. Some are harmless; a text of them costs all who hear it six times what it cost. */
+static bool mostly_controls(struct str text)
 {
-	for (size_t i = 0; i < text.bytes; i++) {
-		unsigned char c = (unsigned char)text.s[i];
-
-		if ((c < ' ' && c != '\n' && c != '\r' && c != '\t') || c == 0x7F)
-			return true;
-		if (c == 0xC2 && i + 1 < text.bytes && (unsigned char)text.s[i + 1] <= 0x9F)
-			return true; /* U+0080 to U+009F */
-	}
-	return false;
+	return json_quoted_bytes(text) > 2 * text.bytes + CHAT_TEXT_EXTRA_BYTES;
 }
 
 static bool something_seen(struct str text)
@@ -48,8 +41,10 @@ struct chat_fault chat_text_check(struct str text)
 {
 	if (text.bytes > CHAT_TEXT_BYTES_MAX)
 		return (struct chat_fault){ CHAT_TOO_LARGE, NULL };
-	if (has_control(text))
-		return (struct chat_fault){ CHAT_INVALID, "the text has a control character" };
+	if (text.bytes > 0 && memchr(text.s, '\0', text.bytes) != NULL)
+		return (struct chat_fault){ CHAT_INVALID, "the text has a NUL" };
+	if (mostly_controls(text))
+		return (struct chat_fault){ CHAT_INVALID, "the text is mostly control characters" };
 	if (!something_seen(text))
 		return (struct chat_fault){ CHAT_INVALID, "the text is empty" };
 	return CHAT_FINE;
