@@ -22,12 +22,13 @@ import { openTurns, openWord } from './models/turns';
 import { httpHello } from './net/http';
 import { SocketTransport } from './net/socket';
 
-const keep = new LocalKeep();
+const keep = new LocalKeep(() => localStorage);
 const session = new Session({
   transport: new SocketTransport(),
   httpHello,
   keep,
-  store: openOutboxStore,
+  tabKeep: new LocalKeep(() => sessionStorage),
+  store: () => openOutboxStore(),
   turns: openTurns,
   word: openWord,
 });

@@ -125,6 +125,8 @@ export interface Failure {
   error: FailureCode;
   message: string;
   retry_ms?: number;
+  /** It has not left this page. */
+  unsent?: true;
 }
 
 export type Answer<C extends CommandName> = ({ ok: true } & Results[C]) | Failure;
@@ -138,6 +140,11 @@ export function sameId(a: Id, b: Id): boolean {
 
 export function failure(error: FailureCode, message = '', retry_ms?: number): Failure {
   return retry_ms === undefined ? { ok: false, error, message } : { ok: false, error, message, retry_ms };
+}
+
+/** There is no connection: nothing was sent. */
+export function notSent(): Failure {
+  return { ok: false, error: 'lost', message: '', unsent: true };
 }
 
 /** Makes an answer of what came over the wire, whatever that is. */

@@ -1,6 +1,8 @@
-// Small things kept in localStorage: drafts, the theme, what was read. A browser that refuses keeps them for the visit.
+// Small things that the browser keeps: drafts, the theme, what was read. One that refuses has them for the visit.
 
 export interface Keep {
+  /** All keys that begin so. */
+  keys(prefix: string): string[];
   get(key: string): string | null;
   /** An empty or null value removes the key. */
   set(key: string, value: string | null): void;
@@ -11,29 +13,49 @@ export interface Keep {
 const PREFIX = 'palaver.';
 
 export class LocalKeep implements Keep {
+  readonly #where: () => Storage;
   readonly #memory = new Map<string, string>();
+
+  /** `where`: localStorage for all tabs, sessionStorage for this one. */
+  constructor(where: () => Storage) {
+    this.#where = where;
+  }
+
+  keys(prefix: string): string[] {
+    const kept = [...this.#memory.keys()];
+    try {
+      const where = this.#where();
+      for (let i = 0; i < where.length; i++) {
+        const key = where.key(i)!;
+        if (key.startsWith(PREFIX)) kept.push(key.slice(PREFIX.length));
+      }
+    } catch {
+      // what is in memory is all there is
+    }
+    return kept.filter((key) => key.startsWith(prefix));
+  }
 
   get(key: string): string | null {
     try {
-      return localStorage.getItem(PREFIX + key);
+      return this.#memory.get(key) ?? this.#where().getItem(PREFIX + key);
     } catch {
-      return this.#memory.get(key) ?? null;
+      return null;
     }
   }
 
   set(key: string, value: string | null): void {
     try {
-      if (value) localStorage.setItem(PREFIX + key, value);
-      else localStorage.removeItem(PREFIX + key);
+      this.#memory.delete(key);
+      if (value) this.#where().setItem(PREFIX + key, value);
+      else this.#where().removeItem(PREFIX + key);
     } catch {
       if (value) this.#memory.set(key, value);
-      else this.#memory.delete(key);
     }
   }
 
   watch(key: string, changed: (value: string | null) => void): () => void {
     const heard = (event: StorageEvent) => {
-      if (event.key === PREFIX + key) changed(event.newValue);
+      if (event.key === PREFIX + key && event.storageArea === this.#where()) changed(event.newValue);
     };
     addEventListener('storage', heard);
     return () => removeEventListener('storage', heard);

@@ -129,7 +129,7 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
-/** The text as it may be sent: without NUL, without lone surrogates, without blank lines around it. */
+/** The text as it may be sent: without NUL, lone surrogates, blank lines around it, and blanks at its end. */
 export function cleanText(text: string): string {
   let clean = '';
   for (const char of text) {
@@ -137,5 +137,6 @@ export function cleanText(text: string): string {
     if (code === 0) continue;
     clean += code >= 0xd800 && code <= 0xdfff ? '\ufffd' : char;
   }
-  return clean.trim();
+  const start = clean.length - clean.trimStart().length;
+  return clean.slice(clean.lastIndexOf('\n', start - 1) + 1).trimEnd();
 }

@@ -27,6 +27,15 @@ export function uuidv7(now = Date.now(), random: (bytes: Uint8Array<ArrayBuffer>
     .join('-');
 }
 
+/** Whatever is made from now on sorts after this one, also when the clock was set back. */
+export function afterUuid(uuid: string): void {
+  const ms = parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+  const count = parseInt(uuid.slice(15, 18), 16);
+  if (uuid[14] !== '7' || !Number.isSafeInteger(ms) || !Number.isSafeInteger(count) || ms < lastMs) return;
+  counter = ms > lastMs ? count : Math.max(counter, count);
+  lastMs = ms;
+}
+
 function fill(bytes: Uint8Array<ArrayBuffer>): void {
   crypto.getRandomValues(bytes);
 }

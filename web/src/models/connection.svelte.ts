@@ -15,6 +15,7 @@ import {
   type EventName,
   type Failure,
   failure,
+  notSent,
   type Pushed,
 } from '../protocol';
 import type { HelloAnswer, HttpHello, Transport } from './transport';
@@ -107,7 +108,7 @@ export class Connection {
   }
 
   async call<C extends CommandName>(command: C, args: Args[C]): Promise<Answer<C>> {
-    if (this.phase !== 'online') return failure('lost');
+    if (this.phase !== 'online') return notSent();
     const attempt = this.#attempt;
     const answer = await this.#transport.call(command, args);
     if (!answer.ok && answer.error === 'unauthenticated' && attempt === this.#attempt) this.#refuse(answer);
@@ -126,6 +127,7 @@ export class Connection {
 
   #try(): void {
     const attempt = ++this.#attempt;
+    clearTimeout(this.#retryTimer);
     this.phase = 'connecting';
     this.retryAt = null;
     this.#startAwayTimer();

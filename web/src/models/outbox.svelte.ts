@@ -8,12 +8,15 @@
 // An item is stored before it is sent, and leaves the store only when its answer or its entry has been seen. Whichever tab
 // has the turn sends the oldest waiting item, waits for its answer, and then sends the next; an answer that is missing is
 // asked for again with the same cid, which the server answers as the first time.
+//
+// What other guests of this browser have left is drawn too, and sent only if somebody says so: as a new one, of this guest.
+// A browser that cannot keep (any more) what was written is no reason not to send it: then it goes on from memory.
 
 import { Backoff } from '../lib/backoff';
-import { uuidv7 } from '../lib/uuid';
-import { type Answer, type Entry, type FailureCode, type Id, sameId } from '../protocol';
+import { afterUuid, uuidv7 } from '../lib/uuid';
+import { type Answer, type Entry, type Failure, type FailureCode, type Id, sameId } from '../protocol';
 import { MemoryOutboxStore, type OutboxItem, type OutboxStore } from './outbox_store';
-import type { Turns, Word } from './turns';
+import type { OpenWord, Said, Turns, Word } from './turns';
 
 /** These are answers for good; after all others the same cid is tried again. */
 const FOR_GOOD: readonly FailureCode[] = [
@@ -26,8 +29,16 @@ const FOR_GOOD: readonly FailureCode[] = [
   'forbidden',
   'guests_refused',
 ];
+/** With these the server says that it has done nothing: what was claimed for the first time can be taken back again. */
+const NOT_DONE: readonly FailureCode[] = ['busy', 'rate_limited', 'unavailable', 'unauthenticated'];
 const DONE_MAX = 1000;
 const RETRY = { first_ms: 500, max_ms: 20_000 };
+
+export interface Sent {
+  seq: number;
+  nonce: number;
+  at: number;
+}
 
 export interface OutboxDeps {
   owner: string;
@@ -36,10 +47,10 @@ export interface OutboxDeps {
   store: OutboxStore;
   turns: Turns;
   /** Opens the word to other tabs. */
-  word: (heard: (owner: string) => void) => Word;
+  word: OpenWord;
   send: (item: OutboxItem) => Promise<Answer<'message.send'>>;
   /** The server has committed it under this number. True: the log is past it, there is nothing more to draw. */
-  sent: (item: OutboxItem, answer: { seq: number; nonce: number; at: number }) => boolean;
+  sent: (item: OutboxItem, answer: Sent) => boolean;
   now?: () => number;
 }
 
@@ -48,13 +59,17 @@ export class Outbox {
   items = $state.raw<readonly OutboxItem[]>([]);
   /** False: what waits is lost by a reload. */
   durable = $state(true);
+  /** Why the oldest one is not sent yet, as far as the server has said. */
+  problem = $state.raw<Failure | null>(null);
 
   readonly owner: string;
   readonly #deps: OutboxDeps;
   #store: OutboxStore;
+  #left: OutboxStore | null = null; // the one that failed: it may still have some of it
   readonly #word: Word;
   readonly #adding = new Map<string, OutboxItem>();
   readonly #stored = new Map<string, OutboxItem>();
+  readonly #foreign = new Map<string, OutboxItem>();
   readonly #answered = new Map<string, { item: OutboxItem; seq: number }>();
   readonly #done = new Set<string>(); // a list that was read a moment ago may still have them
   readonly #backoff = new Backoff(RETRY);
@@ -71,9 +86,17 @@ export class Outbox {
     this.owner = deps.owner;
     this.#store = deps.store;
     this.durable = deps.store.durable;
-    this.#word = deps.word((owner) => {
-      if (owner === this.owner) void this.refresh();
-    });
+    this.#word = deps.word((said) => this.#heard(said));
+  }
+
+  /** Of another guest: it goes out only as a new one. */
+  isForeign(item: OutboxItem): boolean {
+    return item.owner !== this.owner || item.draft === true;
+  }
+
+  /** How many go out by themselves. */
+  get waiting(): number {
+    return this.items.filter((item) => !item.failed && !this.isForeign(item)).length;
   }
 
   /** Reads what an earlier page, or another tab, has left. */
@@ -94,26 +117,41 @@ export class Outbox {
     await this.#keep(item);
   }
 
-  /** A failed one, once more, as a new message. */
-  async retry(cid: string): Promise<void> {
-    const old = this.#stored.get(cid);
-    if (!old?.failed) return;
-    const item = this.#make(old.room, old.text);
-    this.#drop(cid);
-    this.#done.add(cid);
+  /** A failed one, or another guest's, once more: as a new message, in this room. */
+  async retry(cid: string, room?: Id): Promise<void> {
+    const own = this.#stored.get(cid);
+    const old = own?.failed ? own : this.#foreign.get(cid);
+    if (!old) return;
+    const item = this.#make(room ?? old.room, old.text);
+    this.#forget(cid);
     this.#adding.set(item.cid, item);
     this.#draw();
-    const there = await this.#store.replace(cid, item).catch(() => false);
-    this.#adding.delete(item.cid);
-    if (there) this.#put(item);
+    try {
+      const there = await this.#store.replace(cid, item);
+      if (this.#adding.delete(item.cid) && there) this.#put(item);
+    } catch {
+      await this.#fallBack();
+    }
+    this.#cleared(cid);
     this.#changed();
   }
 
   /** Takes it back. Null: it may have been sent already. */
   async withdraw(cid: string): Promise<OutboxItem | null> {
-    const item = this.#stored.get(cid);
-    if (!item || !(await this.#store.withdraw(cid).catch(() => false))) return null;
+    const item = this.#stored.get(cid) ?? this.#foreign.get(cid);
+    if (!item) return null;
+    const take = async () => {
+      if (!this.isForeign(item)) return this.#store.withdraw(cid);
+      await this.#store.remove(cid);
+      return true;
+    };
+    const taken = await take().catch(async () => {
+      await this.#fallBack();
+      return take();
+    });
+    if (!taken) return null;
     this.#forget(cid);
+    this.#cleared(cid);
     this.#changed();
     return item;
   }
@@ -132,20 +170,21 @@ export class Outbox {
 
   /** Entries that are in the log now, which ends with number `last`. */
   learnt(entries: readonly Entry[], last: number): void {
-    const seen: string[] = [];
+    const seen = new Set<string>();
     for (const entry of entries) {
-      if (entry.cid === undefined || !sameId(entry.author.id, this.#deps.me)) continue;
-      if (this.#stored.has(entry.cid) || this.#adding.has(entry.cid) || this.#answered.has(entry.cid))
-        seen.push(entry.cid);
+      if (entry.cid === undefined) continue;
+      const foreign = this.#foreign.get(entry.cid);
+      const item = foreign ?? this.#stored.get(entry.cid) ?? this.#adding.get(entry.cid);
+      const author = foreign ? foreign.owner.slice(foreign.owner.lastIndexOf(':') + 1) : this.#deps.me;
+      if ((!item && !this.#answered.has(entry.cid)) || !sameId(entry.author.id, author)) continue;
+      seen.add(entry.cid);
+      if (item) this.#word.tell({ kind: 'sent', item, answer: entry });
     }
-    for (const [cid, { seq }] of this.#answered) if (seq <= last) seen.push(cid);
-    if (seen.length === 0) return;
+    for (const [cid, { seq }] of this.#answered) if (seq <= last) seen.add(cid);
+    if (seen.size === 0) return;
     for (const cid of seen) {
       this.#forget(cid);
-      this.#store.remove(cid).then(
-        () => this.#word.tell(this.owner),
-        () => undefined,
-      );
+      this.#remove(cid).catch(() => undefined);
     }
     this.#draw();
   }
@@ -174,14 +213,45 @@ export class Outbox {
   /** The browser keeps nothing (any more): what is on the page goes on from memory. */
   async #fallBack(): Promise<void> {
     if (!this.#store.durable) return;
+    this.#left = this.#store;
     this.#store = new MemoryOutboxStore();
     this.durable = false;
+    for (const item of this.#foreign.values()) await this.#store.add(item);
     for (const item of [...this.#stored.values(), ...this.#adding.values()]) {
       await this.#store.add(item);
-      this.#put(item);
+      if (!this.#done.has(item.cid)) this.#put(item);
     }
     this.#adding.clear();
     this.#changed();
+  }
+
+  /** From wherever it is kept. */
+  async #remove(cid: string): Promise<void> {
+    this.#left?.remove(cid).catch(() => undefined);
+    await this.#store.remove(cid);
+  }
+
+  /** Taken back or replaced: nobody has it any more. */
+  #cleared(cid: string): void {
+    this.#left?.remove(cid).catch(() => undefined);
+    this.#word.tell({ kind: 'gone', cid });
+  }
+
+  #heard(said: Said): void {
+    if (said.kind === 'outbox') {
+      void this.refresh();
+    } else if (said.kind === 'gone') {
+      if (!this.#stored.has(said.cid) && !this.#foreign.has(said.cid)) return;
+      this.#forget(said.cid);
+      if (!this.#store.durable) void this.#store.remove(said.cid);
+      this.#draw();
+    } else if (said.kind === 'sent') {
+      const { item, answer } = said;
+      if (item.owner === this.owner) this.#answer(item, answer);
+      else this.#forget(item.cid);
+      if (!this.#store.durable) void this.#store.remove(item.cid);
+      this.#draw();
+    }
   }
 
   #forget(cid: string): void {
@@ -194,14 +264,14 @@ export class Outbox {
 
   /** After each change of the maps. */
   #draw(): void {
-    const items = [...this.#adding.values(), ...this.#stored.values()];
+    const items = [...this.#foreign.values(), ...this.#adding.values(), ...this.#stored.values()];
     for (const [cid, { item }] of this.#answered) if (!this.#stored.has(cid)) items.push(item);
     this.items = items.sort((a, b) => (a.cid < b.cid ? -1 : 1));
   }
 
   #changed(): void {
     this.#draw();
-    this.#word.tell(this.owner);
+    this.#word.tell({ kind: 'outbox', owner: this.owner });
     this.#pump();
   }
 
@@ -227,11 +297,13 @@ export class Outbox {
     while (this.#online && !this.#closed && this.#next()) {
       let wait_ms = 0;
       try {
-        await this.#deps.turns.take(`palaver.outbox.${this.owner}`, async () => {
-          wait_ms = await this.#drain();
-        });
+        const drain = async () => void (wait_ms = await this.#drain());
+        // From memory it goes without the others: what two tabs send under one cid is one message.
+        if (this.#store.durable) await this.#deps.turns.take(`palaver.outbox.${this.owner}`, drain);
+        else await drain();
       } catch {
-        wait_ms = this.#backoff.next();
+        if (this.#store.durable) await this.#fallBack();
+        else wait_ms = this.#backoff.next();
       }
       if (wait_ms > 0 && this.#online) await this.#pause(wait_ms); // without the turn: another tab may do better
     }
@@ -248,18 +320,23 @@ export class Outbox {
       do {
         this.#readAgain = false;
         this.#touched.clear();
-        const items = new Map((await this.#store.all(this.owner)).map((item) => [item.cid, item]));
-        for (const cid of this.#stored.keys()) {
-          if (!items.has(cid) && !this.#touched.has(cid)) this.#stored.delete(cid);
-        }
-        for (const [cid, item] of items) {
-          if (!this.#touched.has(cid) && !this.#done.has(cid) && !this.#answered.has(cid)) this.#stored.set(cid, item);
-        }
+        const items = await this.#store.all(this.owner);
+        this.#take(this.#stored, new Map(items.filter((item) => !item.draft).map((item) => [item.cid, item])));
+        const foreign = [...items.filter((item) => item.draft), ...(await this.#store.others(this.owner))];
+        this.#take(this.#foreign, new Map(foreign.map((item) => [item.cid, item])));
       } while (this.#readAgain);
     } finally {
       this.#reading = false;
     }
     this.#draw();
+  }
+
+  #take(known: Map<string, OutboxItem>, items: Map<string, OutboxItem>): void {
+    for (const cid of known.keys()) if (!items.has(cid) && !this.#touched.has(cid)) known.delete(cid);
+    for (const [cid, item] of items) {
+      afterUuid(cid);
+      if (!this.#touched.has(cid) && !this.#done.has(cid) && !this.#answered.has(cid)) known.set(cid, item);
+    }
   }
 
   #put(item: OutboxItem): void {
@@ -270,51 +347,73 @@ export class Outbox {
   #drop(cid: string): void {
     this.#touched.add(cid);
     this.#stored.delete(cid);
+    this.#foreign.delete(cid);
   }
 
   /** Sends one after the other, also what other tabs have written. Returns how long to wait before the next try. */
   async #drain(): Promise<number> {
     while (this.#online && !this.#closed) {
-      const item = await this.#store.claimNext(this.owner);
-      if (!item) {
+      const claim = await this.#store.claimNext(this.owner);
+      if (!claim) {
         await this.#read(); // nothing to send: then nothing is drawn as if there were
         return 0;
       }
+      const { item, again } = claim;
       if (this.#done.has(item.cid)) {
-        await this.#store.remove(item.cid); // its entry was seen a moment ago
+        await this.#remove(item.cid); // its entry was seen a moment ago
         continue;
+      }
+      // Meanwhile the connection may be gone, or another guest's.
+      if (!this.#online || this.#closed) {
+        if (!again) await this.#store.unclaim(item.cid);
+        return 0;
       }
       this.#put(item);
       this.#draw();
       const answer = await this.#deps.send(item);
       if (answer.ok) {
         this.#backoff.reset();
+        this.problem = null;
         await this.#sent(item, answer);
       } else if (FOR_GOOD.includes(answer.error)) {
+        this.problem = null;
         await this.#failed(item, { error: answer.error, message: answer.message });
       } else if (this.#stored.has(item.cid)) {
+        if (!again && (answer.unsent || NOT_DONE.includes(answer.error))) await this.#unclaim(item);
+        this.problem = answer.error === 'lost' ? null : answer;
         return Math.max(answer.retry_ms ?? 0, this.#backoff.next());
       }
     }
     return 0;
   }
 
-  async #sent(item: OutboxItem, answer: { seq: number; nonce: number; at: number }): Promise<void> {
-    this.#drop(item.cid);
-    if (!this.#done.has(item.cid)) {
-      this.#answered.set(item.cid, { item, seq: answer.seq });
-      if (this.#deps.sent(item, answer)) this.#forget(item.cid);
-    }
+  async #unclaim(item: OutboxItem): Promise<void> {
+    await this.#store.unclaim(item.cid);
+    if (this.#stored.has(item.cid)) this.#put({ ...item, tried: false });
     this.#draw();
-    await this.#store.remove(item.cid);
-    this.#word.tell(this.owner);
+  }
+
+  async #sent(item: OutboxItem, answer: Sent): Promise<void> {
+    this.#answer(item, answer);
+    this.#draw();
+    this.#word.tell({ kind: 'sent', item, answer });
+    await this.#remove(item.cid);
+  }
+
+  /** It is in the server's log: drawn until it is in this one too. */
+  #answer(item: OutboxItem, answer: Sent): void {
+    this.#adding.delete(item.cid);
+    this.#drop(item.cid);
+    if (this.#done.has(item.cid) || this.#answered.has(item.cid)) return;
+    this.#answered.set(item.cid, { item, seq: answer.seq });
+    if (this.#closed || this.#deps.sent(item, answer)) this.#forget(item.cid);
   }
 
   async #failed(item: OutboxItem, failed: { error: FailureCode; message: string }): Promise<void> {
     if (this.#stored.has(item.cid)) this.#put({ ...item, failed });
     this.#draw();
     await this.#store.fail(item.cid, failed);
-    this.#word.tell(this.owner);
+    this.#word.tell({ kind: 'outbox', owner: this.owner });
   }
 
   #pause(ms: number): Promise<void> {

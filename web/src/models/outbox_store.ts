@@ -17,17 +17,29 @@ export interface OutboxItem {
   at: number;
   /** It may have reached the server: from now on only an answer or its entry says whether it did. */
   tried: boolean;
+  /** It was never sent: the message field of another guest of this browser. */
+  draft?: true;
   /** Refused for good. */
   failed?: { error: FailureCode; message: string };
+}
+
+export interface Claim {
+  item: OutboxItem;
+  /** It was claimed before too. */
+  again: boolean;
 }
 
 export interface OutboxStore {
   /** False: what is kept here does not survive a reload. */
   readonly durable: boolean;
   all(owner: string): Promise<OutboxItem[]>;
+  /** What other guests of this browser have left. */
+  others(owner: string): Promise<OutboxItem[]>;
   add(item: OutboxItem): Promise<void>;
   /** The oldest one that is to be sent, by whichever tab it was written; marked as tried. */
-  claimNext(owner: string): Promise<OutboxItem | null>;
+  claimNext(owner: string): Promise<Claim | null>;
+  /** A claim that came to nothing: it is as it was before. */
+  unclaim(cid: string): Promise<void>;
   fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void>;
   /** The server has it. */
   remove(cid: string): Promise<void>;
@@ -80,19 +92,30 @@ export class IdbOutboxStore implements OutboxStore {
     return (await this.#open()).getAllFromIndex('outbox', 'owner', owner);
   }
 
+  async others(owner: string): Promise<OutboxItem[]> {
+    return (await (await this.#open()).getAll('outbox')).filter((item) => item.owner !== owner);
+  }
+
   async add(item: OutboxItem): Promise<void> {
     // Strict: it is on the disk when this returns, not only in the system's memory.
     const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
     await Promise.all([tx.store.put(item), tx.done]);
   }
 
-  async claimNext(owner: string): Promise<OutboxItem | null> {
+  async claimNext(owner: string): Promise<Claim | null> {
     const tx = (await this.#open()).transaction('outbox', 'readwrite', { durability: 'strict' });
     const next = oldestWaiting(await tx.store.index('owner').getAll(owner));
     const claimed = next && { ...next, tried: true };
     if (claimed && !next.tried) await tx.store.put(claimed);
     await tx.done;
-    return claimed;
+    return claimed && { item: claimed, again: next.tried };
+  }
+
+  async unclaim(cid: string): Promise<void> {
+    const tx = (await this.#open()).transaction('outbox', 'readwrite');
+    const item = await tx.store.get(cid);
+    if (item) await tx.store.put({ ...item, tried: false });
+    await tx.done;
   }
 
   async fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
@@ -150,16 +173,26 @@ export class MemoryOutboxStore implements OutboxStore {
     return Promise.resolve([...this.#items.values()].filter((item) => item.owner === owner));
   }
 
+  others(owner: string): Promise<OutboxItem[]> {
+    return Promise.resolve([...this.#items.values()].filter((item) => item.owner !== owner));
+  }
+
   add(item: OutboxItem): Promise<void> {
     this.#items.set(item.cid, item);
     return Promise.resolve();
   }
 
-  claimNext(owner: string): Promise<OutboxItem | null> {
+  claimNext(owner: string): Promise<Claim | null> {
     const next = oldestWaiting([...this.#items.values()].filter((item) => item.owner === owner));
     const claimed = next && { ...next, tried: true };
     if (claimed) this.#items.set(claimed.cid, claimed);
-    return Promise.resolve(claimed);
+    return Promise.resolve(claimed && { item: claimed, again: next.tried });
+  }
+
+  unclaim(cid: string): Promise<void> {
+    const item = this.#items.get(cid);
+    if (item) this.#items.set(cid, { ...item, tried: false });
+    return Promise.resolve();
   }
 
   fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
@@ -198,19 +231,29 @@ export class MemoryOutboxStore implements OutboxStore {
 function oldestWaiting(items: OutboxItem[]): OutboxItem | null {
   let oldest: OutboxItem | null = null;
   for (const item of items) {
-    if (!item.failed && (!oldest || item.cid < oldest.cid)) oldest = item;
+    if (!item.failed && !item.draft && (!oldest || item.cid < oldest.cid)) oldest = item;
   }
   return oldest;
 }
 
-/** IndexedDB where it can be opened and written to, else memory. */
-export async function openOutboxStore(): Promise<OutboxStore> {
-  try {
-    const store = new IdbOutboxStore();
+const OPEN_MS = 2000;
+
+/** IndexedDB where it can be opened and written to within a moment, else memory: the page does not wait for a broken one. */
+export async function openOutboxStore(store: OutboxStore = new IdbOutboxStore()): Promise<OutboxStore> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('IndexedDB does not answer')), OPEN_MS);
+  });
+  const probe = async () => {
     await store.lease('probe', 'probe', 0);
     await store.release('probe', 'probe');
+  };
+  try {
+    await Promise.race([probe(), late]);
     return store;
   } catch {
     return new MemoryOutboxStore();
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -27,12 +27,15 @@ export class Room {
   /** Raised by each send of this tab: the list goes to its end. */
   sends = $state(0);
 
-  constructor(info: RoomInfo, me: User, outbox: Outbox, call: Call, keep: Keep) {
+  readonly #keep: Keep;
+
+  constructor(info: RoomInfo, me: User, outbox: Outbox, call: Call, keep: Keep, tabKeep: Keep) {
     this.info = info;
     this.me = me;
     this.outbox = outbox;
+    this.#keep = keep;
     const key = `${outbox.owner}.${info.id}`;
-    this.draft = new Draft(keep, key);
+    this.draft = new Draft(keep, tabKeep, key);
     this.reading = new Reading(keep, key, me.id);
     this.typing = new Typing(me.id, () => void call('typing', { room: info.id }));
     this.log = new RoomLog(info.id, call, { learnt: (entries) => this.#learnt(entries) }, this.#firstPage());
@@ -59,6 +62,11 @@ export class Room {
     this.draft.set(this.draft.text === '' ? item.text : `${item.text}\n${this.draft.text}`);
   }
 
+  /** The name of the guest that wrote what another one has left; null where nobody knows. */
+  writer(owner: string): string | null {
+    return this.#keep.get(`guest.${owner}`);
+  }
+
   write(text: string): void {
     this.draft.set(text);
     if (text.trim() !== '') this.typing.typed();
@@ -68,6 +76,7 @@ export class Room {
     this.log.lost();
     this.typing.clear();
     this.reading.close();
+    this.draft.close();
   }
 
   #firstPage(): number {
@@ -86,7 +95,7 @@ export class Room {
     return buildRows({
       entries: this.log.entries,
       more: this.log.more,
-      items: this.outbox.items.filter((item) => sameId(item.room, this.info.id)),
+      items: this.outbox.items.filter((item) => this.outbox.isForeign(item) || sameId(item.room, this.info.id)),
       me: this.me,
       newAfter: this.reading.newAfter,
     });

@@ -7,11 +7,12 @@
 import type { Keep } from '../lib/storage';
 import { type Entry, type Failure, type RoomInfo, sameId, type User } from '../protocol';
 import { Connection } from './connection.svelte';
+import { collectDrafts } from './leftover';
 import { Outbox } from './outbox.svelte';
 import type { OutboxItem, OutboxStore } from './outbox_store';
 import { Room } from './room.svelte';
 import type { HelloAnswer, HttpHello, Transport } from './transport';
-import type { Turns, Word } from './turns';
+import type { OpenWord, Turns, Word } from './turns';
 
 export type Stage = 'starting' | 'welcome' | 'room';
 
@@ -19,9 +20,11 @@ export interface SessionDeps {
   transport: Transport;
   httpHello: HttpHello;
   keep: Keep;
+  /** Of this tab alone. */
+  tabKeep: Keep;
   store: () => Promise<OutboxStore>;
   turns: (store: OutboxStore) => Turns;
-  word: (heard: (owner: string) => void) => Word;
+  word: OpenWord;
 }
 
 export class Session {
@@ -34,14 +37,20 @@ export class Session {
   readonly connection: Connection;
 
   readonly #deps: SessionDeps;
+  readonly #word: Word;
+  #store: Promise<OutboxStore> | null = null;
   #outbox: Outbox | null = null;
   #epoch = '';
   #clockSkew_ms = 0;
   #attentive = false;
   #entering: Promise<void> | null = null;
+  #building = 0;
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
+    this.#word = deps.word((said) => {
+      if (said.kind === 'guest' && this.stage === 'welcome' && !this.joining) this.connection.start();
+    });
     this.connection = new Connection(deps.transport, deps.httpHello, {
       recognised: (hello) => void this.#enter(hello),
       online: (hello) => void this.#online(hello),
@@ -63,14 +72,39 @@ export class Session {
 
   /** Comes in under this name. Null: done. */
   async join(name: string): Promise<Failure | null> {
+    if (this.joining) return null;
     this.joining = true;
-    const answer = await this.#deps.httpHello(name);
-    this.joining = false;
-    if (!answer.ok) return answer;
-    this.refused = null;
-    await this.#enter(answer);
-    this.connection.start(true);
-    return null;
+    try {
+      this.connection.stop();
+      const answer = await this.#newGuest(name);
+      if (!answer.ok) return answer;
+      this.#word.tell({ kind: 'guest' });
+      this.refused = null;
+      await this.#enter(answer);
+      this.connection.start(true);
+      return null;
+    } finally {
+      this.joining = false;
+    }
+  }
+
+  /** A browser has one guest: whom another tab has made is this one's too. */
+  async #newGuest(name: string): Promise<HelloAnswer | Failure> {
+    let answer: HelloAnswer | Failure | null = null;
+    const ask = async () => {
+      answer = await this.#deps.httpHello();
+      if (!answer.ok && answer.error === 'unauthenticated') answer = await this.#deps.httpHello(name);
+    };
+    try {
+      await this.#deps.turns(await this.#openStore()).take('palaver.join', ask);
+    } catch {
+      if (!answer) await ask(); // without the turn, rather than not at all
+    }
+    return answer!;
+  }
+
+  #openStore(): Promise<OutboxStore> {
+    return (this.#store ??= this.#deps.store());
   }
 
   /** The page is visible and has the focus. */
@@ -82,18 +116,23 @@ export class Session {
   /** Makes room and outbox for this guest, or keeps them if it is the same one. */
   #enter(hello: HelloAnswer): Promise<void> {
     this.#clockSkew_ms = hello.now - Date.now();
-    const same = this.me && this.#outbox && sameId(this.me.id, hello.user.id) && this.#epoch === hello.epoch;
+    const same = this.me && sameId(this.me.id, hello.user.id) && this.#epoch === hello.epoch;
     if (!same || !this.#entering) this.#entering = this.#build(hello);
     return this.#entering;
   }
 
   async #build(hello: HelloAnswer): Promise<void> {
     this.#close();
+    const owner = `${hello.epoch}:${hello.user.id}`;
     this.me = hello.user;
     this.#epoch = hello.epoch;
-    const store = await this.#deps.store();
+    this.#deps.keep.set(`guest.${owner}`, hello.user.name);
+    const building = ++this.#building;
+    const store = await this.#openStore();
+    await collectDrafts(this.#deps.keep, this.#deps.tabKeep, store, owner).catch(() => undefined);
+    if (building !== this.#building) return; // somebody else meanwhile
     const outbox = new Outbox({
-      owner: `${hello.epoch}:${hello.user.id}`,
+      owner,
       me: hello.user.id,
       store,
       turns: this.#deps.turns(store),
@@ -111,6 +150,7 @@ export class Session {
         outbox,
         (command, args) => this.connection.call(command, args),
         this.#deps.keep,
+        this.#deps.tabKeep,
       );
       this.room.reading.attentive = this.#attentive;
     }
@@ -141,6 +181,7 @@ export class Session {
   }
 
   #close(): void {
+    this.#building++;
     this.#outbox?.close();
     this.room?.close();
     this.#outbox = null;

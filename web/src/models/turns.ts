@@ -2,7 +2,7 @@
 // another machine has none, and takes turns by leases in the database instead.
 
 import { uuidv7 } from '../lib/uuid';
-import type { OutboxStore } from './outbox_store';
+import type { OutboxItem, OutboxStore } from './outbox_store';
 
 export interface Turns {
   /** Waits for the turn, runs, and gives it back, however `run` ends. */
@@ -47,20 +47,35 @@ export function openTurns(store: OutboxStore): Turns {
   return 'locks' in navigator ? new WebLockTurns() : new LeaseTurns(store);
 }
 
-/** What tabs tell each other: something of this owner's outbox has changed. */
+/** What tabs tell each other. */
+export type Said =
+  /** There is a guest now: whoever stands at the door may come in. */
+  | { kind: 'guest' }
+  /** This guest's outbox has changed: read it again. */
+  | { kind: 'outbox'; owner: string }
+  /** Sent: it is drawn until one's own log has it. */
+  | { kind: 'sent'; item: OutboxItem; answer: { seq: number; nonce: number; at: number } }
+  /** Taken back. */
+  | { kind: 'gone'; cid: string };
+
 export interface Word {
-  tell(owner: string): void;
+  tell(said: Said): void;
   close(): void;
 }
 
-export function openWord(heard: (owner: string) => void): Word {
+export type OpenWord = (heard: (said: Said) => void) => Word;
+
+export const openWord: OpenWord = (heard) => {
   if (!('BroadcastChannel' in globalThis)) return { tell: () => undefined, close: () => undefined };
-  const channel = new BroadcastChannel('palaver.outbox');
+  let channel: BroadcastChannel | null = new BroadcastChannel('palaver.tabs');
   channel.onmessage = (event: MessageEvent<unknown>) => {
-    if (typeof event.data === 'string') heard(event.data);
+    if (typeof event.data === 'object' && event.data !== null && 'kind' in event.data) heard(event.data as Said);
   };
   return {
-    tell: (owner) => channel.postMessage(owner),
-    close: () => channel.close(),
+    tell: (said) => channel?.postMessage(said),
+    close: () => {
+      channel?.close();
+      channel = null;
+    },
   };
-}
+};

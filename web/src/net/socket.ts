@@ -10,6 +10,7 @@ import {
   EVENTS,
   failure,
   NAMESPACE,
+  notSent,
   type EventName,
   type Pushed,
   toAnswer,
@@ -56,7 +57,7 @@ export class SocketTransport implements Transport {
   readonly call = async <C extends CommandName>(command: C, args: Args[C]): Promise<Answer<C>> => {
     const socket = this.#socket;
     // Not connected, it would be kept and sent on the next connection, before its hello.
-    if (!socket?.connected) return failure('lost');
+    if (!socket?.connected) return notSent();
     try {
       return toAnswer<C>(await socket.timeout(ANSWER_TIMEOUT_MS).emitWithAck(command, args));
     } catch {

@@ -104,6 +104,67 @@ export async function two_tabs_one_outbox(world) {
   assert.equal(world.server.calls.filter(([command]) => command === 'message.send').length, 10);
 }
 
+export async function two_tabs_at_the_door_are_one_guest(world) {
+  const context = await world.context();
+  const one = await world.page(context);
+  const two = await world.page(context);
+  for (const tab of [one, two]) {
+    await tab.goto(world.url);
+    await tab.waitForSelector('#name');
+  }
+  await join(one, world.url, 'Ann');
+  await two.waitForSelector('#compose');
+  assert.equal(await two.textContent('.me-name'), 'Ann');
+  assert.equal(world.server.users.size, 1);
+}
+
+export async function what_a_guest_of_before_has_left(world) {
+  const { server } = world;
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  const { port } = server;
+  await server.stop();
+  for (const text of ['one of Ann', 'two of Ann', 'three of Ann']) await say(page, text);
+  await page.fill('#compose', 'a draft of Ann');
+  server.users.clear();
+  await server.start(port);
+  await page.waitForSelector('#name', { timeout: 20_000 });
+  await page.fill('#name', 'Bob');
+  await page.keyboard.press('Enter');
+  await shows(page, ['one of Ann', 'two of Ann', 'three of Ann', 'a draft of Ann']);
+  await page.waitForSelector('.is-failed');
+  assert.match(await page.textContent('.is-failed'), /Not sent, written as Ann/);
+  assert.equal(server.entries.length, 0);
+  const button = (text, name) => page.locator('.msg', { hasText: text }).getByRole('button', { name }).click();
+  await button('one of Ann', 'Send as me');
+  await button('two of Ann', 'Delete');
+  await until('it to be sent', () => server.entries.length === 1);
+  await shows(page, ['one of Ann', 'three of Ann', 'a draft of Ann']);
+  await page.reload();
+  await shows(page, ['one of Ann', 'three of Ann', 'a draft of Ann']);
+  assert.equal(server.entries[0].author.name, 'Bob');
+  await button('a draft of Ann', 'Send as me');
+  await until('the draft to be sent', () => server.entries.length === 2);
+}
+
+export async function drafts_of_two_tabs(world) {
+  const context = await world.context();
+  const one = await world.page(context);
+  const two = await world.page(context);
+  await join(one, world.url, 'Ann');
+  await two.goto(world.url);
+  await two.waitForSelector('#compose');
+  await one.fill('#compose', 'a draft of one');
+  await say(two, 'ok');
+  await shows(one, ['ok']);
+  await one.reload();
+  await one.waitForSelector('#compose');
+  assert.equal(await one.inputValue('#compose'), 'a draft of one');
+  await two.reload();
+  await two.waitForSelector('#compose');
+  assert.equal(await two.inputValue('#compose'), '');
+}
+
 export async function away_and_back(world) {
   const { server } = world;
   const page = await world.page(await world.context());

@@ -3,7 +3,7 @@
 import type { Keep } from '../../src/lib/storage';
 import { type OutboxItem } from '../../src/models/outbox_store';
 import type { HelloAnswer, Transport, TransportEvents } from '../../src/models/transport';
-import type { Turns, Word } from '../../src/models/turns';
+import type { OpenWord, Said, Turns } from '../../src/models/turns';
 import { type Call, type CommandName, type Entry, type Failure, failure, type User } from '../../src/protocol';
 
 export const ANN: User = { id: 2, name: 'Ann' };
@@ -144,6 +144,10 @@ export class MemoryKeep implements Keep {
   readonly values = new Map<string, string>();
   readonly #watchers: [string, (value: string | null) => void][] = [];
 
+  keys(prefix: string): string[] {
+    return [...this.values.keys()].filter((key) => key.startsWith(prefix));
+  }
+
   get(key: string): string | null {
     return this.values.get(key) ?? null;
   }
@@ -159,8 +163,8 @@ export class MemoryKeep implements Keep {
   }
 
   /** As another tab. */
-  change(key: string, value: string): void {
-    this.values.set(key, value);
+  change(key: string, value: string | null): void {
+    this.set(key, value);
     for (const [each, changed] of this.#watchers) if (each === key) changed(value);
   }
 }
@@ -183,13 +187,13 @@ export class QueueTurns implements Turns {
 
 /** A BroadcastChannel of one test. */
 export class Words {
-  readonly #heard: ((owner: string) => void)[] = [];
+  readonly #heard: ((said: Said) => void)[] = [];
 
-  readonly open = (heard: (owner: string) => void): Word => {
+  readonly open: OpenWord = (heard) => {
     this.#heard.push(heard);
     return {
-      tell: (owner) => {
-        for (const each of this.#heard) if (each !== heard) queueMicrotask(() => each(owner));
+      tell: (said) => {
+        for (const each of this.#heard) if (each !== heard) queueMicrotask(() => each(said));
       },
       close: () => void this.#heard.splice(this.#heard.indexOf(heard), 1),
     };

@@ -57,7 +57,9 @@ test('bytes, as the server counts them', () => {
 });
 
 test('a text is cleaned of what the server refuses', () => {
-  expect(cleanText('\n  a\0b\ud800 \n')).toBe('ab\ufffd');
+  expect(cleanText('\n  a\0b\ud800 \n')).toBe('  ab\ufffd');
+  expect(cleanText('  indented\n    more \n \n')).toBe('  indented\n    more');
+  expect(cleanText(' \n\t ')).toBe('');
   expect(cleanText('a\n\nb 🎉')).toBe('a\n\nb 🎉');
 });
 

@@ -5,7 +5,13 @@ import 'fake-indexeddb/auto';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { Outbox, type OutboxDeps } from '../../src/models/outbox.svelte';
-import { IdbOutboxStore, MemoryOutboxStore, type OutboxItem, type OutboxStore } from '../../src/models/outbox_store';
+import {
+  IdbOutboxStore,
+  MemoryOutboxStore,
+  openOutboxStore,
+  type OutboxItem,
+  type OutboxStore,
+} from '../../src/models/outbox_store';
 import { LeaseTurns } from '../../src/models/turns';
 import { type Answer, failure } from '../../src/protocol';
 import { ANN, entry, FakeLog, QueueTurns, ROOM, texts, Words } from './fake';
@@ -274,17 +280,152 @@ test('what one tab takes back the other does not send', async () => {
   expect(server.entries).toEqual([]);
 });
 
-test('another guest of the same browser does not see or send it', async () => {
+test('another guest of the same browser sees it, and does not send it by itself', async () => {
   const ann = open();
   await ann.add(ROOM, 'of Ann');
   const ben = open({ owner: 'e1:3', me: 3 });
   await ben.refresh();
   ben.online();
-  expect(ben.items).toEqual([]);
+  expect(texts(ben.items)).toEqual(['of Ann']);
+  expect(ben.isForeign(ben.items[0]!)).toBe(true);
+  expect(ben.waiting).toBe(0);
   const restored = open({ owner: 'e2:2' });
   await restored.refresh();
-  expect(restored.items).toEqual([]);
+  expect(restored.isForeign(restored.items[0]!)).toBe(true);
   expect(server.calls).toHaveLength(0);
+  const other = open({ owner: 'e1:3', me: 3 }); // another tab of the same
+  await other.refresh();
+  await Promise.all([ben.retry(ben.items[0]!.cid, 1), other.retry(other.items[0]!.cid, 1)]);
+  await until(() => server.entries.length > 0 && ben.items.length === 0 && other.items.length === 0);
+  expect(texts(server.entries)).toEqual(['of Ann']);
+  expect(await store.others('e9:9')).toEqual([]);
+});
+
+test('what another guest has left can be deleted, and goes when its entry is seen', async () => {
+  const ann = open();
+  await ann.add(ROOM, 'one');
+  await ann.add(ROOM, 'two');
+  ann.close();
+  const ben = open({ owner: 'e1:3', me: 3 });
+  await ben.refresh();
+  const [one, two] = ben.items;
+  expect((await ben.withdraw(one!.cid))?.text).toBe('one');
+  ben.learnt([entry(1, { id: 3, name: 'Ben' }, { cid: two!.cid })], 1);
+  expect(texts(ben.items)).toEqual(['two']);
+  ben.learnt([entry(2, ANN, { cid: two!.cid })], 2);
+  expect(ben.items).toEqual([]);
+  await until(empty);
+});
+
+test.each(['claimNext', 'all', 'remove', 'fail', 'lease'] as const)(
+  'a disk that fails at %s does not stop what is sent',
+  async (what) => {
+    const box = open(what === 'lease' ? { turns: new LeaseTurns(store) } : {});
+    await box.add(ROOM, 'one');
+    await box.add(ROOM, 'two');
+    Object.assign(store, { [what]: () => Promise.reject(new DOMException('full', 'QuotaExceededError')) });
+    if (what === 'fail')
+      server.fault = (_command, { text }: { text: string }) => (text === 'one' ? failure('invalid') : undefined);
+    box.online();
+    await until(() => server.entries.length === (what === 'fail' ? 1 : 2));
+    expect(texts(server.entries)).toEqual(what === 'fail' ? ['two'] : ['one', 'two']);
+    await until(() => box.items.length === (what === 'fail' ? 1 : 0));
+  },
+);
+
+test('from memory: what is deleted there is not sent later from the disk', async () => {
+  const box = open();
+  await box.add(ROOM, 'one');
+  await box.add(ROOM, 'two');
+  const add = store.add;
+  store.add = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+  await box.add(ROOM, 'three');
+  expect(box.durable).toBe(false);
+  store.add = add;
+  expect(await box.withdraw(box.items[0]!.cid)).not.toBe(null);
+  await until(async () => (await stored()).length === 1);
+  box.close();
+  const next = open();
+  await next.refresh();
+  next.online();
+  await until(empty);
+  expect(texts(server.entries)).toEqual(['two']);
+});
+
+test('a retry that cannot be stored keeps the message', async () => {
+  server.fault = () => failure('invalid');
+  const box = open();
+  box.online();
+  await box.add(ROOM, 'bad');
+  await until(() => box.items[0]?.failed !== undefined);
+  store.replace = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+  box.offline();
+  await box.retry(box.items[0]!.cid);
+  expect(texts(box.items)).toEqual(['bad']);
+  server.fault = () => undefined;
+  box.online();
+  await until(() => server.entries.length === 1);
+});
+
+test('sent by another tab: drawn until its own log has it', async () => {
+  let last = 0;
+  const away = open({ sent: (_item, { seq }) => seq <= last });
+  const here = open();
+  await away.add(ROOM, 'of the tab that is away');
+  here.online();
+  await until(empty);
+  await away.refresh();
+  expect(texts(away.items)).toEqual(['of the tab that is away']);
+  last = 1;
+  away.learnt([], 1);
+  expect(away.items).toEqual([]);
+});
+
+test('a claim that comes back after the connection went sends nothing, and can be taken back', async () => {
+  const box = open();
+  const claim = store.claimNext.bind(store);
+  store.claimNext = async (owner) => {
+    const claimed = await claim(owner);
+    box.offline();
+    return claimed;
+  };
+  await box.add(ROOM, 'not yet');
+  box.online();
+  await until(async () => (await stored())[0]?.tried === false && turns.holders === 0);
+  expect(server.calls).toHaveLength(0);
+  await box.refresh();
+  expect((await box.withdraw(box.items[0]!.cid))?.text).toBe('not yet');
+});
+
+test.each(['busy', 'rate_limited', 'unavailable'] as const)(
+  '%s: the reason is told, and it can be taken back',
+  async (error) => {
+    server.fault = () => failure(error, '', 5000);
+    const box = open();
+    box.online();
+    await box.add(ROOM, 'not now');
+    await until(() => box.problem !== null && !box.items[0]!.tried);
+    expect(box.problem?.error).toBe(error);
+    expect((await box.withdraw(box.items[0]!.cid))?.text).toBe('not now');
+  },
+);
+
+test('an IndexedDB that does not answer is not waited for', async () => {
+  vi.useFakeTimers();
+  store.lease = () => new Promise(() => undefined);
+  const opened = openOutboxStore(store);
+  await vi.advanceTimersByTimeAsync(2000);
+  vi.useRealTimers();
+  expect((await opened).durable).toBe(false);
+});
+
+test('written after a clock was set back: still behind what was written before', async () => {
+  const later = '0fffffff-0000-7fff-8000-000000000000';
+  await store.add({ cid: later, owner: 'e1:2', room: ROOM, text: 'before', at: 1, tried: false });
+  const box = open();
+  await box.refresh();
+  await box.add(ROOM, 'after');
+  expect(texts(box.items)).toEqual(['before', 'after']);
 });
 
 test('a browser that keeps nothing: it is sent all the same, and said', async () => {

@@ -11,7 +11,10 @@ import { ANN, BEN, FakeLog, FakeTransport, hello, MemoryKeep, QueueTurns, Words 
 let server: FakeLog;
 let transport: FakeTransport;
 let keep: MemoryKeep;
+let tabKeep: MemoryKeep;
 let store: OutboxStore;
+let turns: QueueTurns;
+let words: Words;
 let http: (name?: string) => HelloAnswer | Failure;
 let user: User;
 let session: Session;
@@ -20,6 +23,9 @@ beforeEach(() => {
   vi.useFakeTimers();
   server = new FakeLog().fill(3);
   keep = new MemoryKeep();
+  tabKeep = new MemoryKeep();
+  turns = new QueueTurns();
+  words = new Words();
   store = new MemoryOutboxStore();
   user = ANN;
   http = () => hello(server);
@@ -39,9 +45,10 @@ function make(): void {
     transport,
     httpHello: (name) => Promise.resolve(http(name)),
     keep,
+    tabKeep,
     store: () => Promise.resolve(store),
-    turns: () => new QueueTurns(),
-    word: new Words().open,
+    turns: () => turns,
+    word: words.open,
   });
 }
 
@@ -199,9 +206,92 @@ test('signed out: at the door with a reason; another guest does not send what wa
   await session.join('Ben');
   transport.events?.opened();
   await soon();
-  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3']);
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'of Ann']);
+  const room = session.room!;
+  expect(room.outbox.isForeign(room.rows[3]!.item!)).toBe(true);
+  expect(room.writer('e1:2')).toBe('Ann');
   expect(server.of('message.send')).toEqual([]);
   expect(await store.all('e1:2')).toHaveLength(1);
+  await room.outbox.retry(room.rows[3]!.item!.cid, room.info.id);
+  await soon();
+  expect(server.entries.at(-1)).toMatchObject({ text: 'of Ann' });
+  expect(room.outbox.items).toEqual([]);
+});
+
+test('the draft of another guest of this browser is shown as theirs, once', async () => {
+  Object.defineProperty(store, 'durable', { value: true });
+  keep.set('draft.e1:9.1', 'half a thought');
+  keep.set('guest.e1:9', 'Zoe');
+  tabKeep.set('draft.e1:9.1', '=half a thought');
+  await arrive();
+  expect(drawn().slice(3)).toEqual(['half a thought']);
+  expect(session.room!.writer('e1:9')).toBe('Zoe');
+  expect(session.room!.draft.text).toBe('');
+  expect(keep.keys('draft.')).toEqual([]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(server.of('message.send')).toEqual([]);
+  await session.room!.edit(session.room!.rows[3]!.item!.cid);
+  expect(session.room!.draft.text).toBe('half a thought');
+});
+
+test('two tabs at the door: one guest, and the other tab comes in by itself', async () => {
+  let cookie: User | null = null;
+  const names: string[] = [];
+  http = (name) => {
+    if (name !== undefined) {
+      names.push(name);
+      cookie = { id: 2, name };
+    }
+    return cookie ? hello(server, cookie) : failure('unauthenticated');
+  };
+  session.start();
+  await soon();
+  const first = session;
+  make();
+  session.start();
+  await soon();
+  const second = session;
+  make();
+  session.start();
+  await soon();
+  expect(await Promise.all([first.join('Ann'), second.join('Bob')])).toEqual([null, null]);
+  await soon();
+  expect(names).toEqual(['Ann']);
+  expect([first.me?.name, second.me?.name, session.me?.name]).toEqual(['Ann', 'Ann', 'Ann']);
+  expect(session.stage).toBe('room');
+  first.connection.stop();
+  second.connection.stop();
+});
+
+test('a draft of another tab is not touched by what this one sends', async () => {
+  await arrive();
+  session.room!.write('a draft of tab A');
+  const a = session;
+  const tabA = tabKeep;
+  tabKeep = new MemoryKeep();
+  make();
+  await arrive();
+  expect(session.room!.draft.text).toBe('a draft of tab A'); // a new tab has the newest
+  write('ok');
+  await soon();
+  keep.change('draft.e1:2.1', null); // as the first tab hears of it
+  expect(tabA.get('draft.e1:2.1')).toBe('=a draft of tab A');
+  expect(keep.get('draft.e1:2.1')).toBe('a draft of tab A');
+  a.connection.stop();
+  tabKeep = tabA;
+  session.connection.stop();
+  make();
+  await arrive();
+  expect(session.room!.draft.text).toBe('a draft of tab A');
+});
+
+test('what is typed while a message is being stored does not cost what is not stored yet', async () => {
+  await arrive();
+  store.add = () => new Promise(() => undefined);
+  write('not stored yet');
+  session.room!.write('next');
+  expect(keep.get('draft.e1:2.1')).toBe('not stored yet\nnext');
+  expect(session.room!.draft.text).toBe('next');
 });
 
 test('typing: told at most every three seconds, heard, and over after five or with the message', async () => {
