@@ -69,8 +69,10 @@ bool live_push(struct app *app, const struct store_entry *e)
 bool live_gap(struct app *app)
 {
 	int rc = sio_emit(sio_all(app->chat), "gap", sio_json("[{}]"));
+	/* Those on `/` have no word for it: they come again, and may look at the history. */
+	int gone = sio_disconnect_all(app->root, true);
 
-	return rc == 0 || rc == -ENOBUFS;
+	return (rc == 0 || rc == -ENOBUFS) && gone == 0;
 }
 
 bool live_gap_one(const struct sio_socket *socket)

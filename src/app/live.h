@@ -14,7 +14,7 @@ enum { LIVE_ROOM_BYTES = 24 }; /* of a room's name among sockets, with its NUL *
 void live_room_name(char out[LIVE_ROOM_BYTES], int64_t room);
 /* To all who are in the room, and from the lobby to `/` too. False: somebody may have missed it, for want of memory. */
 __attribute__((warn_unused_result)) bool live_push(struct app *, const struct store_entry *);
-/* Everybody on `/chat` is told to sync. False: no memory. */
+/* Everybody on `/chat` is told to sync, and everybody on `/` sent away. False: no memory, for some at least. */
 __attribute__((warn_unused_result)) bool live_gap(struct app *);
 __attribute__((warn_unused_result)) bool live_gap_one(const struct sio_socket *);
 /* Volatile, to all in the room but `except` (generation 0: nobody). */
