@@ -315,6 +315,7 @@ static void on_lagging(void *ctx, bool lagging)
 	struct sio_socket *sockets[SIO_SPACES_MAX];
 	size_t count = 0;
 
+	c->is_lagging = lagging; /* who joins from now on is told then */
 	/* A handler may disconnect any of them; their memory stays until the iteration ends. */
 	for (struct list *n = c->sockets.next; n != &c->sockets && count < SIO_SPACES_MAX; n = n->next)
 		sockets[count++] = list_entry(n, struct sio_socket, in_client);

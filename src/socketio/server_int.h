@@ -88,6 +88,7 @@ struct sio_client {
 	struct list dead; /* in at->dead_clients */
 	struct sio_pending *pending;
 	struct net_delay connecting; /* until it has joined its first namespace */
+	bool is_lagging; /* as its sockets have been told */
 	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */
 	void (*destroy_data)(void *);

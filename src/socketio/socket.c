@@ -165,6 +165,9 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 	sio_count(&at->counts.connected, 1);
 	send_connected(s);
 	sio_call_own(s, SIO_ON_CONNECTION, auth, STR(""));
+	/* Its client was told before; and the handler may have closed it. */
+	if (s->session != NULL && c->is_lagging)
+		sio_call_own(s, SIO_ON_LAGGING, STR(""), STR(""));
 	return true;
 }
 

@@ -1,0 +1,127 @@
+/* Who joins while its client lags is told so, before it is told that all has been read. */
+#include <errno.h>
+
+#include "served.h"
+
+enum {
+	MESSAGES = 18, /* two more than one poll's answer takes */
+	MESSAGE_BYTES = 500,
+	SOFT_BYTES = 10000, /* fewer than they have; two of them are less than a quarter */
+};
+
+static struct served s;
+static struct sio_space *root, *other, *left;
+static char heard[3][256]; /* of each namespace, what its handlers were called for */
+static atomic_uint calls;
+
+static void on_own(const struct sio_event *e)
+{
+	const struct sio_space *space = sio_space_of(e->socket);
+	char *text = heard[space == root ? 0 : space == other ? 1 : 2];
+	size_t bytes = strlen(text);
+
+	assert(bytes + e->name.bytes + 2 < sizeof(heard[0]));
+	memcpy(text + bytes, e->name.s, e->name.bytes);
+	memcpy(text + bytes + e->name.bytes, " ", 2);
+	if (space == left && e->name.s[0] == 'c')
+		sio_disconnect(e->socket, false);
+	atomic_fetch_add(&calls, 1);
+}
+
+static void start(void)
+{
+	static const char *const own[] = { "connection", "disconnect", "lagging", "drained" };
+	struct sio_space **spaces[] = { &root, &other, &left };
+	static const char *const names[] = { "/", "/other", "/left" };
+
+	memset(heard, 0, sizeof(heard));
+	atomic_store(&calls, 0);
+	served_create(&s, &(struct sio_options){ .threads = 1, .queue_bytes_soft = SOFT_BYTES });
+	for (size_t i = 0; i < 3; i++) {
+		*spaces[i] = sio_of(s.io, names[i]);
+		for (size_t j = 0; j < sizeof(own) / sizeof(own[0]); j++)
+			assert_int_equal(sio_on(*spaces[i], own[j], on_own, NULL), 0);
+	}
+	served_run(&s);
+}
+
+/* A client in the namespace, of which more is waiting than may. */
+static int join_and_lag(char target[100])
+{
+	int fd = client_connect(&s.h);
+	char text[MESSAGE_BYTES + 1];
+
+	assert_true(served_open(fd, target));
+	assert_int_equal(served_ask(fd, "POST", target, "40", NULL), 200);
+	assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+	memset(text, '1', MESSAGE_BYTES);
+	memcpy(text, "[\"", 2);
+	memcpy(text + MESSAGE_BYTES - 2, "\"]", 3);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_int_equal(sio_emit(sio_all(root), "m", sio_json(text)), 0);
+	WAIT_FOR(atomic_load(&calls) == 2);
+	assert_string_equal(heard[0], "connection lagging ");
+	return fd;
+}
+
+static void fetch(int fd, const char *target)
+{
+	assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+}
+
+static void who_joins_late_is_told(void **state)
+{
+	char target[100];
+
+	(void)state;
+	start();
+	int fd = join_and_lag(target);
+	fetch(fd, target); /* all but two: so it is listened to, and lags still */
+	assert_int_equal(atomic_load(&calls), 2);
+	assert_int_equal(served_ask(fd, "POST", target, "40/other,", NULL), 200);
+	WAIT_FOR(atomic_load(&calls) == 4);
+	assert_string_equal(heard[1], "connection lagging ");
+	fetch(fd, target);
+	WAIT_FOR(atomic_load(&calls) == 6);
+	assert_string_equal(heard[0], "connection lagging drained ");
+	assert_string_equal(heard[1], "connection lagging drained ");
+	/* Who joins now is told nothing. */
+	assert_int_equal(served_ask(fd, "POST", target,
+				 "41/other,\x1e"
+				 "40/other,",
+				 NULL),
+		200);
+	fetch(fd, target);
+	WAIT_FOR(atomic_load(&calls) == 8);
+	assert_string_equal(heard[1], "connection lagging drained connection disconnect ");
+	close(fd);
+	served_finish(&s);
+}
+
+/* It has gone when the handler of "connection" is over. */
+static void who_is_sent_away_is_not(void **state)
+{
+	char target[100];
+
+	(void)state;
+	start();
+	int fd = join_and_lag(target);
+	fetch(fd, target);
+	assert_int_equal(served_ask(fd, "POST", target, "40/left,", NULL), 200);
+	fetch(fd, target);
+	WAIT_FOR(atomic_load(&calls) == 5);
+	assert_string_equal(heard[0], "connection lagging drained ");
+	assert_string_equal(heard[2], "connection disconnect ");
+	close(fd);
+	served_finish(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_joins_late_is_told),
+		cmocka_unit_test(who_is_sent_away_is_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
