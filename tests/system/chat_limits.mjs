@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { api, ends, fails, fileServer, joinRoot, LOBBY, member, newCid, newToken, ok, range, seqs, syncAll, TEXT_BYTES_MAX, wholeLog } from './lib/chat.mjs';
 import { startPalaver } from './lib/palaver.mjs';
+import { PacketType } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -59,6 +60,24 @@ test('sends are limited by user, with the time to wait; another user is not hit'
   const tab = await member(t, limited, { token: ann.hello.token });
   await untilLimited(() => tab.say('x'), 24); // the same user, by another connection
   ok(await bob.say('x'));
+});
+
+test('who leaves / and joins it again has what was left to it, and no more', async (t) => {
+  const limited = await startPalaver(t, { args: [] });
+  const client = await joinRoot(t, limited);
+  await client.connectTo('/chat'); // so that the connection stays
+  let let_in = 0;
+  const started = performance.now();
+  for (let round = 0; round < 4; round += 1) {
+    for (let asked = 0; asked < 80; asked += AT_ONCE) {
+      const answers = await Promise.all(range(1, AT_ONCE).map(() => client.root('history', { limit: 1 })));
+      let_in += answers.filter((answer) => answer.ok).length;
+    }
+    client.send(...client.encode({ type: PacketType.DISCONNECT, nsp: '/' }));
+    await client.connectTo('/');
+  }
+  const most = READ_BURST + Math.ceil(((performance.now() - started) / 1000) * READ_RATE) + 1;
+  assert.ok(let_in >= READ_BURST && let_in <= most, `${let_in} were let through, of ${READ_BURST} to ${most}`);
 });
 
 test('sends on / are limited, for each socket', async (t) => {

@@ -98,6 +98,16 @@ test('wrong arguments are invalid', async (t) => {
   }
 });
 
+test('a room is asked for once, in one form of its number', async (t) => {
+  const client = await member(t, server);
+  const { epoch } = client.hello;
+  fails(await client.command('room.sync', { epoch, rooms: { 1: [0, 0], '01': [0, 0] } }), 'invalid');
+  fails(await client.command('room.sync', { epoch, rooms: { '': [0, 0] } }), 'invalid');
+  const twice = '{"1":[0,0],"1":[0,0]}';
+  const { status } = await api(server, 'room.sync', `{"epoch":"${epoch}","rooms":${twice}}`, { authorization: `Bearer ${client.hello.token}` });
+  assert.equal(status, 400);
+});
+
 test('many rooms: each is answered, in their order; one that is none says so; more than 64 are invalid', async (t) => {
   const client = await member(t, server);
   const { epoch } = client.hello;
