@@ -98,6 +98,9 @@ export interface Page {
   more: boolean;
 }
 
+/** What was missed in a room; or that there is no such room. */
+export type SyncPage = (Page & { reset: boolean }) | { room: Id; error: 'not_found' };
+
 export interface Args {
   hello: { name?: string; token?: string; cookie?: true };
   'room.history': { room: Id; before?: number; limit?: number };
@@ -109,7 +112,7 @@ export interface Args {
 export interface Results {
   hello: { user: User; epoch: string; now: number; rooms: RoomInfo[]; token?: string };
   'room.history': Page;
-  'room.sync': { epoch: string; rooms: (Page & { reset: boolean })[] };
+  'room.sync': { epoch: string; rooms: SyncPage[] };
   'message.send': { seq: number; nonce: number; at: number };
   typing: object;
 }

@@ -5,19 +5,25 @@
 //	    older <- room.history       room.sync ->
 
 import { Backoff } from '../lib/backoff';
-import { type Call, type Entry, type Failure, type Id, LIMITS, sameId } from '../protocol';
+import { type Call, type Entry, failure, type Failure, type FailureCode, type Id, LIMITS, sameId } from '../protocol';
 
 /** So many entries behind the head, a client starts anew from the newest page. */
 export const MISSED_MAX = 1000;
-/** At the bottom, entries beyond the first number are forgotten down to the second: the page's memory stays flat. */
+/** Entries beyond the first number are forgotten down to the second, but for unread ones: the page's memory stays flat. */
 export const WINDOW_MAX = 1500;
 const WINDOW_KEPT = 750;
+const UNREAD_KEPT = 5000;
 const WAITING_MAX = 1000;
+const READ_KEPT = 20; // read ones above the first unread one
+/** What the server answers when it will be able to later. */
+const NOT_NOW: readonly FailureCode[] = ['busy', 'rate_limited'];
 const RETRY = { first_ms: 500, max_ms: 15_000 };
 
+export type Where = 'after' | 'before' | 'anew';
+
 export interface LogEvents {
-  /** Entries that are in the log now: pushed, missed or older ones. */
-  learnt(entries: readonly Entry[]): void;
+  /** Entries that are in the log now: after those that were known, before them, or all that is known now. */
+  learnt(entries: readonly Entry[], where: Where): void;
 }
 
 export class RoomLog {
@@ -33,8 +39,6 @@ export class RoomLog {
   olderFailed = $state<Failure | null>(null);
   /** Raised when all was forgotten: what was drawn has nothing to do with what comes. */
   generation = $state(0);
-  /** Fetching what was missed. */
-  behind = $state(false);
 
   readonly room: Id;
   readonly #call: Call;
@@ -46,7 +50,8 @@ export class RoomLog {
   #online = false;
   #running = false;
   #again = false;
-  #wake: (() => void) | undefined;
+  readonly #wakes = new Set<() => void>();
+  #olderWanted = false; // could not be asked for
   #firstPage: number;
 
   /** `firstPage`: how many entries to begin with. */
@@ -72,22 +77,27 @@ export class RoomLog {
   /** Connected: entries after `head` will be pushed; those before it are fetched here. */
   resume(epoch: string, head: number, nonce: number): void {
     this.#online = true;
-    this.#waiting.clear();
+    for (const seq of this.#waiting.keys()) if (seq <= head) this.#waiting.delete(seq); // fetched, as they are now
+    this.olderFailed = null;
     if (this.loaded && epoch === this.#epoch) {
       this.#helloEpoch = epoch;
       if (head === this.lastSeq && nonce === (this.last?.nonce ?? 0)) {
-        this.behind = false;
+        this.#drain();
+        if (this.#waiting.size > 0) this.#catchUp();
+        this.#olderAgain();
         return;
       }
       if (head - this.lastSeq > MISSED_MAX) this.#forget();
     }
     this.#helloEpoch = epoch;
     this.#catchUp();
+    this.#olderAgain();
   }
 
   lost(): void {
     this.#online = false;
-    this.#wake?.();
+    this.#waiting.clear(); // the next connection brings them, or others in their place
+    for (const wake of this.#wakes) wake();
   }
 
   /** An entry that was pushed, or that an answer tells of. */
@@ -118,28 +128,58 @@ export class RoomLog {
 
   async loadOlder(): Promise<void> {
     if (!this.more || this.loadingOlder || !this.loaded) return;
+    if (!this.#online) {
+      this.#olderWanted = true;
+      return;
+    }
     const generation = this.generation;
     const before = this.firstSeq;
     this.loadingOlder = true;
     this.olderFailed = null;
-    const answer = await this.#call('room.history', { room: this.room, before, limit: LIMITS.history_default });
+    this.#olderWanted = false;
+    const backoff = new Backoff(RETRY);
+    const ask = () => this.#call('room.history', { room: this.room, before, limit: LIMITS.history_default });
+    const same = () => generation === this.generation && before === this.firstSeq;
+    let answer = await ask();
+    while (!answer.ok && NOT_NOW.includes(answer.error) && this.#online && same()) {
+      await this.#pause(Math.max(answer.retry_ms ?? 0, backoff.next()));
+      if (this.#online) answer = await ask();
+    }
     this.loadingOlder = false;
-    if (generation !== this.generation || before !== this.firstSeq) return;
+    if (!same()) {
+      this.#startWithTwo();
+      return;
+    }
     if (!answer.ok) {
-      this.olderFailed = answer;
+      // Without a connection there is nothing to say but that; with the next one it goes on.
+      this.#olderWanted = !this.#online || answer.error === 'lost';
+      if (!this.#olderWanted) this.olderFailed = answer;
+      else if (this.#online) this.#olderAgain();
       return;
     }
     const older = ascending(answer.entries).filter((entry) => entry.seq < before);
     this.more = answer.more && older.length > 0;
     this.entries = [...older, ...this.entries];
-    this.#events.learnt(older);
+    this.#events.learnt(older, 'before');
   }
 
-  /** Forgets the oldest of a long window. Only while its end is being looked at. */
-  trim(): void {
+  /** Forgets the oldest of a long window, what is not read (after `read`) last. Only where its end is in sight. */
+  trim(read: number): void {
     if (this.entries.length <= WINDOW_MAX || this.loadingOlder) return;
-    this.entries = this.entries.slice(-WINDOW_KEPT);
+    const kept = Math.min(UNREAD_KEPT, Math.max(WINDOW_KEPT, this.lastSeq - read + READ_KEPT));
+    if (this.entries.length - kept < WINDOW_MAX - WINDOW_KEPT) return; // not for a few
+    this.entries = this.entries.slice(-kept);
     this.more = true;
+  }
+
+  /** The oldest entry is not drawn while there are older ones: alone it would leave the room empty. */
+  #startWithTwo(): void {
+    if (this.entries.length === 1) void this.loadOlder();
+  }
+
+  #olderAgain(): void {
+    if (this.#olderWanted) void this.loadOlder();
+    else this.#startWithTwo();
   }
 
   #wait(entry: Entry): void {
@@ -153,12 +193,12 @@ export class RoomLog {
 
   async #run(): Promise<void> {
     this.#running = true;
-    this.behind = true;
     this.#backoff.reset();
     while (this.#online && this.#again && !this.gone) {
       this.#again = false;
       const before = this.lastSeq;
-      const problem = this.loaded ? await this.#sync() : await this.#firstHistory();
+      const asked = this.loaded ? this.#sync() : this.#firstHistory();
+      const problem = await asked.catch(() => failure('unknown')); // an answer that makes no sense
       if (!problem) this.#drain();
       if (problem || this.#waiting.size > 0) this.#again = true;
       // Neither an error nor an answer that does not help is asked again at once.
@@ -166,7 +206,6 @@ export class RoomLog {
       if (stuck && this.#online) await this.#pause(Math.max(problem?.retry_ms ?? 0, this.#backoff.next()));
     }
     this.#running = false;
-    this.behind = this.#again;
   }
 
   async #firstHistory(): Promise<Failure | null> {
@@ -190,6 +229,10 @@ export class RoomLog {
     this.#epoch = answer.epoch;
     const page = answer.rooms.find((each) => sameId(each.room, this.room));
     if (!page) return null;
+    if ('error' in page) {
+      this.gone = failure(page.error);
+      return null;
+    }
     if (page.reset) {
       this.#forget();
       this.#replace(ascending(page.entries), page.more);
@@ -211,7 +254,8 @@ export class RoomLog {
     this.entries = entries;
     this.more = more;
     this.loaded = true;
-    this.#events.learnt(entries);
+    this.#events.learnt(entries, 'anew');
+    this.#startWithTwo();
   }
 
   #forget(): void {
@@ -219,6 +263,7 @@ export class RoomLog {
     this.more = false;
     this.loaded = false;
     this.olderFailed = null;
+    this.#olderWanted = false;
     this.generation++;
   }
 
@@ -233,18 +278,18 @@ export class RoomLog {
   #append(entries: Entry[]): void {
     if (entries.length === 0) return;
     this.entries = [...this.entries, ...entries];
-    this.#events.learnt(entries);
+    this.#events.learnt(entries, 'after');
   }
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
-        this.#wake = undefined;
+        this.#wakes.delete(done);
         resolve();
       };
       const timer = setTimeout(done, ms);
-      this.#wake = done;
+      this.#wakes.add(done);
     });
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Keep } from '../lib/storage';
 import { type Entry, type Id, sameId } from '../protocol';
+import type { Where } from './log.svelte';
 
 export class Reading {
   /** The newest entry that was read; null before the first page is there. */
@@ -20,12 +21,15 @@ export class Reading {
   readonly #unwatch: () => void;
   #attentive = false;
   #entries: readonly Entry[] = [];
+  #last = 0; // the log's
+  #before: number; // markers beyond this one are of after the log was asked for
 
   constructor(keep: Keep, key: string, me: Id) {
     this.#keep = keep;
     this.#key = `read.${key}`;
     this.#me = me;
     this.marker = toSeq(keep.get(this.#key));
+    this.#before = this.marker ?? 0;
     this.#unwatch = keep.watch(this.#key, (value) => {
       const seq = toSeq(value);
       if (seq !== null && this.marker !== null && seq > this.marker) this.#read(seq);
@@ -46,16 +50,23 @@ export class Reading {
     return this.#attentive;
   }
 
-  /** The log as it is now, which ends at `last`. */
-  log(entries: readonly Entry[], last: number): void {
+  /** The log as it is now, which ends at `last`; `where` it has grown. */
+  log(entries: readonly Entry[], last: number, where: Where): void {
+    const known = this.#last;
     this.#entries = entries;
-    // A first visit has nothing unread; nor has a marker beyond the log's end a meaning (another database).
-    if (this.marker === null || this.marker > last) {
+    this.#last = last;
+    // A first visit has nothing unread. A marker beyond the end is another tab's, which is ahead of this log; only where the
+    // log was fetched anew, and the marker was there before, is it that of another database.
+    const before = where === 'anew' ? this.#before : null;
+    if (where === 'anew') this.#before = Infinity;
+    if (this.marker === null || (before !== null && this.marker > last && this.marker <= before)) {
       this.newAfter = null;
       this.#read(last);
       return;
     }
-    this.#count();
+    if (where === 'after') this.unread += this.#unreadAfter(Math.max(known, this.marker));
+    else if (where === 'anew') this.#count();
+    else this.unread = Math.max(this.unread, this.#unreadAfter(this.marker));
     if (this.unread > 0 && this.newAfter === null) this.newAfter = this.marker;
   }
 
@@ -78,13 +89,18 @@ export class Reading {
   }
 
   #count(): void {
+    this.unread = this.marker === null ? 0 : this.#unreadAfter(this.marker);
+  }
+
+  /** Entries of others after this one, as far as they are in the window. */
+  #unreadAfter(seq: number): number {
     let unread = 0;
     for (let i = this.#entries.length - 1; i >= 0; i--) {
       const entry = this.#entries[i]!;
-      if (this.marker !== null && entry.seq <= this.marker) break;
+      if (entry.seq <= seq) break;
       if (!sameId(entry.author.id, this.#me)) unread++;
     }
-    this.unread = unread;
+    return unread;
   }
 }
 

@@ -4,7 +4,7 @@ import { cleanText, utf8Bytes } from '../lib/text';
 import type { Keep } from '../lib/storage';
 import { type Call, type Entry, LIMITS, type RoomInfo, sameId, type User } from '../protocol';
 import { Draft } from './draft.svelte';
-import { RoomLog } from './log.svelte';
+import { RoomLog, type Where } from './log.svelte';
 import type { Outbox } from './outbox.svelte';
 import { Reading } from './reading.svelte';
 import { buildRows, type Row } from './rows';
@@ -38,7 +38,12 @@ export class Room {
     this.draft = new Draft(keep, tabKeep, key);
     this.reading = new Reading(keep, key, me.id);
     this.typing = new Typing(me.id, () => void call('typing', { room: info.id }));
-    this.log = new RoomLog(info.id, call, { learnt: (entries) => this.#learnt(entries) }, this.#firstPage());
+    this.log = new RoomLog(
+      info.id,
+      call,
+      { learnt: (entries, where) => this.#learnt(entries, where) },
+      this.#firstPage(),
+    );
   }
 
   get name(): string {
@@ -85,10 +90,10 @@ export class Room {
     return Math.min(LIMITS.history_max, Math.max(LIMITS.history_default, unread + CONTEXT));
   }
 
-  #learnt(entries: readonly Entry[]): void {
-    this.typing.learnt(entries);
+  #learnt(entries: readonly Entry[], where: Where): void {
+    if (where === 'after') this.typing.learnt(entries);
     this.outbox.learnt(entries, this.log.lastSeq);
-    this.reading.log(this.log.entries, this.log.lastSeq);
+    this.reading.log(this.log.entries, this.log.lastSeq, where);
   }
 
   #rows(): Row[] {

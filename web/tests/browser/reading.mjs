@@ -136,6 +136,34 @@ export async function it_opens_at_the_first_unread(world) {
   await until('all read', () => page.evaluate(() => Object.values(localStorage).includes('100')));
 }
 
+export async function the_largest_message_does_not_blank_the_room(world) {
+  const ben = fill(world.server, 10);
+  world.server.append(ben, `the largest ${'x'.repeat(65_524)}`);
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await until('it', async () => (await page.locator('.msg-text', { hasText: 'the largest' }).count()) === 1);
+  await page.evaluate(() => (document.querySelector('.log').scrollTop = 0));
+  await until('the one before it', () => page.getByText('9: see').isVisible());
+}
+
+export async function a_busy_room_is_read(world) {
+  const ben = fill(world.server, 10);
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await page.waitForSelector('.msg');
+  const busy = setInterval(() => world.server.say(ben, 'and on'), 100);
+  try {
+    await page.waitForTimeout(2500);
+    const read = await page.evaluate(() =>
+      Number(Object.entries(localStorage).find(([key]) => key.includes('.read.'))?.[1]),
+    );
+    assert.ok(read > 20, `read up to ${read} of ${world.server.entries.length}`);
+    assert.equal(await page.locator('.jump').count(), 0);
+  } finally {
+    clearInterval(busy);
+  }
+}
+
 export async function a_gap_is_filled(world) {
   const ben = fill(world.server, 10);
   const page = await world.page(await world.context());

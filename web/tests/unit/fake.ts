@@ -24,6 +24,7 @@ export class FakeLog {
   calls: [CommandName, unknown][] = [];
   fault: Fault = () => undefined;
   syncPage = 100;
+  pageMax = Infinity;
   /** Called after a command was carried out and before it is answered. */
   between: (command: CommandName) => Promise<void> | void = () => undefined;
   pushed: (entry: Entry) => void = () => undefined;
@@ -76,7 +77,8 @@ export class FakeLog {
 
   #history({ before = Infinity, limit = 50 }: { before?: number; limit?: number }) {
     const older = this.entries.filter((each) => each.seq < before);
-    return { ok: true, room: ROOM, entries: older.slice(-limit), as_of: this.head, more: older.length > limit };
+    const entries = older.slice(-Math.min(limit, this.pageMax));
+    return { ok: true, room: ROOM, entries, as_of: this.head, more: older.length > entries.length };
   }
 
   #sync({ epoch, rooms }: { epoch: string; rooms: Record<string, [number, number]> }) {

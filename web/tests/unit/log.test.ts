@@ -103,7 +103,6 @@ test('gap: all that was missed is fetched, page by page', async () => {
   await vi.advanceTimersByTimeAsync(0);
   expect(seqs(log)).toEqual(range(1, 9));
   expect(server.of('room.sync')).toHaveLength(3);
-  expect(log.behind).toBe(false);
 });
 
 test('entries that arrive during a sync wait for it', async () => {
@@ -251,13 +250,107 @@ test('a long window is cut at its start, and its start comes back on demand', as
   const log = open();
   await online(log);
   for (let i = 0; i < WINDOW_MAX; i++) server.say({ id: 3, name: 'Ben' }, 'x');
-  log.trim();
+  log.trim(log.lastSeq);
   expect(log.entries.length).toBe(750);
   expect(log.lastSeq).toBe(server.head);
   expect(log.more).toBe(true);
   const first = log.firstSeq;
   await log.loadOlder();
   expect(log.firstSeq).toBe(first - 50);
+});
+
+test('unread entries stay in a long window', async () => {
+  server.fill(1);
+  const log = open();
+  await online(log);
+  for (let i = 0; i < 3000; i++) server.say({ id: 3, name: 'Ben' }, 'x');
+  log.trim(1001);
+  expect(log.firstSeq).toBe(982);
+  log.trim(0);
+  expect(log.firstSeq).toBe(982);
+  for (let i = 0; i < 6000; i++) server.say({ id: 3, name: 'Ben' }, 'x');
+  log.trim(1001);
+  expect(log.entries.length).toBe(5000);
+});
+
+test('a page of one entry, the largest there is, brings the one before it', async () => {
+  server.fill(3);
+  server.pageMax = 1;
+  const log = open();
+  await online(log);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(seqs(log)).toEqual([2, 3]);
+});
+
+test('older ones: a busy server is waited for, a lost connection goes on with the next', async () => {
+  server.fill(120);
+  const log = open();
+  await online(log);
+  server.fault = () => failure('rate_limited', '', 3000);
+  void log.loadOlder();
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(log.olderFailed).toBe(null);
+  expect(log.loadingOlder).toBe(true);
+  server.fault = () => undefined;
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(seqs(log)).toEqual(range(21, 120));
+  log.lost();
+  await log.loadOlder();
+  expect(log.olderFailed).toBe(null);
+  await online(log);
+  expect(seqs(log)).toEqual(range(1, 120));
+});
+
+test('older ones that failed: the next connection takes the note away', async () => {
+  server.fill(120);
+  const log = open();
+  await online(log);
+  server.fault = () => failure('unavailable');
+  await log.loadOlder();
+  expect(log.olderFailed?.error).toBe('unavailable');
+  log.lost();
+  server.fault = () => undefined;
+  await online(log);
+  expect(log.olderFailed).toBe(null);
+});
+
+test('what is pushed between hello and resume is kept', async () => {
+  server.fill(3);
+  const log = open();
+  await online(log);
+  log.lost();
+  const { head, headNonce } = server;
+  server.fill(2);
+  log.receive(server.entries[4]!); // ahead of 4
+  log.resume(server.epoch, head, headNonce);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(seqs(log)).toEqual(range(1, 5));
+});
+
+test('a sync that says that the room is not there', async () => {
+  server.fill(3);
+  const log = open();
+  await online(log);
+  server.fault = (command) =>
+    command === 'room.sync'
+      ? ({ ok: true, epoch: 'e1', rooms: [{ room: ROOM, error: 'not_found' }] } as never)
+      : undefined;
+  log.gap();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(log.gone?.error).toBe('not_found');
+});
+
+test('an answer that makes no sense is asked for again', async () => {
+  server.fill(3);
+  const log = open();
+  await online(log);
+  server.fault = (command) => (command === 'room.sync' ? ({ ok: true } as never) : undefined);
+  server.fill(1);
+  log.gap();
+  await vi.advanceTimersByTimeAsync(0);
+  server.fault = () => undefined;
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(seqs(log)).toEqual(range(1, 4));
 });
 
 test('a room that is gone is not asked for any more', async () => {

@@ -295,6 +295,7 @@ test('what is typed while a message is being stored does not cost what is not st
 });
 
 test('typing: told at most every three seconds, heard, and over after five or with the message', async () => {
+  server.fill(97);
   await arrive();
   const room = session.room!;
   room.write('h');
@@ -313,6 +314,8 @@ test('typing: told at most every three seconds, heard, and over after five or wi
   await vi.advanceTimersByTimeAsync(1);
   expect(room.typing.users).toEqual([]);
   transport.events?.pushed('typing', { room: 1, user: BEN });
+  await room.log.loadOlder(); // what Ben has said long ago does not end it
+  expect(room.typing.users).toEqual([BEN]);
   server.say(BEN, 'there');
   expect(room.typing.users).toEqual([]);
 });
@@ -336,6 +339,27 @@ test('unread: counted while away, with a line that stays until all was read and 
   server.say(BEN, 'six');
   keep.change('read.e1:2.1', '6'); // read in another tab
   expect(reading.unread).toBe(0);
+});
+
+test('read further in another tab, which is ahead: it does not come back as unread', async () => {
+  await arrive();
+  const { reading } = session.room!;
+  server.append(BEN, 'four');
+  server.append(BEN, 'five');
+  keep.change('read.e1:2.1', '5');
+  transport.events?.pushed('entry', server.entries[3]!);
+  expect(keep.get('read.e1:2.1')).toBe('5');
+  transport.events?.pushed('entry', server.entries[4]!);
+  expect(reading.unread).toBe(0);
+  expect(keep.get('read.e1:2.1')).toBe('5');
+});
+
+test('a marker beyond the end of a log that is fetched anew is that of another one', async () => {
+  keep.set('read.e1:2.1', '50');
+  await arrive();
+  expect(keep.get('read.e1:2.1')).toBe('3');
+  server.say(BEN, 'four');
+  expect(session.room!.reading.unread).toBe(1);
 });
 
 test('the next visit opens at the first unread entry', async () => {
