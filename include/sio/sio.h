@@ -204,9 +204,9 @@ SIO_API const char *sio_space_name(const struct sio_space *);
 
 /*
  * Call the handler for each event of that name. "connection", "disconnect", "lagging" (past queue_bytes_soft although we
- * tried to send) and "drained" (empty again) are the server's own. A socket that joins while more is waiting for its client
- * than may hears "lagging" right after "connection": no socket hears "drained" before "lagging". The last one set for a name
- * stands. Before sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
+ * tried to send) and "drained" (empty again) are the server's own. A socket whose client lags already when it joins hears
+ * "lagging" right after "connection", so that none hears "drained" before it. The last one set for a name stands. Before
+ * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
  */
 SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
 /* Call the handler for each event that has none of its own. Before sio_run(). */
