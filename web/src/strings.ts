@@ -86,6 +86,7 @@ export const S = {
 
   message: {
     label: (author: string, time: string) => `${author}, ${time}`,
+    heard: (author: string, text: string) => `${author}: ${text}`,
     tools: 'Message actions',
     copy: 'Copy text',
     sending: 'Sending…',
@@ -114,6 +115,7 @@ export const S = {
     newLine: 'Shift+Enter for a new line',
     draftKept: 'Draft kept · Shift+Enter for a new line',
     notKept: 'This browser keeps nothing: what waits is lost by a reload',
+    tooLong: 'The message is too long.',
     left: (n: number) => `${count(n, 'byte', 'bytes')} left`,
     excess: (n: number) => `Too long by ${count(n, 'byte', 'bytes')}: shorten it, or send it in parts`,
   },

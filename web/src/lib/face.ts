@@ -1,13 +1,13 @@
-// What stands for a person without a picture: one or two letters, and one of eight colours by the id.
+// What stands for a person without a picture: one or two letters, and one of eight colours by id and name.
 
 import type { Id } from '../protocol';
 
 const HUES = 8;
 
-/** 1 to 8: the same for an id everywhere. */
-export function hueOf(id: Id): number {
+/** 1 to 8: the same for a person everywhere. The name counts too: guests of the simplest client share an id. */
+export function hueOf(id: Id, name = ''): number {
   let hash = 0x811c9dc5; // FNV-1a
-  for (const char of String(id)) {
+  for (const char of `${name} ${id}`) {
     hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193);
   }
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);

@@ -93,6 +93,8 @@ function toHref(text: string): string | null {
   }
 }
 
+// A property of strings, matched against one grapheme of a short text: there is nothing in it to go back to, and no other
+// way to ask what is an emoji without a table of them.
 const EMOJI = emojiPattern();
 
 function emojiPattern(): RegExp | null {

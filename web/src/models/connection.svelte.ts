@@ -85,10 +85,17 @@ export class Connection {
     this.retryAt = null;
   }
 
-  /** By the button, or because the network, the window or the machine has come back. */
+  /** Because the network, the window or the machine has come back. */
   retryNow(): void {
     if (this.phase !== 'waiting') return;
     clearTimeout(this.#retryTimer);
+    this.#try();
+  }
+
+  /** By hand, also while a try is under way that may take long. */
+  tryAnew(): void {
+    if (this.phase !== 'waiting' && this.phase !== 'connecting') return;
+    this.#transport.close();
     this.#try();
   }
 

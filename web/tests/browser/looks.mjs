@@ -109,6 +109,7 @@ export async function the_theme_is_chosen_and_kept(world) {
   await page.keyboard.press('Enter');
   const dark = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   await until('dark', async () => (await dark()) === 'rgb(21, 26, 25)');
+  assert.equal(await page.getAttribute('meta[name="theme-color"]', 'content'), 'rgb(21, 26, 25)');
   await page.reload();
   await page.waitForSelector('#compose');
   assert.equal(await dark(), 'rgb(21, 26, 25)');
@@ -158,8 +159,17 @@ export async function back_works_on_a_phone(world) {
   const view = (name) => until(name, async () => (await page.getAttribute('.app', 'data-view')) === name);
   await join(page, world.url, 'Ann');
   await view('room');
+  await page.locator('.skip').focus();
+  await page.keyboard.press('Enter');
+  await until('the field', () => page.evaluate(() => document.activeElement?.id === 'compose'));
+  await view('room');
+  await say(page, 'to be copied');
+  await page.locator('.msg').tap();
+  await page.locator('.msg-tools button').tap();
+  await page.waitForSelector('.toast');
   await page.click('.back');
   await view('list');
+  await until('the room to have the focus', () => page.evaluate(() => document.activeElement?.matches('.nav-row')));
   await page.click('.nav-row');
   await view('room');
   await page.goBack();

@@ -202,6 +202,7 @@ export async function what_waits_can_be_edited_and_deleted(world) {
   await page.locator('.msg', { hasText: 'to be edited' }).hover();
   await page.locator('.msg', { hasText: 'to be edited' }).getByRole('button', { name: 'Edit' }).click();
   await until('the text in the field', async () => (await page.inputValue('#compose')) === 'to be edited');
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'compose');
   await until('both to be gone', async () => (await page.locator('.msg').count()) === 0);
 }
 
@@ -211,8 +212,9 @@ export async function failed_for_good(world) {
   world.server.fault = (command) =>
     command === 'message.send' ? { ok: false, error: 'not_found', message: '' } : undefined;
   await say(page, 'nowhere');
-  await page.waitForSelector('.is-failed [role="alert"]');
+  await page.waitForSelector('.is-failed .msg-state');
   assert.match(await page.textContent('.is-failed'), /Not sent: the room is not there/);
+  assert.match((await page.locator('main > [role="alert"]').textContent()) ?? '', /Not sent: the room is not there/);
   world.server.fault = () => undefined;
   await page.getByText('Retry').click();
   await settled(page);

@@ -123,6 +123,18 @@ test('lost and found: told once each, pushes of the old connection are void', as
   expect(heard).toEqual(['lost', 'online']);
 });
 
+test('by hand also while a try is under way', async () => {
+  await online();
+  transport.lose();
+  connection.tryAnew();
+  expect(transport.opens).toBe(2);
+  connection.tryAnew(); // the last one hangs
+  expect(transport.opens).toBe(3);
+  transport.events?.opened();
+  await soon();
+  expect(connection.phase).toBe('online');
+});
+
 test('now means now', async () => {
   await online();
   transport.lose();

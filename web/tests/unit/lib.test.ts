@@ -68,6 +68,7 @@ test('faces', () => {
   expect(initialsOf('森 春香')).toBe('森');
   expect(initialsOf('عمر حداد')).toBe('ع');
   expect(initialsOf('ann')).toBe('A');
+  expect(new Set(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => hueOf(1, name))).size).toBeGreaterThan(2);
   const hues = new Set(Array.from({ length: 100 }, (_, id) => hueOf(id)));
   expect([...hues].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   expect(hueOf(7)).toBe(hueOf('7'));
