@@ -68,6 +68,7 @@ export class Outbox {
   #left: OutboxStore | null = null; // the one that failed: it may still have some of it
   readonly #word: Word;
   readonly #adding = new Map<string, OutboxItem>();
+  readonly #keeping = new Map<string, Promise<void>>();
   readonly #stored = new Map<string, OutboxItem>();
   readonly #foreign = new Map<string, OutboxItem>();
   readonly #answered = new Map<string, { item: OutboxItem; seq: number }>();
@@ -114,7 +115,10 @@ export class Outbox {
     const item = this.#make(room, text);
     this.#adding.set(item.cid, item);
     this.#draw();
-    await this.#keep(item);
+    const kept = this.#keep(item);
+    this.#keeping.set(item.cid, kept);
+    await kept;
+    this.#keeping.delete(item.cid);
   }
 
   /** A failed one, or another guest's, once more: as a new message, in this room. */
@@ -138,6 +142,7 @@ export class Outbox {
 
   /** Takes it back. Null: it may have been sent already. */
   async withdraw(cid: string): Promise<OutboxItem | null> {
+    await this.#keeping.get(cid); // just written: there is nothing to take back before
     const item = this.#stored.get(cid) ?? this.#foreign.get(cid);
     if (!item) return null;
     const take = async () => {

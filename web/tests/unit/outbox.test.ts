@@ -191,6 +191,15 @@ test.each(['invalid', 'too_large', 'conflict', 'not_found'] as const)(
   },
 );
 
+test('deleted while it is being stored', async () => {
+  const box = open();
+  const kept = box.add(ROOM, 'just written');
+  expect((await box.withdraw(box.items[0]!.cid))?.text).toBe('just written');
+  await kept;
+  expect(box.items).toEqual([]);
+  expect(await empty()).toBe(true);
+});
+
 test('a failed one can be deleted', async () => {
   server.fault = () => failure('invalid');
   const box = open();
