@@ -22,7 +22,7 @@ from wire import Http  # noqa: E402
 
 ROUNDS = scale("ROUNDS", 2, 20)
 SENDERS = scale("SENDERS", 10, 50)
-DISK_BYTES = 16 << 20
+DISK_BYTES = (12 + 4 * ROUNDS) << 20  # what is said in a round, and the log of it, has place
 MESSAGES = 60  # between one full disk and the next
 REFUSALS = 3  # of each sender
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
