@@ -215,6 +215,7 @@ int serve(const struct config *config)
 	int rc = -EINVAL;
 
 	log_begin(config);
+	log_start();
 	umask(S_IRWXG | S_IRWXO); /* what is said here is nobody else's on this machine */
 	(void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more ends nothing */
 	take_signals(on_signal);
@@ -229,5 +230,6 @@ int serve(const struct config *config)
 	if (begun && rc != 0)
 		fprintf(stderr, "palaver: %s\n", strerror(-rc));
 	end(&app);
+	log_end();
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,17 +2,25 @@
 // forged; no text, token or cookie in it, not even at debug level (threat 78).
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { io } from 'socket.io-client';
 import { api, joinRoot, LOBBY, member, newCid, ok, Raw, UNLIMITED } from './lib/chat.mjs';
 import { EngineClient } from './lib/engine.mjs';
 import { RawSocket, request, target } from './lib/http.mjs';
 import { startPalaver } from './lib/palaver.mjs';
 import { Person } from './lib/person.mjs';
+import { freePort, serverPath, startProgram } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
-import { until } from './lib/wait.mjs';
+import { slower, until, within } from './lib/wait.mjs';
 
 const SECRETS = ['secret-text-of-a-message', 'secret-text-by-http', 'secret-text-on-root', 'secret-text-refused', 'secret-name-of-Ann', 'secret-cid'];
 const FORGED = '"}\r\n2026-01-01T00:00:00 info  FORGED\r\n{"time":"x","event":"FORGED"}\n\x1b[31m\x1b]0;FORGED\x07\x9b31m\u2028FORGED';
+const PIPE_BYTES = 65536;
+const LINE_BYTES_MIN = 100; // of one about a socket that has come or gone
+const END_MS = 5000 * slower;
 const LEVELS = ['debug', 'info', 'warn', 'error'];
 
 // Everything that a client can say to be found in a log, right and wrong. Returns what must not be in it.
@@ -129,5 +137,68 @@ test('off is off, and warn has no connects', async (t) => {
     assert.equal(lines.filter((line) => /"(debug|info)"/.test(line)).length, 0);
   }
 });
+
+// A server whose stderr is a pipe that is open and that nobody reads. `server.rest()` reads what is in it, without waiting.
+async function startUnread(t, level) {
+  const folder = mkdtempSync(join(tmpdir(), 'palaver-unread-'));
+  const fifo = join(folder, 'stderr');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK); // what is in it outlives the server
+  const port = await freePort();
+  const server = await startProgram('sh', ['-c', `exec "$0" "$@" 2<>'${fifo}'`, serverPath(), 'serve', '--listen', `127.0.0.1:${port}`,
+    '--data', join(folder, 'data'), ...UNLIMITED, '--drain-ms', '50', '--log-format', 'json', '--log-level', level], {}, port);
+  assert.ok(server, 'it listens');
+  t.after(async () => {
+    server.child.kill('SIGKILL');
+    await server.exit;
+    closeSync(reader);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  server.rest = () => {
+    const chunk = Buffer.alloc(PIPE_BYTES * 2);
+    let bytes = 0;
+    while (bytes < chunk.length) {
+      try {
+        const read = readSync(reader, chunk, bytes, chunk.length - bytes, null);
+        if (read === 0) {
+          break;
+        }
+        bytes += read;
+      } catch (error) {
+        assert.equal(error.code, 'EAGAIN');
+        break;
+      }
+    }
+    return chunk.toString('utf8', 0, bytes);
+  };
+  return server;
+}
+
+// Comes to `/` and goes again, so often that the lines about it are several times what a pipe holds.
+async function fillPipe(client) {
+  for (let i = 0; i < (PIPE_BYTES * 2) / LINE_BYTES_MIN; i++) {
+    await client.connectTo('/');
+    client.send('1');
+  }
+}
+
+for (const level of ['debug', 'info']) {
+  test(`nobody reads the log, at level ${level}: the server serves on, and ends when told`, async (t) => {
+    const server = await startUnread(t, level);
+    const ann = await member(t, server);
+    await fillPipe(ann);
+    for (let i = 0; i < 8; i++) { // on any of its loops
+      assert.equal((await request(server, { path: '/healthz' })).status, 200);
+      ok(await (await member(t, server, { name: `Bob ${i}` })).say('hello'));
+    }
+    server.child.kill('SIGTERM');
+    assert.deepEqual(await within(server.exit, 'its end after SIGTERM', END_MS), { code: 0, signal: null });
+    const text = server.rest();
+    assert.ok(text.length > (PIPE_BYTES * 3) / 4, `the pipe was full: ${text.length} bytes`);
+    for (const line of text.slice(0, text.lastIndexOf('\n')).split('\n')) {
+      assert.ok(LEVELS.includes(JSON.parse(line).level), line);
+    }
+  });
+}
 
 await run();

@@ -1,30 +1,72 @@
-/* The program's log: each line whole, of JSON where that is asked for, and nothing from outside forges one. */
+/*
+ * The program's log: each line whole, of JSON where that is asked for, and nothing from outside forges one; nobody waits for
+ * whoever reads it, and what is left out is counted.
+ */
 #include "app/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "lib/cmocka.h"
+#include "lib/failing_alloc.h"
 
-enum { READ_BYTES = 8192 };
+enum { READ_BYTES = 8192, PIPE_BYTES = 65536, THREADS = 4, LINES_EACH = 1000, FLOOD = 100000 };
+
+/* In place of the C library's: what the kernel may do and seldom does. */
+static atomic_bool writes_hang, writes_stumble;
+static atomic_int writes_hanging, stumbles;
+static sem_t go_on;
+
+ssize_t write(int fd, const void *bytes, size_t count)
+{
+	if (atomic_load(&writes_hang)) {
+		atomic_fetch_add(&writes_hanging, 1);
+		while (sem_wait(&go_on) != 0)
+			assert_int_equal(errno, EINTR);
+		atomic_fetch_sub(&writes_hanging, 1);
+	}
+	if (atomic_load(&writes_stumble)) {
+		int turn = atomic_fetch_add(&stumbles, 1);
+		if (turn % 3 != 0) {
+			errno = turn % 3 == 1 ? EINTR : EAGAIN;
+			return -1;
+		}
+		count = count > 100 ? 100 : count;
+	}
+	return syscall(SYS_write, fd, bytes, count);
+}
 
 static int kept = -1, file = -1;
 static char lines[READ_BYTES];
 
-static void begin(enum config_log format, enum sio_log_level level)
+static void begin_to(int fd, enum config_log format, enum sio_log_level level)
 {
 	static struct config config;
 
 	config = (struct config){ .log_format = format, .log_level = level };
-	file = memfd_create("log", MFD_CLOEXEC);
 	kept = dup(STDERR_FILENO);
-	assert_true(file >= 0 && kept >= 0);
-	assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+	assert_true(fd >= 0 && kept >= 0);
+	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
 	log_begin(&config);
+}
+
+static void begin(enum config_log format, enum sio_log_level level)
+{
+	file = memfd_create("log", MFD_CLOEXEC);
+	begin_to(file, format, level);
 }
 
 /* What was written since begin(). */
@@ -176,6 +218,282 @@ static void lines_of_the_library_are_notes(void **state)
 	expect_field(line_of(end()), "text", "of base");
 }
 
+/* What has been read of a log with numbered lines by several threads. */
+struct reading {
+	int fd;
+	size_t bytes;
+	char text[READ_BYTES];
+	long next[THREADS], lines, left_out;
+	atomic_long told; /* lines, and those of which it was told that they were left out */
+	bool gaps; /* may be */
+	uint64_t total; /* of bytes */
+};
+
+static long number_of(struct json_value object, const char *name)
+{
+	struct json_value item;
+	char out[READ_BYTES];
+
+	assert_true(json_member(object, str_c(name), &item));
+	assert_int_equal(item.type, JSON_STRING);
+	out[json_decode_string(out, item)] = '\0';
+	return strtol(out, NULL, 10);
+}
+
+static void read_line(struct reading *r, struct str line)
+{
+	struct json_value object = line_of(line), item;
+
+	assert_true(json_member(object, STR("event"), &item));
+	if (str_equal(item.text, STR("\"lines_left_out\""))) {
+		expect_field(object, "level", "warn");
+		r->left_out += number_of(object, "count");
+		assert_true(number_of(object, "count") > 0);
+		atomic_fetch_add(&r->told, number_of(object, "count"));
+		return;
+	}
+	long thread = number_of(object, "thread"), n = number_of(object, "n");
+	assert_in_range(thread, 0, THREADS - 1);
+	assert_true(r->gaps ? n >= r->next[thread] : n == r->next[thread]);
+	r->next[thread] = n + 1;
+	r->lines++;
+	atomic_fetch_add(&r->told, 1);
+}
+
+/* Until its end. */
+static void *read_all(void *ctx)
+{
+	struct reading *r = ctx;
+	ssize_t got;
+
+	while ((got = read(r->fd, r->text + r->bytes, sizeof(r->text) - r->bytes)) > 0) {
+		char *end, *start = r->text;
+
+		r->bytes += (size_t)got;
+		r->total += (uint64_t)got;
+		while ((end = memchr(start, '\n', r->bytes - (size_t)(start - r->text))) != NULL) {
+			read_line(r, str_of(start, (size_t)(end + 1 - start)));
+			start = end + 1;
+		}
+		r->bytes -= (size_t)(start - r->text);
+		memmove(r->text, start, r->bytes);
+	}
+	assert_int_equal(got, 0);
+	return NULL;
+}
+
+static void wait_until_told(struct reading *r, long count)
+{
+	while (atomic_load(&r->told) < count)
+		sched_yield();
+}
+
+static void say(long thread, long n)
+{
+	char thread_text[24], n_text[24];
+
+	snprintf(thread_text, sizeof(thread_text), "%ld", thread);
+	snprintf(n_text, sizeof(n_text), "%ld", n);
+	log_event(LOG_INFO, "said", "thread", thread_text, "n", n_text, NULL);
+}
+
+/* From here on stderr is a pipe, of JSON. Returns where it is read. */
+static int begin_pipe(int flags)
+{
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, flags), 0);
+	begin_to(ends[1], CONFIG_LOG_JSON, SIO_LOG_INFO);
+	close(ends[1]);
+	log_start();
+	return ends[0];
+}
+
+static void end_pipe(void)
+{
+	assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+	close(kept);
+}
+
+static void nobody_waits_for_the_reader(void **state)
+{
+	(void)state;
+	for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK) {
+		struct reading r = { .fd = begin_pipe(flags), .gaps = true };
+		pthread_t thread;
+
+		for (long n = 0; n < FLOOD; n++)
+			say(0, n);
+		/* The reader comes. */
+		assert_int_equal(pthread_create(&thread, NULL, read_all, &r), 0);
+		wait_until_told(&r, FLOOD);
+		log_end();
+		end_pipe();
+		pthread_join(thread, NULL);
+		close(r.fd);
+		assert_true(r.left_out > 0);
+		assert_int_equal(r.lines + r.left_out, FLOOD);
+		assert_in_range(r.total, LOG_WAITING_BYTES_MAX / 2, LOG_WAITING_BYTES_MAX + 3 * PIPE_BYTES);
+		assert_int_equal(r.bytes, 0);
+	}
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void its_end_waits_so_long_and_no_longer(void **state)
+{
+	(void)state;
+	for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK) {
+		int fd = begin_pipe(flags);
+
+		for (long n = 0; n < 2 * PIPE_BYTES / 64; n++)
+			say(0, n);
+		uint64_t start = clock_now_ns(), worked = cpu_ns();
+		log_end();
+		/* It slept meanwhile. */
+		assert_true(cpu_ns() - worked < LOG_END_MS * CLOCK_NS_PER_MS / 2);
+		assert_true(clock_now_ns() - start < 10 * LOG_END_MS * CLOCK_NS_PER_MS);
+		say(0, 0); /* it would block */
+		log_end();
+		end_pipe();
+		close(fd);
+	}
+}
+
+static void a_write_that_hangs_is_left(void **state)
+{
+	(void)state;
+	int fd = begin_pipe(0);
+
+	sem_init(&go_on, 0, 0);
+	atomic_store(&writes_hang, true);
+	say(0, 0);
+	while (atomic_load(&writes_hanging) == 0)
+		sched_yield();
+	say(0, 1);
+	uint64_t start = clock_now_ns();
+	log_end();
+	assert_true(clock_now_ns() - start >= LOG_END_MS * CLOCK_NS_PER_MS);
+	assert_true(clock_now_ns() - start < 10 * LOG_END_MS * CLOCK_NS_PER_MS);
+	say(0, 2);
+	assert_int_equal(atomic_load(&writes_hanging), 1);
+	/* It frees what it has, and writes no more. */
+	atomic_store(&writes_hang, false);
+	sem_post(&go_on);
+	char text[READ_BYTES];
+	ssize_t bytes = read(fd, text, sizeof(text));
+	assert_true(bytes > 0);
+	line_of(str_of(text, (size_t)bytes));
+	end_pipe();
+	assert_int_equal(read(fd, text, sizeof(text)), 0);
+	close(fd);
+}
+
+static void *say_many(void *ctx)
+{
+	for (long n = 0; n < LINES_EACH; n++)
+		say((long)(intptr_t)ctx, n);
+	return NULL;
+}
+
+/* However the kernel takes it. */
+static void what_is_read_is_whole_and_in_order(void **state)
+{
+	(void)state;
+	for (int stumble = 0; stumble < 2; stumble++) {
+		struct reading r = { .fd = begin_pipe(0) };
+		pthread_t reader, threads[THREADS];
+
+		atomic_store(&writes_stumble, stumble == 1);
+		assert_int_equal(pthread_create(&reader, NULL, read_all, &r), 0);
+		for (intptr_t i = 0; i < THREADS; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, say_many, (void *)i), 0);
+		for (int i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		wait_until_told(&r, THREADS * LINES_EACH);
+		log_end();
+		atomic_store(&writes_stumble, false);
+		end_pipe();
+		pthread_join(reader, NULL);
+		close(r.fd);
+		assert_int_equal(r.lines, THREADS * LINES_EACH);
+		assert_int_equal(r.left_out, 0);
+		assert_int_equal(r.bytes, 0);
+	}
+}
+
+static void its_end_writes_what_waits(void **state)
+{
+	(void)state;
+	struct reading r = { 0 };
+
+	begin(CONFIG_LOG_JSON, SIO_LOG_INFO);
+	log_start();
+	for (long n = 0; n < LINES_EACH; n++)
+		say(0, n);
+	log_end();
+	say(0, LINES_EACH); /* at once again */
+	end_pipe();
+	r.fd = file;
+	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+	read_all(&r);
+	close(file);
+	assert_int_equal(r.lines, LINES_EACH + 1);
+}
+
+static void without_memory_lines_are_counted(void **state)
+{
+	(void)state;
+	struct reading r = { .fd = begin_pipe(0), .gaps = true };
+
+	failing_alloc_arm_from(1);
+	for (long n = 0; n < 10; n++)
+		say(0, n);
+	assert_true(failing_alloc_disarm());
+	say(0, 10);
+	log_end();
+	end_pipe();
+	read_all(&r);
+	close(r.fd);
+	assert_int_equal(r.left_out, 10);
+	assert_int_equal(r.lines, 1);
+	/* None for the thread: as without it. */
+	begin(CONFIG_LOG_JSON, SIO_LOG_INFO);
+	failing_alloc_arm(1);
+	log_start();
+	assert_true(failing_alloc_disarm());
+	log_event(LOG_WARN, "alone", NULL);
+	log_end();
+	expect_field(line_of(end()), "event", "alone");
+}
+
+static void signals_go_elsewhere(void **state)
+{
+	(void)state;
+	sigset_t terms, pending;
+	int fd = begin_pipe(0), number = 0;
+
+	sigemptyset(&terms);
+	sigaddset(&terms, SIGTERM);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &terms, NULL), 0);
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	say(0, 0);
+	log_end();
+	assert_int_equal(sigpending(&pending), 0);
+	assert_int_equal(sigismember(&pending, SIGTERM), 1);
+	assert_int_equal(sigwait(&terms, &number), 0);
+	assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &terms, NULL), 0);
+	end_pipe();
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +503,13 @@ int main(void)
 		cmocka_unit_test(every_line_has_its_end),
 		cmocka_unit_test(no_character_is_cut),
 		cmocka_unit_test(lines_of_the_library_are_notes),
+		cmocka_unit_test(nobody_waits_for_the_reader),
+		cmocka_unit_test(its_end_waits_so_long_and_no_longer),
+		cmocka_unit_test(a_write_that_hangs_is_left),
+		cmocka_unit_test(what_is_read_is_whole_and_in_order),
+		cmocka_unit_test(its_end_writes_what_waits),
+		cmocka_unit_test(without_memory_lines_are_counted),
+		cmocka_unit_test(signals_go_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
