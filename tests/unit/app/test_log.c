@@ -23,7 +23,7 @@
 #include "lib/cmocka.h"
 #include "lib/failing_alloc.h"
 
-enum { READ_BYTES = 8192, PIPE_BYTES = 65536, THREADS = 4, LINES_EACH = 1000, FLOOD = 100000 };
+enum { READ_BYTES = 8192, PIPE_BYTES = 65536, THREADS = 4, LINES_EACH = 1000, FLOOD = 100000, WAIT_S = 20 };
 
 /* In place of the C library's: what the kernel may do and seldom does. */
 static atomic_bool writes_hang, writes_stumble;
@@ -284,8 +284,12 @@ static void *read_all(void *ctx)
 
 static void wait_until_told(struct reading *r, long count)
 {
-	while (atomic_load(&r->told) < count)
+	uint64_t start = clock_now_ns();
+
+	while (atomic_load(&r->told) < count) {
+		assert_true(clock_now_ns() - start < WAIT_S * CLOCK_NS_PER_S);
 		sched_yield();
+	}
 }
 
 static void say(long thread, long n)
