@@ -257,6 +257,7 @@ bool config_read(struct config *c, int argc, char *const *argv, char *err, size_
 {
 	*c = (struct config){ .threads = 0 };
 	c->limits[LIMIT_TYPING] = (struct limit){ .rate = 1, .per = 3, .burst = 1 };
+	c->limits[LIMIT_LOG] = (struct limit){ .rate = 10, .burst = 200 };
 	if (!set_default_folder(c)) {
 		snprintf(err, err_bytes, "the path of the data folder is too long");
 		return false;

@@ -27,6 +27,7 @@ enum limit_kind {
 	LIMIT_READ, /* history and sync, for a user or a socket on `/` */
 	LIMIT_READ_ADDRESS, /* the same, and tokens that are looked up, for an address */
 	LIMIT_TYPING, /* passed on, for a user and room */
+	LIMIT_LOG, /* lines of who comes and goes, for an address */
 	LIMIT_KINDS,
 };
 

@@ -7,6 +7,7 @@
 #include "app/live.h"
 #include "app/log.h"
 #include "base/assert.h"
+#include "base/clock.h"
 
 enum { REASON_BYTES = 64 };
 
@@ -53,10 +54,15 @@ enum peer_state peer_state(const struct peer *p)
 	return atomic_load_explicit(&p->state, memory_order_relaxed);
 }
 
-void peer_log_connected(const struct peer *p, const struct sio_socket *socket)
+void peer_log_connected(struct peer *p, const struct sio_socket *socket)
 {
 	char sid[SIO_SID_BYTES];
+	uint64_t retry_ms;
 
+	p->logged =
+		limits_take(p->app->limits, LIMIT_LOG, p->caller->visitor.address, clock_now_ns(), &retry_ms);
+	if (!p->logged)
+		return;
 	sio_sid(socket, sid);
 	log_event(LOG_INFO, "connected", "socket", sid, "namespace", sio_space_name(p->space), "address",
 		p->caller->visitor.text, NULL);
@@ -64,8 +70,11 @@ void peer_log_connected(const struct peer *p, const struct sio_socket *socket)
 
 void peer_log_disconnected(const struct sio_event *e)
 {
+	const struct peer *p = sio_data(e->socket);
 	char sid[SIO_SID_BYTES], reason[REASON_BYTES];
 
+	if (p == NULL || !p->logged)
+		return;
 	sio_sid(e->socket, sid);
 	snprintf(reason, sizeof(reason), "%.*s", (int)e->reason.bytes, e->reason.s);
 	log_event(LOG_INFO, "disconnected", "socket", sid, "namespace",

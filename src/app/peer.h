@@ -39,6 +39,7 @@ struct peer {
 	_Atomic(enum peer_state) state; /* from GREETING back to NEW on any thread, all else on the loop */
 	/* Of the loop. */
 	bool lagging, subscribed;
+	bool logged; /* that it has come; then also that it goes */
 	struct user user; /* READY */
 	struct list waiting; /* requests, until it is READY; `/` only */
 };
@@ -49,8 +50,8 @@ void peer_ref(struct peer *);
 void peer_unref(struct peer *);
 /* For sio_set_data(). */
 void peer_gone(void *peer);
-/* A line of the log: it has come; it has gone, and why. */
-void peer_log_connected(const struct peer *, const struct sio_socket *);
+/* A line of the log: it has come; it has gone, and why. Within LIMIT_LOG, so that nobody can fill the disk by coming again. */
+void peer_log_connected(struct peer *, const struct sio_socket *);
 void peer_log_disconnected(const struct sio_event *);
 
 enum peer_state peer_state(const struct peer *);

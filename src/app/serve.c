@@ -7,6 +7,7 @@
 #include "app/serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -146,7 +147,10 @@ static bool begin(struct app *app, char *err, size_t err_bytes)
 	if (app->store == NULL)
 		return false;
 	app->sequencer = sequencer_create(app, err, err_bytes);
-	return app->sequencer != NULL && read_heads(app, err, err_bytes) && open_sockets(app, err, err_bytes);
+	bool begun = app->sequencer != NULL && read_heads(app, err, err_bytes) &&
+		     open_sockets(app, err, err_bytes);
+	malloc_trim(0); /* what the start alone needed */
+	return begun;
 }
 
 static void end(struct app *app)

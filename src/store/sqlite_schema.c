@@ -212,8 +212,10 @@ static int check_health(struct store_sqlite *s, sqlite3 *db, bool crashed)
 	if (rc == SQLITE_OK)
 		rc = store_db_number(db, "PRAGMA page_size", &page_bytes);
 	if (rc == SQLITE_OK &&
-		pages * page_bytes <= (crashed ? STORE_RECHECK_BYTES_MAX : STORE_CHECK_BYTES_MAX))
+		pages * page_bytes <= (crashed ? STORE_RECHECK_BYTES_MAX : STORE_CHECK_BYTES_MAX)) {
 		rc = quick_check(db);
+		sqlite3_db_release_memory(db); /* pages that nobody may ask for again */
+	}
 	if (rc == SQLITE_OK)
 		rc = get_meta(db, "epoch", s->store.epoch, STORE_EPOCH_BYTES);
 	if (rc == SQLITE_OK)

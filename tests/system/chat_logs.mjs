@@ -13,6 +13,7 @@ import { RawSocket, request, target } from './lib/http.mjs';
 import { startPalaver } from './lib/palaver.mjs';
 import { Person } from './lib/person.mjs';
 import { freePort, serverPath, startProgram } from './lib/server.mjs';
+import { PacketType } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 
@@ -136,6 +137,19 @@ test('off is off, and warn has no connects', async (t) => {
     assert.ok(lines.length <= most, lines.join('\n'));
     assert.equal(lines.filter((line) => /"(debug|info)"/.test(line)).length, 0);
   }
+});
+
+test('who comes and goes without end writes no log without end', async (t) => {
+  const server = await startPalaver(t, { args: ['--drain-ms', '50', '--log-format', 'json'] });
+  const client = await member(t, server);
+  for (let i = 0; i < 400; i += 1) {
+    await client.connectTo('/');
+    client.send(...client.encode({ type: PacketType.DISCONNECT, nsp: '/' }));
+  }
+  await client.connectTo('/');
+  await server.stop();
+  const lines = logOf(server).filter((line) => line.includes('"event":"connected"'));
+  assert.ok(lines.length >= 200 && lines.length < 300, `${lines.length} lines of 401`);
 });
 
 // A server whose stderr is a pipe that is open and that nobody reads. `server.rest()` reads what is in it, without waiting.
