@@ -21,9 +21,9 @@ const [program = 'build/src/app/palaver', folder = 'docs/images'] = process.argv
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const VIEWS = [
-  ['room-light', { viewport: { width: 1200, height: 750 }, colorScheme: 'light' }],
-  ['room-dark', { viewport: { width: 1200, height: 750 }, colorScheme: 'dark' }],
-  ['room-phone', { viewport: { width: 360, height: 740 }, colorScheme: 'light', deviceScaleFactor: 2 }],
+  ['room-light', 'Amina', { viewport: { width: 1200, height: 750 }, colorScheme: 'light' }],
+  ['room-dark', 'Miriam', { viewport: { width: 1200, height: 750 }, colorScheme: 'dark' }],
+  ['room-phone', 'Jürgen', { viewport: { width: 360, height: 740 }, colorScheme: 'light', deviceScaleFactor: 2 }],
 ];
 const TALK = [
   ['Amina', 'Morning all. The old well is dry again, shall we talk about the new one today?'],
@@ -56,7 +56,8 @@ async function talk(url) {
   return people;
 }
 
-async function take(browser, url, people, [name, options]) {
+// The name of the picture, who types in it (once in 3 s is passed on), and how it is looked at.
+async function take(browser, url, people, [name, typist, options]) {
   const context = await browser.newContext({ deviceScaleFactor: 1.5, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   await page.goto(`${url}/chat`);
@@ -65,8 +66,8 @@ async function take(browser, url, people, [name, options]) {
   await page.locator('textarea').waitFor();
   await page.getByText(TALK.at(-1)[1]).waitFor();
   await page.locator('textarea').fill('I would dig by the tree. The roots');
-  await ask(people.get('Amina'), 'typing', { room: 1 });
-  await page.getByText(/Amina.*typing/).waitFor();
+  await ask(people.get(typist), 'typing', { room: 1 });
+  await page.getByText(`${typist} is typing`).waitFor();
   await page.screenshot({ path: join(folder, `${name}.png`) });
   await context.close();
 }
