@@ -134,8 +134,8 @@ static void answer_socket(struct sio_ack ack, struct json *object)
 		rc = sio_answer(ack, (struct sio_args){ .json = sio_of_str(json_str(&args)) });
 	assert(rc != -EINVAL);
 	if (rc == -ENOMEM)
-		rc = sio_answer(ack, sio_json("[" LOST "]"));
-	/* -ENOENT: it has gone. -ENOBUFS: its loop closes its clients. Either way it asks again. */
+		(void)sio_answer(ack,
+			sio_json("[" LOST "]")); /* where not even that can be had, it asks again in time */
 	json_finish(&args);
 }
 

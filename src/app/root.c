@@ -185,13 +185,12 @@ static void on_connection(const struct sio_event *e)
 	}
 	sio_set_data(e->socket, p, peer_gone);
 	peer_log_connected(p, e->socket);
-	if (read_auth(e->auth, &a).error != CHAT_OK) {
-		sio_disconnect(e->socket, true); /* no memory either: it was fine a moment ago */
-	} else if (!a.has_token) {
+	/* It was fine a moment ago: what may be wanting is memory. */
+	bool fine = read_auth(e->auth, &a).error == CHAT_OK;
+	if (fine && !a.has_token)
 		peer_set_user(p, &(struct user){ .id = STORE_ANONYMOUS, .guest = true, .name = a.name });
-	} else if (!look_up(p, &a)) {
+	else if (!fine || !look_up(p, &a))
 		sio_disconnect(e->socket, true);
-	}
 }
 
 static void on_disconnect(const struct sio_event *e)

@@ -112,7 +112,7 @@ void eio_server_stopping(
 	d->drained = drained;
 	d->began_ns = net_loop_now_ns(loop);
 	net_loop_hold(loop);
-	d->slots = at->sessions.count == 0 ? NULL : malloc(at->sessions.count * sizeof(d->slots[0]));
+	d->slots = at->sessions.count == 0 ? NULL : calloc(at->sessions.count, sizeof(d->slots[0]));
 	if (d->slots == NULL) {
 		end_rest(at);
 		return;

@@ -335,10 +335,11 @@ int sio_disconnect_all(struct sio_space *space, bool close)
 {
 	struct sio_server *server = space->server;
 	struct sio_loop *here = sio_loop_here(server);
-	struct posted_all *posts[NET_LOOPS_MAX];
+	struct posted_all *posts[NET_LOOPS_MAX] = { NULL };
+	const uint32_t count = server->loop_count;
 
 	/* For all loops, or for none. */
-	for (uint32_t i = 0; i < server->loop_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		posts[i] = malloc(sizeof(*posts[i]));
 		if (posts[i] == NULL) {
 			while (i > 0)
@@ -353,7 +354,7 @@ int sio_disconnect_all(struct sio_space *space, bool close)
 			.close = close,
 		};
 	}
-	for (uint32_t i = 0; i < server->loop_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		if (sio_is_now(here, i)) {
 			disconnect_all(space, here, close);
 			free(posts[i]);

@@ -15,6 +15,12 @@
 
 #define ENTRY_COLUMNS "seq, nonce, kind, author, at_ms, name, cid, text"
 
+static const char before[] =
+	"SELECT " ENTRY_COLUMNS " FROM entries WHERE room = ?1 AND seq >= ?2 AND seq < ?3"
+	" ORDER BY seq DESC LIMIT ?4";
+static const char after[] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE room = ?1 AND seq >= ?2 AND seq < ?3"
+			    " ORDER BY seq LIMIT ?4";
+
 static const char *const sql[STORE_R_STMTS] = {
 	[STORE_R_BEGIN] = "BEGIN",
 	[STORE_R_COMMIT] = "COMMIT",
@@ -25,10 +31,8 @@ static const char *const sql[STORE_R_STMTS] = {
 	[STORE_R_ROOMS] = "SELECT id, name, head, head_nonce, first_seq FROM rooms ORDER BY id LIMIT ?1",
 	[STORE_R_ROOM] = "SELECT head, head_nonce, first_seq FROM rooms WHERE id = ?1",
 	[STORE_R_ENTRY] = "SELECT nonce FROM entries WHERE room = ?1 AND seq = ?2",
-	[STORE_R_BEFORE] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE room = ?1 AND seq >= ?2 AND seq < ?3"
-			   " ORDER BY seq DESC LIMIT ?4",
-	[STORE_R_AFTER] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE room = ?1 AND seq >= ?2 AND seq < ?3"
-			  " ORDER BY seq LIMIT ?4",
+	[STORE_R_BEFORE] = before,
+	[STORE_R_AFTER] = after,
 };
 
 int store_reader_copy(struct store_reader *r, sqlite3_stmt *stmt, int column, struct str *ret_copy)

@@ -19,16 +19,19 @@
 #include "store/sqlite_int.h"
 #include "store/thread.h"
 
+static const char add_entry[] = "INSERT INTO entries (room, seq, nonce, kind, author, at_ms, name, cid, text)"
+				" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+static const char add_send[] = "INSERT INTO sends (room, author, cid, seq, nonce, at_ms, hash)"
+			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+
 static const char *const sql[STORE_W_STMTS] = {
 	[STORE_W_BEGIN] = "BEGIN IMMEDIATE",
 	[STORE_W_COMMIT] = "COMMIT",
 	[STORE_W_ROLLBACK] = "ROLLBACK",
 	[STORE_W_HEAD] = "SELECT head, head_nonce FROM rooms WHERE id = ?1",
 	[STORE_W_SET_HEAD] = "UPDATE rooms SET head = ?1, head_nonce = ?2 WHERE id = ?3",
-	[STORE_W_ADD_ENTRY] = "INSERT INTO entries (room, seq, nonce, kind, author, at_ms, name, cid, text)"
-			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[STORE_W_ADD_SEND] = "INSERT INTO sends (room, author, cid, seq, nonce, at_ms, hash)"
-			     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+	[STORE_W_ADD_ENTRY] = add_entry,
+	[STORE_W_ADD_SEND] = add_send,
 	[STORE_W_SEND] =
 		"SELECT seq, nonce, at_ms, hash FROM sends WHERE room = ?1 AND author = ?2 AND cid = ?3",
 	[STORE_W_TOKEN] =

@@ -303,7 +303,7 @@ static void a_text_of_any_length_is_answered(void **state)
 
 static bool is_mark(int32_t c)
 {
-	int category = utf8proc_category(c);
+	utf8proc_category_t category = utf8proc_category(c);
 
 	return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
 	       category == UTF8PROC_CATEGORY_ME;
@@ -324,7 +324,7 @@ static void assert_is_clean(struct str name)
 		int32_t last = c;
 
 		at += (size_t)utf8proc_iterate(s + at, (utf8proc_ssize_t)(name.bytes - at), &c);
-		int category = utf8proc_category(c);
+		utf8proc_category_t category = utf8proc_category(c);
 		assert_true(c >= ' ' && category != UTF8PROC_CATEGORY_CC && category != UTF8PROC_CATEGORY_CF);
 		assert_true(category != UTF8PROC_CATEGORY_ZL && category != UTF8PROC_CATEGORY_ZP);
 		assert_true(category != UTF8PROC_CATEGORY_ZS || (c == ' ' && last != ' '));
