@@ -3,7 +3,7 @@
  *
  * A bucket is one atomic word: a tag of whose it is, and the time at which it would be full again (GCRA). The table has a
  * fixed size and evicts only what is full, which says nothing; where all of a set's buckets are in use, two share one.
- * Lock-free. Used by: app/command.c, app/root.c, app/visitor.c. Threads: any.
+ * Lock-free. Used by: app/command.c, app/root.c, app/typing.c, app/peer.c. Threads: any.
  */
 #ifndef APP_LIMITS_H
 #define APP_LIMITS_H
@@ -22,9 +22,9 @@ enum {
 enum limit_kind {
 	LIMIT_GUEST, /* new guests, for an address */
 	LIMIT_HELLO, /* other hellos, for an address */
-	LIMIT_SEND, /* messages, for a user or a socket on `/` */
+	LIMIT_SEND, /* messages, for a user or a connection on `/` */
 	LIMIT_SEND_ADDRESS, /* messages, for an address */
-	LIMIT_READ, /* history and sync, for a user or a socket on `/` */
+	LIMIT_READ, /* history and sync, for a user or a connection on `/` */
 	LIMIT_READ_ADDRESS, /* the same, and tokens that are looked up, for an address */
 	LIMIT_TYPING, /* passed on, for a user and room */
 	LIMIT_LOG, /* lines of who comes and goes, for an address */

@@ -27,7 +27,7 @@ struct request {
 	struct app *app;
 	const struct command *command;
 	enum request_way way;
-	bool counted; /* among its peer's commands */
+	bool counted; /* among its caller's commands */
 	bool read; /* and among its reads */
 	bool set_cookie; /* HTTP: the token goes into a cookie, not into the answer */
 	struct peer *peer; /* by socket: a reference */
