@@ -4,8 +4,8 @@
  *      body --as much as is a turn--> packets --> the session; the rest waits for the next iteration --> "ok"
  *
  * A body may hold a hundred thousand packets. Between turns others have theirs, and what these packets caused is sent. Of
- * a client past its soft limit no turn is taken, not even the first, until it has polled down to a quarter of that: as a
- * WebSocket that lags is not read. The answer comes when nothing is left to take, or the session ends; an official client
+ * a client past its soft limit no turn is taken, not even the first, until it has polled down to a quarter of that, or all
+ * that waited before: as a WebSocket that lags is not read. The answer comes when nothing is left to take, or the session ends; an official client
  * posts nothing more before.
  */
 #include <stdlib.h>
@@ -71,6 +71,7 @@ static void await_turn(struct eio_rest *rest)
 {
 	struct eio_session *s = rest->session;
 
+	eio_session_owes(s);
 	if (has_a_turn(s))
 		net_defer_next(s->at->loop, &rest->task);
 	else if (s->awaiting_pong)

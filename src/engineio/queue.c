@@ -73,6 +73,7 @@ static void pop(struct eio_queue *q)
 	q->bytes -= front->bytes;
 	q->sent = 0;
 	q->head++;
+	q->taken++;
 	q->count--;
 	blob_unref(front);
 }

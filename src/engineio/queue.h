@@ -33,6 +33,7 @@ struct eio_queue {
 	struct blob_share *few[EIO_QUEUE_FEW];
 	uint32_t head, count, cap; /* cap: a power of two; 0 means EIO_QUEUE_FEW */
 	uint32_t sent; /* bytes of the front unit that have gone */
+	uint32_t taken; /* units that have left it, ever; it wraps */
 	size_t bytes; /* of all units, what has gone included */
 };
 

@@ -80,7 +80,7 @@ struct eio_events {
 	void (*closed)(void *ctx, enum eio_reason);
 	/*
 	 * Past the soft limit after an attempt to flush: its WebSocket is not read, and its POSTs wait, until a quarter of
-	 * that is left.
+	 * that is left, or all that waited when it was held has gone.
 	 */
 	void (*lagging)(void *ctx, bool lagging);
 	/* The pool stops, and it is this one's turn: is it owed something? Then it is put off, for EIO_DRAIN_LATE_MS at most. */

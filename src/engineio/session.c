@@ -403,6 +403,7 @@ void eio_session_hold(struct eio_session *s)
 {
 	assert(s->ws != NULL && !s->held);
 	s->held = true;
+	eio_session_owes(s);
 	net_conn_pause(ws_conn_net(s->ws));
 	if (s->awaiting_pong)
 		eio_session_alive(s);
@@ -424,10 +425,19 @@ bool eio_session_past(const struct eio_session *s)
 	return eio_queue_weight(&s->queue) > s->at->server->options.queue_bytes_soft;
 }
 
-/* Little enough is waiting to read on. */
-static bool is_low(const struct eio_session *s)
+void eio_session_owes(struct eio_session *s)
 {
-	return eio_queue_weight(&s->queue) <= s->at->server->options.queue_bytes_soft / 4;
+	s->hold_end = s->queue.taken + s->queue.count;
+}
+
+/*
+ * Little enough is waiting to read on, or all that waited when it was held has left: else who takes as much as comes, but never
+ * catches up, would not be heard at all.
+ */
+static bool is_heard(const struct eio_session *s)
+{
+	return eio_queue_weight(&s->queue) <= s->at->server->options.queue_bytes_soft / 4 ||
+	       (int32_t)(s->queue.taken - s->hold_end) >= 0;
 }
 
 /* Lagging: past the soft limit although a flush was tried. Drained: empty again. */
@@ -445,9 +455,9 @@ static void judge_queue(struct eio_session *s)
 	s->tried = false;
 	if (past && s->ws != NULL && !s->held)
 		eio_session_hold(s);
-	else if (s->held && is_low(s))
+	else if (s->held && is_heard(s))
 		release(s);
-	else if (s->rest != NULL && is_low(s))
+	else if (s->rest != NULL && is_heard(s))
 		eio_post_resume(s);
 	if (s->is_lagging && s->queue.count == 0) {
 		s->is_lagging = false;
@@ -460,7 +470,7 @@ static void judge_queue(struct eio_session *s)
 
 void eio_session_sent(struct eio_session *s)
 {
-	if ((s->is_lagging && s->queue.count == 0) || ((s->held || s->rest != NULL) && is_low(s)))
+	if ((s->is_lagging && s->queue.count == 0) || ((s->held || s->rest != NULL) && is_heard(s)))
 		net_defer(s->at->loop, &s->task);
 }
 

@@ -52,6 +52,7 @@ struct eio_session {
 	uint8_t state; /* enum eio_state */
 	bool is_lagging, overflowed;
 	bool held; /* its WebSocket is not read, for it does not take our answers */
+	uint32_t hold_end; /* queue.taken: what waited when it was held, or its POST, has left */
 	struct eio_queue queue;
 
 	void *ctx;
@@ -142,8 +143,10 @@ void eio_session_bad_packet(struct eio_session *);
 void eio_session_end(struct eio_session *, enum eio_reason);
 /* The transport has gone, or has sent the last: free. */
 void eio_session_free(struct eio_session *);
-/* Its WebSocket is not read until its queue is low. */
+/* Its WebSocket is not read until it has taken enough. */
 void eio_session_hold(struct eio_session *);
+/* From now on it has to take what waits for it. */
+void eio_session_owes(struct eio_session *);
 /* More than the soft limit waits in its queue. */
 bool eio_session_past(const struct eio_session *);
 /* The queue has shrunk. */

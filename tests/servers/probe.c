@@ -215,6 +215,8 @@ static void on_forget(const struct sio_event *e)
 	answer(e, sio_json("[]"));
 }
 
+static char to_others[] = "others", to_all[] = "all"; /* whom a flood is for; NULL: who has asked */
+
 static void on_flood(const struct sio_event *e)
 {
 	struct sio_str count, bytes;
@@ -230,7 +232,9 @@ static void on_flood(const struct sio_event *e)
 		return;
 	memset(fill, 'x', (size_t)size);
 	fill[size] = '\0';
-	struct sio_target to = e->ctx == NULL ? sio_self(e->socket) : sio_all(sio_space_of(e->socket));
+	struct sio_target to = e->ctx == NULL        ? sio_self(e->socket)
+			       : e->ctx == to_others ? sio_to(e->socket, NULL)
+						     : sio_all(sio_space_of(e->socket));
 	for (long i = 0; i < n; i++) {
 		(void)sio_emit(to, "flood", make(&text, "[%ld,\"%s\"]", i, fill));
 		free(text);
@@ -293,7 +297,8 @@ static void listen_to(const char *name)
 		{ "reasons", on_reasons, NULL },
 		{ "forget-reasons", on_forget, NULL },
 		{ "flood", on_flood, NULL },
-		{ "flood-all", on_flood, "all" },
+		{ "flood-all", on_flood, to_all },
+		{ "flood-others", on_flood, to_others },
 		{ "stats", on_stats, NULL },
 	};
 	struct sio_space *space = sio_of(io, name);

@@ -20,6 +20,9 @@ READERS = scale("READERS", 200 if SLOWER == 1 else 20, 1000)
 READERS_FEW, READERS_MANY = 10, 150  # of each loop: units past their limits stay below EIO_BURST_UNITS_MAX, or not
 BURST = 70000  # messages
 OWN_ROOM_EVENTS = 40000
+STEADY = 128  # KiB that always wait for a polling client that reads: twice its soft limit
+STEADY_POLLS_MAX = 4 * STEADY // 16  # packets of a poll
+STEADY_MESSAGES = 1536  # of MESSAGE_BYTES, for one on a WebSocket: more than the kernel takes
 FLOOD = (2000, 1024)  # messages, bytes of each: eight times what a queue may hold, in one iteration
 
 
@@ -156,5 +159,47 @@ def emitted_burst(sender, threads):
     server.stop()
 
 
+def steady_poller(sender, threads):
+    """Who takes as much as comes, but has always more than the soft limit to take, is heard all the same."""
+    server = Server(SIO_SENDER=sender, SIO_THREADS=threads, QUEUE_SOFT=STEADY << 9, QUEUE_MAX=STEADY << 13)
+    watcher = Person(server.port)
+    with Http(server.port) as http, Http(server.port) as other:
+        poller = Poller(http)
+        watcher.emit("flood-others", STEADY, 1024)
+        watcher.call("echo")
+        other.send("POST", poller.target, b'421["echo"]')
+        polls = 0
+        while not any(packet.startswith("431") for packet in poller.poll(http)):
+            polls += 1
+            assert polls < STEADY_POLLS_MAX, f"not heard within {polls} polls"
+            watcher.emit("flood-others", 16, 1024)
+            watcher.call("echo")
+        answer = other.answer()
+        assert (answer.status, answer.body) == (200, b"ok"), answer
+    note(f"{sender}, {threads} loops: answered after {polls} polls")
+    assert overflows(server) == 0
+    watcher.close()
+    server.stop()
+
+
+def steady_websocket(sender, threads):
+    """The same on a WebSocket."""
+    server = Server(SIO_SENDER=sender, SIO_THREADS=threads, QUEUE_SOFT=STEADY << 9, QUEUE_MAX=4 * STEADY_MESSAGES * MESSAGE_BYTES)
+    watcher, reader = Person(server.port), Person(server.port, receive_bytes=4096)
+    watcher.emit("flood-others", STEADY_MESSAGES, MESSAGE_BYTES)
+    watcher.call("echo")
+    reader.say('421["echo"]')
+    messages = 0
+    while not reader.hear()[1].startswith(b"431"):
+        messages += 1
+        assert messages < 3 * STEADY_MESSAGES, f"not heard while it took {messages} messages"
+        watcher.emit("flood-others", 1, MESSAGE_BYTES)
+    note(f"{sender}, {threads} loops: answered after {messages} messages")
+    assert overflows(server) == 0
+    watcher.close()
+    reader.close()
+    server.stop()
+
+
 run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
-     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
+     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst, steady_poller, steady_websocket) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
