@@ -14,7 +14,7 @@ from wire import SEPARATOR, TEXT, Http, Numbered, Person, Poller, WebSocket  # n
 WORDS = 20000  # answers of more weight than a queue may have; the body has some 50 turns even so
 UNHEARD = (SEPARATOR + '42["unheard"]').encode() * 1000  # some turns of events that nobody handles
 PING_MS = 300 * SLOWER
-BEATS = 8  # more than an interval and a timeout
+BEATS = 8 if SLOWER == 1 else 4  # more than an interval and a timeout
 PONG_MS = 600 * SLOWER
 UPGRADE_MS = 1500 * SLOWER
 FLOOD = (1000, 1024)  # messages, bytes of each: many times what a client that lags has

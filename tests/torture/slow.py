@@ -23,6 +23,7 @@ OWN_ROOM_EVENTS = 40000
 STEADY = 128  # KiB that always wait for a polling client that reads: twice its soft limit
 STEADY_POLLS_MAX = 4 * STEADY // 16  # packets of a poll
 STEADY_MESSAGES = 1536  # of MESSAGE_BYTES, for one on a WebSocket: more than the kernel takes
+KINDS = (("plain", 1), ("uring", 1), ("uring", 4)) if SLOWER == 1 else (("plain", 1), ("uring", 4))
 FLOOD = (2000, 1024)  # messages, bytes of each: eight times what a queue may hold, in one iteration
 
 
@@ -202,4 +203,4 @@ def steady_websocket(sender, threads):
 
 
 run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
-     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst, steady_poller, steady_websocket) for sender, threads in (("plain", 1), ("uring", 1), ("uring", 4))])
+     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst, steady_poller, steady_websocket) for sender, threads in KINDS])
