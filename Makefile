@@ -41,7 +41,7 @@ asan: test-packages client ## the sanitized tests under AddressSanitizer and UBS
 
 tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
 	@tools/build.sh build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
-	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized
+	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized thread
 
 fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \

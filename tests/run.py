@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the tests that tests/tests.toml registers, two at once, and counts their TAP points.
 
-    tests/run.py --build build --tier test [--only GLOB] [--sanitized] [--list]
+    tests/run.py --build build --tier test [--only GLOB] [--sanitized [address|thread]] [--list]
 
 A test program prints TAP on its standard output. A crash, a time limit reached, a missing or wrong plan, a skipped point
 and a program without any point are failures. The last line is `N passed, N failed`, counting points; the exit status is 0
@@ -29,6 +29,8 @@ JOBS = 2
 SHOWN_BYTES_MAX = 200_000  # of a failed test's output, half from its start, half from its end
 SANITIZED_SLOWER = 5  # a sanitized program may take that many times as long
 SLOWEST_SHOWN = 5
+ONE_THREAD = ("chat/", "http/", "lib/", "ws/")  # unit tests of such layers know of one thread alone
+SANITIZERS = {"address": (True, "address"), "thread": (True,)}  # which tests are for which
 
 POINT = re.compile(r"(not )?ok\b *(\d*)(.*)")
 PLAN = re.compile(r"1\.\.(\d+)")
@@ -44,7 +46,7 @@ class Test:
     npm: str = ""
     timeout_s: int = 60
     exclusive: bool = False
-    sanitize: bool = False
+    sanitize: bool | str = False
     env: dict = dataclasses.field(default_factory=dict)
 
 
@@ -60,7 +62,7 @@ class Result:
 
 def unit(name):
     """layer/name is tests/unit/layer/test_name.c, built by tests/unit/meson.build."""
-    return Test(name="unit/" + name, tiers=["check", "test"], sanitize=True,
+    return Test(name="unit/" + name, tiers=["check", "test"], sanitize="address" if name.startswith(ONE_THREAD) else True,
         command=["{build}/tests/unit/test_" + name.replace("/", "_")])
 
 
@@ -244,7 +246,7 @@ def run_all(runner, tests, figures):
 
 def selected(args, tests):
     return [t for t in tests if args.tier in t.tiers and fnmatch.fnmatch(t.name, args.only)
-            and (t.sanitize or not args.sanitized)]
+            and (not args.sanitized or t.sanitize in SANITIZERS[args.sanitized])]
 
 
 def parse_arguments():
@@ -252,7 +254,8 @@ def parse_arguments():
     parser.add_argument("--build", default="build", help="the build folder (default: build)")
     parser.add_argument("--tier", default="test", choices=TIERS)
     parser.add_argument("--only", default="*", metavar="GLOB", help="only tests of such names")
-    parser.add_argument("--sanitized", action="store_true", help="only tests for sanitized builds; time limits are longer")
+    parser.add_argument("--sanitized", nargs="?", const="address", choices=SANITIZERS,
+                        help="only tests for builds with this sanitizer (default: address); time limits are longer")
     parser.add_argument("--figures", action="store_true", help="show the comments of a passed test: what it measured")
     parser.add_argument("--units", metavar="TOML", type=pathlib.Path, help="for meson: the names of the unit tests")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")

@@ -203,4 +203,5 @@ def steady_websocket(sender, threads):
 
 
 run([(f"{body.__name__.replace('_', ' ')}, {sender}, {threads} loops", lambda body=body, sender=sender, threads=threads: body(sender, threads))
-     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst, steady_poller, steady_websocket) for sender, threads in KINDS])
+     for body in (broadcast, own_flood, posted_burst, own_room, emitted_burst, steady_poller, steady_websocket)
+     for sender, threads in (KINDS[:1] if body is emitted_burst and SLOWER > 1 else KINDS)])

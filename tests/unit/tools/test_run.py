@@ -143,6 +143,9 @@ def test_only_what_was_asked_for():
     assert run(programs, "--only", "x/*")[1].endswith("1 passed, 0 failed\n")
     assert run(programs, "--sanitized")[1].endswith("0 passed, 1 failed\n")
     assert run(programs, "--sanitized", fields="sanitize = true")[1].endswith("2 passed, 0 failed\n")
+    assert run(programs, "--sanitized", "thread", fields="sanitize = true")[1].endswith("2 passed, 0 failed\n")
+    assert run(programs, "--sanitized", fields='sanitize = "address"')[1].endswith("2 passed, 0 failed\n")
+    assert run(programs, "--sanitized", "thread", fields='sanitize = "address"')[1].endswith("0 passed, 1 failed\n")
     assert run(programs, "--tier", "check")[0] == 1
     assert re.findall("./.", run(programs, "--list")[1]) == ["x/a", "y/b"]
 
