@@ -9,6 +9,16 @@ function count(n: number, one: string, other: string): string {
   return `${number.format(n)} ${plural.select(n) === 'one' ? one : other}`;
 }
 
+const WHERE = { device: 'on this device', tab: 'in this tab only', page: 'on this page only' };
+const KEEP_OPEN = { device: '', tab: ' Leave the tab open.', page: ' A reload loses it.' };
+
+function waiting(n: number, where: string): string {
+  if (n === 0) return `What you write is kept ${where} and goes out by itself.`;
+  return n === 1
+    ? `1 message waits ${where} and goes out by itself.`
+    : `${number.format(n)} messages wait ${where} and go out by themselves.`;
+}
+
 export const S = {
   app: 'palaver',
 
@@ -91,8 +101,10 @@ export const S = {
     copy: 'Copy text',
     sending: 'Sending…',
     waiting: 'Waiting to be sent',
+    anotherGuest: 'Another guest',
     foreign: (name: string | null) => `Not sent, written as ${name ?? 'another guest'}`,
     foreignTried: (name: string | null) => `Perhaps sent, written as ${name ?? 'another guest'}`,
+    showMore: 'Show more',
     sendAsMe: 'Send as me',
     notYet: (why: string) => `Not sent yet: ${why}`,
     notSent: (why: string) => `Not sent: ${why}`,
@@ -114,7 +126,10 @@ export const S = {
     send: 'Send',
     newLine: 'Shift+Enter for a new line',
     draftKept: 'Draft kept · Shift+Enter for a new line',
-    notKept: 'This browser keeps nothing: what waits is lost by a reload',
+    notKept: {
+      tab: 'What waits is kept in this tab only: leave it open',
+      page: 'This browser keeps nothing: what waits is lost by a reload',
+    },
     tooLong: 'The message is too long.',
     left: (n: number) => `${count(n, 'byte', 'bytes')} left`,
     excess: (n: number) => `Too long by ${count(n, 'byte', 'bytes')}: shorten it, or send it in parts`,
@@ -122,12 +137,9 @@ export const S = {
 
   strip: {
     away: 'No connection.',
-    waiting: (n: number) =>
-      n === 0
-        ? 'What you write is kept on this device and goes out by itself.'
-        : n === 1
-          ? '1 message waits on this device and goes out by itself.'
-          : `${number.format(n)} messages wait on this device and go out by themselves.`,
+    waiting: (n: number, kept: 'device' | 'tab' | 'page') => `${waiting(n, WHERE[kept])}${KEEP_OPEN[kept]}`,
+    behind: 'Newer messages do not come.',
+    absent: 'The messages do not come.',
     next: (seconds: number) => `Next try in ${seconds} s.`,
     trying: 'Trying…',
     tryNow: 'Try now',

@@ -4,8 +4,8 @@ export interface Keep {
   /** All keys that begin so. */
   keys(prefix: string): string[];
   get(key: string): string | null;
-  /** An empty or null value removes the key. */
-  set(key: string, value: string | null): void;
+  /** An empty or null value removes the key. False: it is had for the visit only. */
+  set(key: string, value: string | null): boolean;
   /** Another tab has changed the key. Returns what ends it. */
   watch(key: string, changed: (value: string | null) => void): () => void;
 }
@@ -43,13 +43,15 @@ export class LocalKeep implements Keep {
     }
   }
 
-  set(key: string, value: string | null): void {
+  set(key: string, value: string | null): boolean {
     try {
       this.#memory.delete(key);
       if (value) this.#where().setItem(PREFIX + key, value);
       else this.#where().removeItem(PREFIX + key);
+      return true;
     } catch {
       if (value) this.#memory.set(key, value);
+      return false;
     }
   }
 

@@ -10,6 +10,9 @@ const OPENING = '([{';
 const CLOSING: Record<string, string> = { ')': '(', ']': '[', '}': '{' };
 const EMOJI_UNITS_MAX = 120;
 const EMOJI_MAX = 8;
+const FOLD_LINES = 40;
+const FOLDED_LINES = 30; // so that there is something behind it
+const FOLD_LINE_CHARS = 80;
 
 /** Splits a text at its links. The parts together are the text. */
 export function splitLinks(text: string): Part[] {
@@ -114,6 +117,42 @@ export function isEmojiOnly(text: string): boolean {
     if (!EMOJI.test(segment) || ++emoji > EMOJI_MAX) return false;
   }
   return emoji > 0;
+}
+
+/** Where a text of more than some 40 lines is cut until one asks for all of it; null: it is shorter. */
+export function foldAt(text: string): number | null {
+  let cut = 0;
+  let lines = 0;
+  for (let at = 0; at <= text.length;) {
+    const newline = text.indexOf('\n', at);
+    const lineEnd = newline < 0 ? text.length : newline;
+    const end = Math.min(lineEnd, at + FOLD_LINE_CHARS);
+    if (++lines === FOLDED_LINES) cut = end;
+    if (lines > FOLD_LINES) return betweenWords(text, cut);
+    at = end === lineEnd ? end + 1 : end;
+  }
+  return null;
+}
+
+/** Here or, rather than within a word, a bit before. */
+function betweenWords(text: string, at: number): number {
+  if (text[at] === '\n') return at;
+  const blank = text.lastIndexOf(' ', at);
+  if (blank > at - FOLD_LINE_CHARS) return blank;
+  const code = text.charCodeAt(at);
+  return code >= 0xdc00 && code <= 0xdfff ? at - 1 : at;
+}
+
+/** The parts of the first so many characters, without a link that is cut. */
+export function cutParts(parts: readonly Part[], length: number): Part[] {
+  const kept: Part[] = [];
+  let left = length;
+  for (const part of parts) {
+    if (left <= 0 || ('href' in part && part.text.length > left)) break;
+    kept.push('href' in part ? part : { text: part.text.slice(0, left) });
+    left -= part.text.length;
+  }
+  return kept;
 }
 
 /** Bytes of UTF-8, as the server counts them. */

@@ -25,6 +25,7 @@ export type Phase = 'off' | 'connecting' | 'online' | 'waiting';
 export const AWAY_SHOWN_AFTER_MS = 2000;
 const RETRY = { first_ms: 1000, max_ms: 30_000 };
 const CHECK_TIMEOUT_MS = 5000;
+const CHECK_EVERY_MS = 5000;
 const REFUSALS = ['unauthenticated', 'guests_refused', 'forbidden'];
 
 export interface ConnectionEvents {
@@ -55,6 +56,7 @@ export class Connection {
   #attempt = 0; // raised by whatever makes older answers void
   #askFirst = true;
   #checking = false;
+  #checkedAt = -Infinity;
 
   constructor(transport: Transport, httpHello: HttpHello, events: ConnectionEvents, random?: () => number) {
     this.#transport = transport;
@@ -85,7 +87,13 @@ export class Connection {
     this.retryAt = null;
   }
 
-  /** Because the network, the window or the machine has come back. */
+  /** The window has come back, perhaps after a sleep of which nobody knows. As often as one likes. */
+  woke(): void {
+    if (this.phase !== 'online') this.retryNow();
+    else if (Date.now() - this.#checkedAt >= CHECK_EVERY_MS) void this.check();
+  }
+
+  /** Because the network or the machine has come back. */
   retryNow(): void {
     if (this.phase !== 'waiting') return;
     clearTimeout(this.#retryTimer);
@@ -104,6 +112,7 @@ export class Connection {
     if (this.phase === 'waiting') this.retryNow();
     if (this.phase !== 'online' || this.#checking) return;
     this.#checking = true;
+    this.#checkedAt = Date.now();
     const attempt = this.#attempt;
     const answer = await this.#within(CHECK_TIMEOUT_MS, 'room.sync', { epoch: '', rooms: {} });
     this.#checking = false;
@@ -179,6 +188,7 @@ export class Connection {
     this.#backoff.reset();
     this.away = false;
     this.problem = null;
+    this.#checkedAt = Date.now();
     this.phase = 'online';
     this.#events.online(answer);
   }

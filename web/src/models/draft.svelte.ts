@@ -2,7 +2,8 @@
 // outbox has it.
 //
 // Each tab keeps its own, under its own storage. Beside it stands the newest of all tabs, for a tab that is new: whoever
-// sends takes away only its own text from there, and a tab that still has one puts it back.
+// sends takes away only its own text from there, and a tab that still has one puts it back. A text that a new tab has from
+// there is the other one's for as long as nobody touches it here: it goes when it goes there.
 
 import type { Keep } from '../lib/storage';
 
@@ -16,6 +17,7 @@ export class Draft {
   readonly #key: string;
   readonly #unwatch: () => void;
   readonly #sending: { text: string }[] = []; // not yet in the outbox
+  #inherited: boolean; // another tab's, not touched here
 
   /** `keep` is shared by all tabs, `tab` is this one's. */
   constructor(keep: Keep, tab: Keep, key: string) {
@@ -24,8 +26,11 @@ export class Draft {
     this.#key = `draft.${key}`;
     const own = tab.get(this.#key);
     this.text = own === null ? (keep.get(this.#key) ?? '') : own.slice(OWN.length);
+    this.#inherited = own === null;
     this.#unwatch = keep.watch(this.#key, (value) => {
-      if (value === null && this.#kept() !== '') this.#keep.set(this.#key, this.#kept());
+      if (value !== null) return;
+      if (this.#inherited) this.text = '';
+      else if (this.#kept() !== '') this.#keep.set(this.#key, this.#kept());
     });
   }
 
@@ -34,11 +39,13 @@ export class Draft {
   }
 
   set(text: string): void {
+    this.#inherited = false;
     this.#replace(() => (this.text = text));
   }
 
   /** Empties the field now, and what is kept when `stored` says that it is safe elsewhere. */
   async sent(stored: Promise<void>): Promise<void> {
+    this.#inherited = false;
     const sending = { text: this.text };
     this.#sending.push(sending);
     this.text = '';

@@ -18,6 +18,8 @@ const READ_KEPT = 20; // read ones above the first unread one
 /** What the server answers when it will be able to later. */
 const NOT_NOW: readonly FailureCode[] = ['busy', 'rate_limited'];
 const RETRY = { first_ms: 500, max_ms: 15_000 };
+/** So long it goes on trying before people are told. */
+export const FAILING_SHOWN_AFTER_MS = 2000;
 
 export type Where = 'after' | 'before' | 'anew';
 
@@ -37,6 +39,8 @@ export class RoomLog {
   gone = $state<Failure | null>(null);
   loadingOlder = $state(false);
   olderFailed = $state<Failure | null>(null);
+  /** Why newer entries have not come for a while; it goes on trying. */
+  failing = $state<Failure | null>(null);
   /** Raised when all was forgotten: what was drawn has nothing to do with what comes. */
   generation = $state(0);
 
@@ -52,6 +56,8 @@ export class RoomLog {
   #again = false;
   readonly #wakes = new Set<() => void>();
   #olderWanted = false; // could not be asked for
+  #problem: Failure | null = null; // of the last try
+  #failingTimer: ReturnType<typeof setTimeout> | undefined;
   #firstPage: number;
 
   /** `firstPage`: how many entries to begin with. */
@@ -97,6 +103,12 @@ export class RoomLog {
   lost(): void {
     this.#online = false;
     this.#waiting.clear(); // the next connection brings them, or others in their place
+    this.#failed(null);
+    this.retry();
+  }
+
+  /** By hand: what waits for its next try is tried now. */
+  retry(): void {
     for (const wake of this.#wakes) wake();
   }
 
@@ -199,6 +211,7 @@ export class RoomLog {
       const before = this.lastSeq;
       const asked = this.loaded ? this.#sync() : this.#firstHistory();
       const problem = await asked.catch(() => failure('unknown')); // an answer that makes no sense
+      this.#failed(this.#online ? problem : null);
       if (!problem) this.#drain();
       if (problem || this.#waiting.size > 0) this.#again = true;
       // Neither an error nor an answer that does not help is asked again at once.
@@ -206,6 +219,20 @@ export class RoomLog {
       if (stuck && this.#online) await this.#pause(Math.max(problem?.retry_ms ?? 0, this.#backoff.next()));
     }
     this.#running = false;
+  }
+
+  /** Told only when it lasts. */
+  #failed(problem: Failure | null): void {
+    this.#problem = problem;
+    if (problem === null) {
+      clearTimeout(this.#failingTimer);
+      this.#failingTimer = undefined;
+      this.failing = null;
+    } else if (this.failing) {
+      this.failing = problem;
+    } else {
+      this.#failingTimer ??= setTimeout(() => (this.failing = this.#problem), FAILING_SHOWN_AFTER_MS);
+    }
   }
 
   async #firstHistory(): Promise<Failure | null> {

@@ -10,9 +10,11 @@
 // asked for again with the same cid, which the server answers as the first time.
 //
 // What other guests of this browser have left is drawn too, and sent only if somebody says so: as a new one, of this guest.
-// A browser that cannot keep (any more) what was written is no reason not to send it: then it goes on from memory.
+// A browser that cannot keep (any more) what was written is no reason not to send it: then it goes on from memory, with the
+// tab's own storage behind it, and back to the database when that works again.
 
 import { Backoff } from '../lib/backoff';
+import type { Keep } from '../lib/storage';
 import { afterUuid, uuidv7 } from '../lib/uuid';
 import { type Answer, type Entry, type Failure, type FailureCode, type Id, sameId } from '../protocol';
 import { MemoryOutboxStore, type OutboxItem, type OutboxStore } from './outbox_store';
@@ -33,6 +35,15 @@ const FOR_GOOD: readonly FailureCode[] = [
 const NOT_DONE: readonly FailureCode[] = ['busy', 'rate_limited', 'unavailable', 'unauthenticated'];
 const DONE_MAX = 1000;
 const RETRY = { first_ms: 500, max_ms: 20_000 };
+const DISK_AGAIN = { first_ms: 5000, max_ms: 60_000 };
+
+/** What outlives what waits here: the tab (it is in the database), a reload of the tab, or nothing. */
+export type Kept = 'device' | 'tab' | 'page';
+
+/** An owner is an epoch and this. */
+export function ownerId(owner: string): Id {
+  return owner.slice(owner.lastIndexOf(':') + 1);
+}
 
 export interface Sent {
   seq: number;
@@ -45,6 +56,8 @@ export interface OutboxDeps {
   /** Whose messages these are. */
   me: Id;
   store: OutboxStore;
+  /** This tab's own storage, for what the store does not take. */
+  tab: Keep;
   turns: Turns;
   /** Opens the word to other tabs. */
   word: OpenWord;
@@ -57,15 +70,17 @@ export interface OutboxDeps {
 export class Outbox {
   /** To be drawn, in the order of writing: waiting, failed, and answered but not yet in the log. */
   items = $state.raw<readonly OutboxItem[]>([]);
-  /** False: what waits is lost by a reload. */
-  durable = $state(true);
+  kept = $state<Kept>('device');
   /** Why the oldest one is not sent yet, as far as the server has said. */
   problem = $state.raw<Failure | null>(null);
 
   readonly owner: string;
   readonly #deps: OutboxDeps;
-  #store: OutboxStore;
-  #left: OutboxStore | null = null; // the one that failed: it may still have some of it
+  readonly #memory: MemoryOutboxStore;
+  #store: OutboxStore; // the one in `deps`, or memory while that one does not work
+  readonly #gone = new Set<string>(); // meanwhile, and perhaps still in the one that does not work
+  readonly #diskAgain = new Backoff(DISK_AGAIN);
+  #diskTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #word: Word;
   readonly #adding = new Map<string, OutboxItem>();
   readonly #keeping = new Map<string, Promise<void>>();
@@ -85,9 +100,10 @@ export class Outbox {
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
     this.owner = deps.owner;
+    this.#memory = new MemoryOutboxStore(deps.tab);
     this.#store = deps.store;
-    this.durable = deps.store.durable;
     this.#word = deps.word((said) => this.#heard(said));
+    if (!deps.store.durable) this.#fallBack();
   }
 
   /** Of another guest: it goes out only as a new one. */
@@ -103,10 +119,11 @@ export class Outbox {
   /** Reads what an earlier page, or another tab, has left. */
   async refresh(): Promise<void> {
     try {
+      if (this.#store !== this.#memory) await this.#toDisk(); // what this tab had to keep by itself before a reload
       await this.#read();
       this.#pump();
     } catch {
-      await this.#fallBack();
+      this.#fallBack();
     }
   }
 
@@ -134,7 +151,7 @@ export class Outbox {
       const there = await this.#store.replace(cid, item);
       if (this.#adding.delete(item.cid) && there) this.#put(item);
     } catch {
-      await this.#fallBack();
+      this.#fallBack();
     }
     this.#cleared(cid);
     this.#changed();
@@ -150,8 +167,8 @@ export class Outbox {
       await this.#store.remove(cid);
       return true;
     };
-    const taken = await take().catch(async () => {
-      await this.#fallBack();
+    const taken = await take().catch(() => {
+      this.#fallBack();
       return take();
     });
     if (!taken) return null;
@@ -180,7 +197,7 @@ export class Outbox {
       if (entry.cid === undefined) continue;
       const foreign = this.#foreign.get(entry.cid);
       const item = foreign ?? this.#stored.get(entry.cid) ?? this.#adding.get(entry.cid);
-      const author = foreign ? foreign.owner.slice(foreign.owner.lastIndexOf(':') + 1) : this.#deps.me;
+      const author = foreign ? ownerId(foreign.owner) : this.#deps.me;
       if ((!item && !this.#answered.has(entry.cid)) || !sameId(entry.author.id, author)) continue;
       seen.add(entry.cid);
       if (item) this.#word.tell({ kind: 'sent', item, answer: entry });
@@ -196,6 +213,7 @@ export class Outbox {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#diskTimer);
     this.offline();
     this.#word.close();
   }
@@ -208,37 +226,82 @@ export class Outbox {
     try {
       await this.#store.add(item);
     } catch {
-      await this.#fallBack();
+      this.#fallBack();
       return;
     }
     if (this.#adding.delete(item.cid)) this.#put(item);
     this.#changed();
   }
 
-  /** The browser keeps nothing (any more): what is on the page goes on from memory. */
-  async #fallBack(): Promise<void> {
-    if (!this.#store.durable) return;
-    this.#left = this.#store;
-    this.#store = new MemoryOutboxStore();
-    this.durable = false;
-    for (const item of this.#foreign.values()) await this.#store.add(item);
-    for (const item of [...this.#stored.values(), ...this.#adding.values()]) {
-      await this.#store.add(item);
-      if (!this.#done.has(item.cid)) this.#put(item);
+  /** The database does not work (any more): what is on the page goes on from memory. */
+  #fallBack(): void {
+    if (this.#store === this.#memory) return;
+    this.#store = this.#memory;
+    const items = [...this.#stored.values(), ...this.#adding.values()].filter((item) => !this.#done.has(item.cid));
+    this.#memory.put(...this.#foreign.values(), ...items);
+    for (const item of this.#memory.items) {
+      if (this.isForeign(item)) this.#foreign.set(item.cid, item);
+      else this.#put(item);
     }
     this.#adding.clear();
     this.#changed();
+    this.#comeBackLater();
+  }
+
+  #comeBackLater(): void {
+    clearTimeout(this.#diskTimer);
+    if (!this.#closed) this.#diskTimer = setTimeout(() => void this.#comeBack(), this.#diskAgain.next());
+  }
+
+  /** To the database, if that works again. */
+  async #comeBack(): Promise<void> {
+    try {
+      await this.#deps.store.lease('probe', 'probe', 0);
+      if (!this.#deps.store.durable || this.#closed) return; // there is none
+      for (const cid of this.#gone) {
+        await this.#deps.store.remove(cid);
+        this.#gone.delete(cid);
+      }
+      await this.#toDisk();
+      this.#diskAgain.reset();
+      await this.refresh();
+      this.#changed();
+    } catch {
+      this.#comeBackLater();
+    }
+  }
+
+  /** What only this tab has goes to the database, also what changes meanwhile; then the database is what counts. */
+  async #toDisk(): Promise<void> {
+    const saved = new Set<OutboxItem>();
+    for (;;) {
+      const item = this.#memory.items.find((each) => !saved.has(each) && !this.#gone.has(each.cid));
+      if (!item) break;
+      await this.#deps.store.add(item);
+      saved.add(item);
+    }
+    this.#store = this.#deps.store;
+    if (saved.size > 0) this.#memory.clear();
   }
 
   /** From wherever it is kept. */
   async #remove(cid: string): Promise<void> {
-    this.#left?.remove(cid).catch(() => undefined);
+    if (this.#store === this.#memory) this.#lift(cid);
     await this.#store.remove(cid);
+  }
+
+  /** From the database too, as soon as that works. */
+  #lift(cid: string): void {
+    this.#gone.add(cid);
+    void this.#deps.store.remove(cid).then(
+      () => this.#gone.delete(cid),
+      () => undefined,
+    );
   }
 
   /** Taken back or replaced: nobody has it any more. */
   #cleared(cid: string): void {
-    this.#left?.remove(cid).catch(() => undefined);
+    if (this.#store === this.#memory) this.#lift(cid);
     this.#word.tell({ kind: 'gone', cid });
   }
 
@@ -248,13 +311,13 @@ export class Outbox {
     } else if (said.kind === 'gone') {
       if (!this.#stored.has(said.cid) && !this.#foreign.has(said.cid)) return;
       this.#forget(said.cid);
-      if (!this.#store.durable) void this.#store.remove(said.cid);
+      void this.#memory.remove(said.cid);
       this.#draw();
     } else if (said.kind === 'sent') {
       const { item, answer } = said;
       if (item.owner === this.owner) this.#answer(item, answer);
       else this.#forget(item.cid);
-      if (!this.#store.durable) void this.#store.remove(item.cid);
+      void this.#memory.remove(item.cid);
       this.#draw();
     }
   }
@@ -272,6 +335,7 @@ export class Outbox {
     const items = [...this.#foreign.values(), ...this.#adding.values(), ...this.#stored.values()];
     for (const [cid, { item }] of this.#answered) if (!this.#stored.has(cid)) items.push(item);
     this.items = items.sort((a, b) => (a.cid < b.cid ? -1 : 1));
+    this.kept = this.#store !== this.#memory ? 'device' : this.#memory.kept ? 'tab' : 'page';
   }
 
   #changed(): void {
@@ -304,10 +368,10 @@ export class Outbox {
       try {
         const drain = async () => void (wait_ms = await this.#drain());
         // From memory it goes without the others: what two tabs send under one cid is one message.
-        if (this.#store.durable) await this.#deps.turns.take(`palaver.outbox.${this.owner}`, drain);
+        if (this.#store !== this.#memory) await this.#deps.turns.take(`palaver.outbox.${this.owner}`, drain);
         else await drain();
       } catch {
-        if (this.#store.durable) await this.#fallBack();
+        if (this.#store !== this.#memory) this.#fallBack();
         else wait_ms = this.#backoff.next();
       }
       if (wait_ms > 0 && this.#online) await this.#pause(wait_ms); // without the turn: another tab may do better
@@ -357,8 +421,9 @@ export class Outbox {
 
   /** Sends one after the other, also what other tabs have written. Returns how long to wait before the next try. */
   async #drain(): Promise<number> {
-    while (this.#online && !this.#closed) {
-      const claim = await this.#store.claimNext(this.owner);
+    const store = this.#store;
+    while (this.#online && !this.#closed && store === this.#store) {
+      const claim = await store.claimNext(this.owner);
       if (!claim) {
         await this.#read(); // nothing to send: then nothing is drawn as if there were
         return 0;

@@ -4,7 +4,9 @@
 
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 
+import type { Keep } from '../lib/storage';
 import type { FailureCode, Id } from '../protocol';
+import { GuardedStore } from './outbox_guard';
 
 export interface OutboxItem {
   /** UUIDv7: the order of cids is the order of writing. */
@@ -50,6 +52,8 @@ export interface OutboxStore {
   /** Takes or renews a lease for `ms`; false while another holder has it. For browsers without Web Locks. */
   lease(name: string, holder: string, ms: number): Promise<boolean>;
   release(name: string, holder: string): Promise<void>;
+  /** Something went wrong: the next call begins anew. */
+  reopen?(): void;
 }
 
 interface Schema extends DBSchema {
@@ -86,6 +90,14 @@ export class IdbOutboxStore implements OutboxStore {
       throw error;
     });
     return this.#db;
+  }
+
+  reopen(): void {
+    this.#db?.then(
+      (db) => db.close(), // when what is under way has ended
+      () => undefined,
+    );
+    this.#db = undefined;
   }
 
   async all(owner: string): Promise<OutboxItem[]> {
@@ -164,10 +176,42 @@ export class IdbOutboxStore implements OutboxStore {
   }
 }
 
-/** For a browser that lets this page keep nothing: all is as above, for as long as the page is open. */
+const KEPT = 'outbox';
+
+/**
+ * For a browser that lets this page keep nothing: all is as above, for as long as the page is open. With the tab's own
+ * storage also through a reload, under the same cids.
+ */
 export class MemoryOutboxStore implements OutboxStore {
-  readonly durable = false;
+  readonly durable: boolean = false;
+  /** What is here outlives a reload of this tab. */
+  kept = false;
+  readonly #keep: Keep | undefined;
   readonly #items = new Map<string, OutboxItem>();
+
+  constructor(keep?: Keep) {
+    this.#keep = keep;
+    for (const item of parseItems(keep?.get(KEPT) ?? null)) this.#items.set(item.cid, item);
+    this.#write();
+  }
+
+  get items(): OutboxItem[] {
+    return [...this.#items.values()];
+  }
+
+  put(...items: OutboxItem[]): void {
+    for (const item of items) this.#items.set(item.cid, item);
+    this.#write();
+  }
+
+  clear(): void {
+    this.#items.clear();
+    this.#write();
+  }
+
+  #write(): void {
+    this.kept = this.#keep?.set(KEPT, this.#items.size > 0 ? JSON.stringify(this.items) : null) ?? false;
+  }
 
   all(owner: string): Promise<OutboxItem[]> {
     return Promise.resolve([...this.#items.values()].filter((item) => item.owner === owner));
@@ -178,44 +222,44 @@ export class MemoryOutboxStore implements OutboxStore {
   }
 
   add(item: OutboxItem): Promise<void> {
-    this.#items.set(item.cid, item);
+    this.put(item);
     return Promise.resolve();
   }
 
   claimNext(owner: string): Promise<Claim | null> {
     const next = oldestWaiting([...this.#items.values()].filter((item) => item.owner === owner));
     const claimed = next && { ...next, tried: true };
-    if (claimed) this.#items.set(claimed.cid, claimed);
+    if (claimed) this.put(claimed);
     return Promise.resolve(claimed && { item: claimed, again: next.tried });
   }
 
   unclaim(cid: string): Promise<void> {
     const item = this.#items.get(cid);
-    if (item) this.#items.set(cid, { ...item, tried: false });
+    if (item) this.put({ ...item, tried: false });
     return Promise.resolve();
   }
 
   fail(cid: string, failed: { error: FailureCode; message: string }): Promise<void> {
     const item = this.#items.get(cid);
-    if (item) this.#items.set(cid, { ...item, failed });
+    if (item) this.put({ ...item, failed });
     return Promise.resolve();
   }
 
   remove(cid: string): Promise<void> {
-    this.#items.delete(cid);
+    if (this.#items.delete(cid)) this.#write();
     return Promise.resolve();
   }
 
   withdraw(cid: string): Promise<boolean> {
     const item = this.#items.get(cid);
     const free = item !== undefined && (!item.tried || item.failed !== undefined);
-    if (free) this.#items.delete(cid);
+    if (free) void this.remove(cid);
     return Promise.resolve(free);
   }
 
   replace(cid: string, item: OutboxItem): Promise<boolean> {
     const there = this.#items.delete(cid);
-    if (there) this.#items.set(item.cid, item);
+    if (there) this.put(item);
     return Promise.resolve(there);
   }
 
@@ -236,24 +280,26 @@ function oldestWaiting(items: OutboxItem[]): OutboxItem | null {
   return oldest;
 }
 
+/** What a page of before has left there, whatever that is. */
+function parseItems(json: string | null): OutboxItem[] {
+  try {
+    const items: unknown = JSON.parse(json ?? '[]');
+    return Array.isArray(items) ? items.filter(isItem) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isItem(value: unknown): value is OutboxItem {
+  const item = value as Partial<Record<keyof OutboxItem, unknown>> | null;
+  return typeof item?.cid === 'string' && typeof item.owner === 'string' && typeof item.text === 'string';
+}
+
 const OPEN_MS = 2000;
 
-/** IndexedDB where it can be opened and written to within a moment, else memory: the page does not wait for a broken one. */
+/** IndexedDB. Where it cannot be written to within a moment it says that it is not durable: the page does not wait for it. */
 export async function openOutboxStore(store: OutboxStore = new IdbOutboxStore()): Promise<OutboxStore> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('IndexedDB does not answer')), OPEN_MS);
-  });
-  const probe = async () => {
-    await store.lease('probe', 'probe', 0);
-    await store.release('probe', 'probe');
-  };
-  try {
-    await Promise.race([probe(), late]);
-    return store;
-  } catch {
-    return new MemoryOutboxStore();
-  } finally {
-    clearTimeout(timer);
-  }
+  const guarded = new GuardedStore(store);
+  await guarded.probe(OPEN_MS).catch(() => undefined);
+  return guarded;
 }

@@ -1,6 +1,7 @@
 // How far this guest has read in a room, and where the 'New' line stands. Kept on this device, shared by its tabs.
 //
-// Read is what was in sight while the page was visible and focused. The line is set where reading stopped, by the first
+// Read is what was in sight while the page was visible and focused: not while entries after the marker are not even loaded, for
+// they cannot have been seen; unless the reader passes over them knowingly (Esc, the jump to the latest). The line is set where reading stopped, by the first
 // entry that comes unseen, and stays there until the reader leaves having read all, or says so (Esc).
 
 import type { Keep } from '../lib/storage';
@@ -22,6 +23,7 @@ export class Reading {
   #attentive = false;
   #entries: readonly Entry[] = [];
   #last = 0; // the log's
+  #more = false; // there are entries before those that are known
   #before: number; // markers beyond this one are of after the log was asked for
 
   constructor(keep: Keep, key: string, me: Id) {
@@ -50,11 +52,12 @@ export class Reading {
     return this.#attentive;
   }
 
-  /** The log as it is now, which ends at `last`; `where` it has grown. */
-  log(entries: readonly Entry[], last: number, where: Where): void {
+  /** The log as it is now, which ends at `last`; `where` it has grown; `more`: there are older ones. */
+  log(entries: readonly Entry[], last: number, where: Where, more: boolean): void {
     const known = this.#last;
     this.#entries = entries;
     this.#last = last;
+    this.#more = more;
     // A first visit has nothing unread. A marker beyond the end is another tab's, which is ahead of this log; only where the
     // log was fetched anew, and the marker was there before, is it that of another database.
     const before = where === 'anew' ? this.#before : null;
@@ -70,9 +73,15 @@ export class Reading {
     if (this.unread > 0 && this.newAfter === null) this.newAfter = this.marker;
   }
 
-  /** An entry was in sight. */
-  saw(seq: number): void {
-    if (this.#attentive && this.marker !== null && seq > this.marker) this.#read(seq);
+  /** An entry was in sight. `over`: those before it that were not are passed over. */
+  saw(seq: number, over = false): void {
+    if (!this.#attentive || this.marker === null || seq <= this.marker) return;
+    if (over || !this.#more || this.#entries[0]!.seq <= this.marker) this.#read(seq);
+  }
+
+  /** An entry that is not read, as far as is known. */
+  isUnread(entry: Entry): boolean {
+    return this.marker !== null && entry.seq > this.marker && !sameId(entry.author.id, this.#me);
   }
 
   /** Esc: all of it, and no line any more. */

@@ -5,7 +5,8 @@ import type { Keep } from '../lib/storage';
 import { type Call, type Entry, LIMITS, type RoomInfo, sameId, type User } from '../protocol';
 import { Draft } from './draft.svelte';
 import { RoomLog, type Where } from './log.svelte';
-import type { Outbox } from './outbox.svelte';
+import { type Outbox, ownerId } from './outbox.svelte';
+import type { OutboxItem } from './outbox_store';
 import { Reading } from './reading.svelte';
 import { buildRows, type Row } from './rows';
 import { Typing } from './typing.svelte';
@@ -67,9 +68,10 @@ export class Room {
     this.draft.set(this.draft.text === '' ? item.text : `${item.text}\n${this.draft.text}`);
   }
 
-  /** The name of the guest that wrote what another one has left; null where nobody knows. */
-  writer(owner: string): string | null {
-    return this.#keep.get(`guest.${owner}`);
+  /** Who wrote it: this guest, or one of this browser's before, without a name where nobody knows it. */
+  writer(item: OutboxItem): User {
+    if (item.owner === this.outbox.owner) return this.me;
+    return { id: ownerId(item.owner), name: this.#keep.get(`guest.${item.owner}`) ?? '' };
   }
 
   write(text: string): void {
@@ -93,7 +95,7 @@ export class Room {
   #learnt(entries: readonly Entry[], where: Where): void {
     if (where === 'after') this.typing.learnt(entries);
     this.outbox.learnt(entries, this.log.lastSeq);
-    this.reading.log(this.log.entries, this.log.lastSeq, where);
+    this.reading.log(this.log.entries, this.log.lastSeq, where, this.log.more);
   }
 
   #rows(): Row[] {
@@ -102,6 +104,7 @@ export class Room {
       more: this.log.more,
       items: this.outbox.items.filter((item) => this.outbox.isForeign(item) || sameId(item.room, this.info.id)),
       me: this.me,
+      writer: (item) => this.writer(item),
       newAfter: this.reading.newAfter,
     });
   }

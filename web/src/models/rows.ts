@@ -1,7 +1,8 @@
 // What the list draws: a row for each message, with what stands above it. Pure.
 //
 // A row's height depends on its entry and the one before it alone. So while older entries are not loaded, the oldest loaded
-// one is held back as the context of the next: a row that was drawn never changes when older ones come before it.
+// one is held back as the context of the next: a row that was drawn never changes when older ones come before it. The 'New'
+// line is the first unread entry's, so it is not drawn while that one may be among those that are not loaded.
 
 import { dayOf, nextDay } from '../lib/time';
 import { type Entry, sameId, type User } from '../protocol';
@@ -31,25 +32,28 @@ export interface RowsInput {
   more: boolean;
   items: readonly OutboxItem[];
   me: User;
+  /** Who has written an item of the outbox. */
+  writer: (item: OutboxItem) => User;
   newAfter: number | null;
 }
 
-export function buildRows({ entries, more, items, me, newAfter }: RowsInput): Row[] {
+export function buildRows({ entries, more, items, me, writer, newAfter }: RowsInput): Row[] {
   const rows: Row[] = [];
   const own = new Set<string>();
   let before: { author: User; at: number } | null = null;
   let day = 0;
   let dayEnd = 0; // exclusive
-  let line = newAfter !== null;
+  let line = newAfter !== null && (!more || (entries[0]?.seq ?? 0) <= newAfter);
 
   const push = (row: Omit<Row, 'first' | 'day' | 'fresh'>, fresh: boolean) => {
-    const newDay = row.at < day || row.at >= dayEnd;
+    // What waits stands below the log, of whatever day it is.
+    const newDay = row.entry !== null && (row.at < day || row.at >= dayEnd);
     if (newDay) {
       day = dayOf(row.at);
       dayEnd = nextDay(day);
     }
-    const sameGroup =
-      before !== null && !newDay && !fresh && sameAuthor(before.author, row.author) && row.at - before.at < GROUP_MS;
+    const apart = before === null ? Infinity : row.entry ? row.at - before.at : Math.abs(row.at - before.at);
+    const sameGroup = before !== null && !newDay && !fresh && sameAuthor(before.author, row.author) && apart < GROUP_MS;
     rows.push({ ...row, first: !sameGroup, day: newDay ? day : null, fresh });
     before = row;
   };
@@ -69,8 +73,9 @@ export function buildRows({ entries, more, items, me, newAfter }: RowsInput): Ro
   }
   for (const item of items) {
     if (own.has(item.cid)) continue;
-    const key = `${me.id}:${item.cid}`;
-    push({ key, author: me, at: item.at, text: item.text, mine: true, entry: null, item }, false);
+    const author = writer(item);
+    const mine = sameId(author.id, me.id);
+    push({ key: `${author.id}:${item.cid}`, author, at: item.at, text: item.text, mine, entry: null, item }, false);
   }
   return rows;
 }

@@ -129,12 +129,12 @@ export class Session {
     this.#deps.keep.set(`guest.${owner}`, hello.user.name);
     const building = ++this.#building;
     const store = await this.#openStore();
-    await collectDrafts(this.#deps.keep, this.#deps.tabKeep, store, owner).catch(() => undefined);
     if (building !== this.#building) return; // somebody else meanwhile
     const outbox = new Outbox({
       owner,
       me: hello.user.id,
       store,
+      tab: this.#deps.tabKeep,
       turns: this.#deps.turns(store),
       word: this.#deps.word,
       now: () => Date.now() + this.#clockSkew_ms,
@@ -155,7 +155,15 @@ export class Session {
       this.room.reading.attentive = this.#attentive;
     }
     this.stage = 'room';
+    void this.#recall(outbox, store);
+  }
+
+  /** What was left here before. Nobody waits for it: the log comes all the same. */
+  async #recall(outbox: Outbox, store: OutboxStore): Promise<void> {
+    await collectDrafts(this.#deps.keep, this.#deps.tabKeep, store, outbox.owner).catch(() => undefined);
     await outbox.refresh();
+    const log = this.#outbox === outbox ? this.room?.log : undefined;
+    if (log?.loaded) outbox.learnt(log.entries, log.lastSeq);
   }
 
   async #online(hello: HelloAnswer): Promise<void> {

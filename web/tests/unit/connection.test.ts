@@ -200,3 +200,21 @@ test('a check of a living connection changes nothing, whatever it is answered', 
   expect(connection.phase).toBe('online');
   expect(heard).toEqual([]);
 });
+
+test('a window that comes back looks whether the connection lives, but not each time', async () => {
+  await online();
+  connection.woke();
+  expect(server.of('room.sync')).toHaveLength(0); // it has just said hello
+  await vi.advanceTimersByTimeAsync(5000);
+  connection.woke();
+  connection.woke();
+  await soon();
+  connection.woke();
+  expect(server.of('room.sync')).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(5000);
+  server.between = () => new Promise(() => undefined); // suspended meanwhile: nobody is there any more
+  connection.woke();
+  await vi.advanceTimersByTimeAsync(5001);
+  expect(heard).toEqual(['lost']);
+  expect(transport.opens).toBe(2);
+});

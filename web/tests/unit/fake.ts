@@ -1,7 +1,7 @@
 // A server for the models' tests: a log, and answers that the test can hold back, lose or replace.
 
 import type { Keep } from '../../src/lib/storage';
-import { type OutboxItem } from '../../src/models/outbox_store';
+import { MemoryOutboxStore, type OutboxItem } from '../../src/models/outbox_store';
 import type { HelloAnswer, Transport, TransportEvents } from '../../src/models/transport';
 import type { OpenWord, Said, Turns } from '../../src/models/turns';
 import { type Call, type CommandName, type Entry, type Failure, failure, type User } from '../../src/protocol';
@@ -154,9 +154,10 @@ export class MemoryKeep implements Keep {
     return this.values.get(key) ?? null;
   }
 
-  set(key: string, value: string | null): void {
+  set(key: string, value: string | null): boolean {
     if (value) this.values.set(key, value);
     else this.values.delete(key);
+    return true;
   }
 
   watch(key: string, changed: (value: string | null) => void): () => void {
@@ -169,6 +170,11 @@ export class MemoryKeep implements Keep {
     this.set(key, value);
     for (const [each, changed] of this.#watchers) if (each === key) changed(value);
   }
+}
+
+/** A disk that works. */
+export class FakeDisk extends MemoryOutboxStore {
+  override readonly durable: boolean = true;
 }
 
 /** Turns among the tabs of one test: first come, first served. */

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 
 import { Backoff } from '../../src/lib/backoff';
 import { hueOf, initialsOf } from '../../src/lib/face';
-import { cleanText, isEmojiOnly, splitLinks, utf8Bytes } from '../../src/lib/text';
+import { cleanText, cutParts, foldAt, isEmojiOnly, splitLinks, utf8Bytes } from '../../src/lib/text';
 import { dayLabel, dayOf, nextDay } from '../../src/lib/time';
 import { uuidv7 } from '../../src/lib/uuid';
 import { buildRows, GROUP_MS } from '../../src/models/rows';
@@ -49,6 +49,21 @@ test.each([
   ['', false],
   ['🎉'.repeat(9), false],
 ])('emoji only: %j', (text, expected) => expect(isEmojiOnly(text)).toBe(expected));
+
+test('a text of more than forty lines is folded, between words, and without a link that is cut', () => {
+  expect(foldAt('')).toBe(null);
+  expect(foldAt('\n'.repeat(39))).toBe(null);
+  expect(foldAt('\n'.repeat(65_535))).toBe(29);
+  expect(foldAt('x'.repeat(3200))).toBe(null);
+  expect(foldAt('x'.repeat(3201))).toBe(2400);
+  const words = 'word and '.repeat(400);
+  expect(words.slice(0, foldAt(words)!)).toMatch(/(word|and)$/);
+  const party = `x${'🎉'.repeat(3000)}`;
+  expect(party.slice(0, foldAt(party)!)).toMatch(/^x🎉+$/u);
+  const parts = [{ text: 'see ' }, { text: 'https://a.example', href: 'https://a.example/' }, { text: ' there' }];
+  expect(cutParts(parts, 10)).toEqual([{ text: 'see ' }]);
+  expect(cutParts(parts, 23)).toEqual([...parts.slice(0, 2), { text: ' t' }]);
+});
 
 test('bytes, as the server counts them', () => {
   for (const text of ['', 'abc', 'üñ', '日本語', '🎉', 'a🎉b']) {
@@ -116,7 +131,7 @@ test('each error has its words', () => {
 });
 
 const rows = (input: Partial<Parameters<typeof buildRows>[0]>) =>
-  buildRows({ entries: [], more: false, items: [], me: ANN, newAfter: null, ...input });
+  buildRows({ entries: [], more: false, items: [], me: ANN, writer: () => ANN, newAfter: null, ...input });
 
 test('rows: groups of five minutes, days, the line', () => {
   const noon = new Date(2025, 10, 24, 12).getTime();
@@ -153,4 +168,33 @@ test('rows: an item of the outbox is drawn until its entry is there, under the s
   });
   expect(there.map(({ key }) => key)).toEqual(waiting.map(({ key }) => key));
   expect(there[1]!.item).toBe(null);
+});
+
+test('rows: what waits opens no day, and is of whoever has written it', () => {
+  const noon = new Date(2025, 10, 24, 12).getTime();
+  const item = { cid: 'c1', owner: 'o', room: 1, text: 'x', at: noon - 24 * 3_600_000, tried: true };
+  const drawn = rows({
+    entries: [entry(1, ANN, { at: noon })],
+    items: [item, { ...item, cid: 'c2', owner: 'p', at: noon }],
+    writer: ({ owner }) => (owner === 'p' ? BEN : ANN),
+  });
+  expect(drawn.map(({ day }) => day !== null)).toEqual([true, false, false]);
+  expect(drawn.map(({ first }) => first)).toEqual([true, true, true]);
+  expect(drawn.map(({ author, mine }) => [author, mine])).toEqual([
+    [ANN, true],
+    [ANN, true],
+    [BEN, false],
+  ]);
+  expect(drawn[2]!.key).toBe('3:c2');
+});
+
+test('rows: the line waits until the first unread entry is sure to be loaded', () => {
+  const entries = Array.from({ length: 60 }, (_, i) => entry(i + 1));
+  const line = (from: number, newAfter: number) =>
+    rows({ entries: entries.slice(from), more: from > 0, newAfter }).find(({ fresh }) => fresh)?.entry?.seq;
+  expect(line(0, 0)).toBe(1);
+  expect(line(20, 10)).toBe(undefined);
+  expect(line(20, 20)).toBe(undefined); // 21 is loaded, but not drawn
+  expect(line(20, 21)).toBe(22);
+  expect(line(0, 10)).toBe(11);
 });

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
-import { MISSED_MAX, RoomLog, WINDOW_MAX } from '../../src/models/log.svelte';
+import { FAILING_SHOWN_AFTER_MS, MISSED_MAX, RoomLog, WINDOW_MAX } from '../../src/models/log.svelte';
 import { type Entry, failure } from '../../src/protocol';
 import { entry, FakeLog, ROOM } from './fake';
 
@@ -360,4 +360,45 @@ test('a room that is gone is not asked for any more', async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect(log.gone?.error).toBe('not_found');
   expect(server.of('room.history')).toHaveLength(1);
+});
+
+test.each(['room.history', 'room.sync'] as const)(
+  'a %s that goes on failing is told, and can be tried at once',
+  async (what) => {
+    server.fill(2);
+    const log = open();
+    if (what === 'room.sync') await online(log);
+    server.fill(1);
+    server.fault = (command) => (command === what ? failure('unavailable', '', 60_000) : undefined);
+    await online(log);
+    await vi.advanceTimersByTimeAsync(FAILING_SHOWN_AFTER_MS - 1);
+    expect(log.failing).toBe(null);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(log.failing?.error).toBe('unavailable');
+    server.fault = () => undefined;
+    log.retry();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(log.failing).toBe(null);
+    expect(seqs(log)).toEqual([1, 2, 3]);
+  },
+);
+
+test("a single failure is nobody's business, and one of a connection that is gone neither", async () => {
+  server.fill(2);
+  const log = open();
+  server.fault = () => {
+    server.fault = () => undefined;
+    return failure('unavailable');
+  };
+  await online(log);
+  await vi.advanceTimersByTimeAsync(FAILING_SHOWN_AFTER_MS);
+  expect(log.failing).toBe(null);
+  expect(seqs(log)).toEqual([1, 2]);
+  server.fault = () => failure('unavailable');
+  log.gap();
+  await vi.advanceTimersByTimeAsync(FAILING_SHOWN_AFTER_MS);
+  expect(log.failing).not.toBe(null);
+  log.lost();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(log.failing).toBe(null);
 });

@@ -5,22 +5,18 @@ import 'fake-indexeddb/auto';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { Outbox, type OutboxDeps } from '../../src/models/outbox.svelte';
-import {
-  IdbOutboxStore,
-  MemoryOutboxStore,
-  openOutboxStore,
-  type OutboxItem,
-  type OutboxStore,
-} from '../../src/models/outbox_store';
+import { IdbOutboxStore, openOutboxStore, type OutboxItem, type OutboxStore } from '../../src/models/outbox_store';
+import { GuardedStore, STORE_DEADLINE_MS } from '../../src/models/outbox_guard';
 import { LeaseTurns } from '../../src/models/turns';
 import { type Answer, failure } from '../../src/protocol';
-import { ANN, entry, FakeLog, QueueTurns, ROOM, texts, Words } from './fake';
+import { ANN, entry, FakeDisk, FakeLog, MemoryKeep, QueueTurns, ROOM, texts, Words } from './fake';
 
 let server: FakeLog;
 let database = 0;
 let store: OutboxStore;
 let turns: QueueTurns;
 let words: Words;
+let tab: MemoryKeep;
 let boxes: Outbox[];
 
 beforeEach(() => {
@@ -28,6 +24,7 @@ beforeEach(() => {
   store = new IdbOutboxStore(`test-${++database}`);
   turns = new QueueTurns();
   words = new Words();
+  tab = new MemoryKeep();
   boxes = [];
 });
 afterEach(() => {
@@ -39,6 +36,7 @@ function open(more: Partial<OutboxDeps> = {}): Outbox {
     owner: 'e1:2',
     me: ANN.id,
     store,
+    tab,
     turns,
     word: words.open,
     send: (item) => server.call('message.send', { room: item.room, cid: item.cid, text: item.text }),
@@ -76,7 +74,7 @@ test('it is drawn at once, stored, sent, and gone when it is answered', async ()
 
 test('nothing is sent before it is stored', async () => {
   const order: string[] = [];
-  const slow = new MemoryOutboxStore();
+  const slow = new FakeDisk();
   const add = slow.add.bind(slow);
   slow.add = async (item) => {
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -349,7 +347,7 @@ test('from memory: what is deleted there is not sent later from the disk', async
   const add = store.add;
   store.add = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
   await box.add(ROOM, 'three');
-  expect(box.durable).toBe(false);
+  expect(box.kept).toBe('tab');
   store.add = add;
   expect(await box.withdraw(box.items[0]!.cid)).not.toBe(null);
   await until(async () => (await stored()).length === 1);
@@ -358,7 +356,7 @@ test('from memory: what is deleted there is not sent later from the disk', async
   await next.refresh();
   next.online();
   await until(empty);
-  expect(texts(server.entries)).toEqual(['two']);
+  expect(texts(server.entries)).toEqual(['two', 'three']);
 });
 
 test('a retry that cannot be stored keeps the message', async () => {
@@ -444,7 +442,7 @@ test('a browser that keeps nothing: it is sent all the same, and said', async ()
   const box = open();
   box.online();
   await box.add(ROOM, 'not kept');
-  expect(box.durable).toBe(false);
+  expect(box.kept).toBe('tab');
   await until(() => server.entries.length === 1);
   await until(() => box.items.length === 0);
 });
@@ -465,4 +463,84 @@ test('leases, where there are no locks: one holder at a time, and a dead one is 
   expect(await store.lease('y', 'dead', 30)).toBe(true);
   expect(await store.lease('y', 'living', 1000)).toBe(false);
   await until(() => store.lease('y', 'living', 1000));
+});
+
+test('one error is none: the database is opened again and asked once more', async () => {
+  const disk = new FakeDisk() as OutboxStore & FakeDisk;
+  const reopened = vi.fn();
+  disk.reopen = reopened;
+  const add = disk.add.bind(disk);
+  disk.add = () => {
+    disk.add = add;
+    return Promise.reject(new DOMException('closing', 'InvalidStateError'));
+  };
+  const box = open({ store: new GuardedStore(disk) });
+  await box.add(ROOM, 'hello');
+  expect(box.kept).toBe('device');
+  expect(reopened).toHaveBeenCalledTimes(1);
+  expect(texts(await disk.all('e1:2'))).toEqual(['hello']);
+});
+
+test('a database that works again is used again, with all that was kept in the tab meanwhile', async () => {
+  vi.useFakeTimers();
+  try {
+    const disk = new FakeDisk();
+    const box = open({ store: new GuardedStore(disk) });
+    await box.add(ROOM, 'one');
+    await box.add(ROOM, 'two');
+    const works = { add: disk.add.bind(disk), remove: disk.remove.bind(disk), lease: disk.lease.bind(disk) };
+    const full = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+    Object.assign(disk, { add: full, remove: full, lease: full });
+    await box.add(ROOM, 'three');
+    expect(box.kept).toBe('tab');
+    expect(box.waiting).toBe(3);
+    expect(await box.withdraw(box.items[0]!.cid)).not.toBe(null); // it stays in the database for now
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(box.kept).toBe('tab');
+    Object.assign(disk, works);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(box.kept).toBe('device');
+    expect(texts(await disk.all('e1:2'))).toEqual(['two', 'three']);
+    expect(tab.keys('outbox')).toEqual([]);
+    box.online();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(texts(server.entries)).toEqual(['two', 'three']);
+    expect(await disk.all('e1:2')).toEqual([]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test.each(['add', 'claimNext', 'all', 'remove', 'lease'] as const)(
+  'a database that does not answer at %s holds nobody up for long',
+  async (what) => {
+    vi.useFakeTimers();
+    try {
+      const disk = new FakeDisk();
+      const guarded = new GuardedStore(disk);
+      const box = open(what === 'lease' ? { store: guarded, turns: new LeaseTurns(guarded) } : { store: guarded });
+      Object.assign(disk, { [what]: () => new Promise(() => undefined) });
+      void box.refresh();
+      box.online();
+      void box.add(ROOM, 'one');
+      await vi.advanceTimersByTimeAsync(2 * STORE_DEADLINE_MS);
+      expect(texts(server.entries)).toEqual(['one']);
+      expect(box.items).toEqual([]);
+      expect(turns.holders).toBe(0);
+      void box.add(ROOM, 'two');
+      await vi.advanceTimersByTimeAsync(2 * STORE_DEADLINE_MS);
+      expect(texts(server.entries)).toEqual(['one', 'two']);
+    } finally {
+      vi.useRealTimers();
+    }
+  },
+);
+
+test('where nothing is kept, neither in the database nor in the tab, that is said', async () => {
+  tab.set = () => false;
+  store.add = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+  const box = open();
+  expect(box.kept).toBe('device');
+  await box.add(ROOM, 'hello');
+  expect(box.kept).toBe('page');
 });

@@ -2,11 +2,12 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
-import { MemoryOutboxStore, type OutboxStore } from '../../src/models/outbox_store';
+import { GuardedStore, STORE_DEADLINE_MS } from '../../src/models/outbox_guard';
+import type { OutboxStore } from '../../src/models/outbox_store';
 import { Session } from '../../src/models/session.svelte';
 import type { HelloAnswer } from '../../src/models/transport';
 import { failure, type Failure, type User } from '../../src/protocol';
-import { ANN, BEN, FakeLog, FakeTransport, hello, MemoryKeep, QueueTurns, Words } from './fake';
+import { ANN, BEN, FakeDisk, FakeLog, FakeTransport, hello, MemoryKeep, QueueTurns, Words } from './fake';
 
 let server: FakeLog;
 let transport: FakeTransport;
@@ -26,7 +27,7 @@ beforeEach(() => {
   tabKeep = new MemoryKeep();
   turns = new QueueTurns();
   words = new Words();
-  store = new MemoryOutboxStore();
+  store = new FakeDisk();
   user = ANN;
   http = () => hello(server);
   make();
@@ -209,7 +210,7 @@ test('signed out: at the door with a reason; another guest does not send what wa
   expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'of Ann']);
   const room = session.room!;
   expect(room.outbox.isForeign(room.rows[3]!.item!)).toBe(true);
-  expect(room.writer('e1:2')).toBe('Ann');
+  expect(room.rows[3]).toMatchObject({ author: { name: 'Ann' }, mine: false });
   expect(server.of('message.send')).toEqual([]);
   expect(await store.all('e1:2')).toHaveLength(1);
   await room.outbox.retry(room.rows[3]!.item!.cid, room.info.id);
@@ -219,13 +220,12 @@ test('signed out: at the door with a reason; another guest does not send what wa
 });
 
 test('the draft of another guest of this browser is shown as theirs, once', async () => {
-  Object.defineProperty(store, 'durable', { value: true });
   keep.set('draft.e1:9.1', 'half a thought');
   keep.set('guest.e1:9', 'Zoe');
   tabKeep.set('draft.e1:9.1', '=half a thought');
   await arrive();
   expect(drawn().slice(3)).toEqual(['half a thought']);
-  expect(session.room!.writer('e1:9')).toBe('Zoe');
+  expect(session.room!.rows[3]!.author).toEqual({ id: '9', name: 'Zoe' });
   expect(session.room!.draft.text).toBe('');
   expect(keep.keys('draft.')).toEqual([]);
   await vi.advanceTimersByTimeAsync(10_000);
@@ -283,6 +283,59 @@ test('a draft of another tab is not touched by what this one sends', async () =>
   make();
   await arrive();
   expect(session.room!.draft.text).toBe('a draft of tab A');
+});
+
+test('a draft that a second tab has from the first, and has not touched, goes when the first has sent it', async () => {
+  await arrive();
+  session.room!.write('a draft of tab A');
+  const a = session;
+  tabKeep = new MemoryKeep();
+  make();
+  await arrive();
+  expect(session.room!.draft.text).toBe('a draft of tab A');
+  a.room!.send();
+  await soon();
+  expect(keep.get('draft.e1:2.1')).toBe(null);
+  keep.change('draft.e1:2.1', null); // as the second tab hears of it
+  expect(session.room!.draft.text).toBe('');
+  expect(keep.get('draft.e1:2.1')).toBe(null);
+  session.room!.write('touched');
+  keep.change('draft.e1:2.1', null);
+  expect(session.room!.draft.text).toBe('touched');
+  expect(keep.get('draft.e1:2.1')).toBe('touched');
+  a.connection.stop();
+});
+
+test('a database that does not answer keeps neither the log nor what is written', async () => {
+  const disk = store;
+  store = new GuardedStore(disk);
+  for (const what of ['all', 'add', 'claimNext'] as const) disk[what] = () => new Promise<never>(() => undefined);
+  await arrive();
+  expect(drawn()).toEqual(['text 1', 'text 2', 'text 3']);
+  write('hello');
+  await vi.advanceTimersByTimeAsync(STORE_DEADLINE_MS);
+  expect(drawn().at(-1)).toBe('hello');
+  expect(session.room!.outbox.items).toEqual([]);
+  expect(server.entries.at(-1)?.text).toBe('hello');
+});
+
+test('what is kept in this tab only comes back with a reload, as the same message, and is no draft', async () => {
+  await arrive();
+  transport.lose();
+  store.add = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+  write('not in the database');
+  await soon();
+  expect(session.room!.outbox.kept).toBe('tab');
+  const { cid } = session.room!.outbox.items[0]!;
+  expect(keep.keys('draft.')).toEqual([]);
+  session.connection.stop();
+  store = new FakeDisk();
+  make();
+  await arrive();
+  expect(session.room!.draft.text).toBe('');
+  expect(session.room!.outbox.kept).toBe('device');
+  expect(server.entries.filter((each) => each.cid === cid).map(({ text }) => text)).toEqual(['not in the database']);
+  expect(tabKeep.keys('outbox')).toEqual([]);
 });
 
 test('what is typed while a message is being stored does not cost what is not stored yet', async () => {
@@ -360,6 +413,32 @@ test('a marker beyond the end of a log that is fetched anew is that of another o
   expect(keep.get('read.e1:2.1')).toBe('3');
   server.say(BEN, 'four');
   expect(session.room!.reading.unread).toBe(1);
+});
+
+test('more unread than is loaded: nothing is read, and no line drawn, before the first of them was in sight', async () => {
+  server.fill(400);
+  keep.set('read.e1:2.1', '3');
+  await arrive();
+  const { log, reading, rows } = session.room!;
+  session.attentive = true;
+  expect(log.firstSeq).toBe(204);
+  expect(reading.isUnread(rows[0]!.entry!)).toBe(true);
+  expect(rows.some(({ fresh }) => fresh)).toBe(false);
+  reading.saw(403);
+  expect(reading.marker).toBe(3);
+  while (log.more) await log.loadOlder();
+  expect(session.room!.rows.find(({ fresh }) => fresh)?.entry?.seq).toBe(4);
+  reading.saw(300);
+  expect(reading.marker).toBe(300);
+});
+
+test('who jumps over what is not loaded has read it', async () => {
+  server.fill(400);
+  keep.set('read.e1:2.1', '3');
+  await arrive();
+  session.attentive = true;
+  session.room!.reading.saw(403, true);
+  expect(session.room!.reading.unread).toBe(0);
 });
 
 test('the next visit opens at the first unread entry', async () => {
