@@ -158,7 +158,7 @@ const WHY: Record<FailureCode, string> = {
   unsupported: 'the server does not take it in this form. Reload the page.',
   rate_limited: 'too many tries.',
   busy: 'the server is too busy.',
-  unavailable: 'the server cannot store anything now.',
+  unavailable: 'the server can neither store nor read anything now.',
   unknown: 'the server has not said whether it worked.',
   lost: 'the server does not answer.',
   timeout: 'the server takes too long to answer.',

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { join, say, until } from './lib.mjs';
+import { axe, join, say, until } from './lib.mjs';
 
 const TEXTS = ['short', 'a longer one, '.repeat(30), 'of\nthree\nlines', '🎉', 'see https://example.org/a/b?c=d'];
 
@@ -13,6 +13,21 @@ function fill(server, count, from = 0) {
     server.append(ben, `${i}: ${TEXTS[i % TEXTS.length]}`, { at: start + i * 400_000 });
   }
   return ben;
+}
+
+/** Until nothing has moved for a third of a second. */
+async function rest(page) {
+  let same = 0;
+  let last = '';
+  await until('the list to rest', async () => {
+    const now = await page.evaluate(() => {
+      const log = document.querySelector('.log');
+      return `${log.scrollTop} ${log.scrollHeight}`;
+    });
+    same = now === last ? same + 1 : 0;
+    last = now;
+    return same > 15;
+  });
 }
 
 /** Scrolls up by steps; after each, whatever is on the screen must stand still for some frames. Returns the worst move. */
@@ -182,6 +197,46 @@ export async function a_gap_is_filled(world) {
   assert.equal(await page.getByText('unheard 5', { exact: true }).isVisible(), true);
 }
 
+export async function a_log_that_does_not_come_is_told(world) {
+  fill(world.server, 10);
+  const unavailable = (command) => (args) =>
+    args === command ? { ok: false, error: 'unavailable', message: '' } : undefined;
+  world.server.fault = unavailable('room.history');
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  const strip = page.locator('.strip');
+  await strip.getByText('The messages do not come.').waitFor();
+  assert.equal(await page.textContent('.conn'), 'Connected');
+  assert.deepEqual(await axe(page), []);
+  world.server.fault = () => undefined;
+  await strip.getByRole('button', { name: 'Try again' }).press('Enter');
+  await strip.waitFor({ state: 'detached' });
+  await page.waitForSelector('.msg');
+  world.server.fault = unavailable('room.sync');
+  world.server.push('gap', {});
+  await strip.getByText('Newer messages do not come.').waitFor();
+  world.server.fault = () => undefined;
+  await strip.getByRole('button', { name: 'Try again' }).press('Enter');
+  await strip.waitFor({ state: 'detached' });
+  await until('the focus at the field', () => page.evaluate(() => document.activeElement?.id === 'compose'));
+}
+
+export async function page_up_ends_the_following(world) {
+  const ben = fill(world.server, 60);
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await page.waitForSelector('.msg');
+  await page.locator('.log').focus();
+  await page.keyboard.press('PageUp');
+  await page.waitForSelector('.jump');
+  await rest(page);
+  const place = await page.evaluate(() => document.querySelector('.log').scrollTop);
+  world.server.say(ben, 'meanwhile');
+  await page.getByRole('button', { name: 'Jump to latest, 1 new message' }).waitFor();
+  const now = await page.evaluate(() => document.querySelector('.log').scrollTop);
+  assert.ok(Math.abs(now - place) < 2, `moved by ${now - place} px`);
+}
+
 export async function another_database_is_another_log(world) {
   const ben = fill(world.server, 30);
   const page = await world.page(await world.context());
@@ -208,8 +263,9 @@ export async function a_long_day_stays_small(world) {
     return log.scrollHeight - log.scrollTop - log.clientHeight;
   });
   assert.ok(fromEnd < 2, `${fromEnd} px from the end`);
-  assert.ok(await page.getByText('line 1699', { exact: true }).isVisible());
+  await until('the last again', () => page.getByText('line 1699', { exact: true }).isVisible());
   assert.ok((await page.locator('.msg').count()) < 80, 'everything is drawn');
+  await rest(page); // while rows are still measured, nothing is said of what a hand at the list sees
   assert.ok((await worstMove(page, 10, 450)) < 1.5);
   await until(
     'what was forgotten',

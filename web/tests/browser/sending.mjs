@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { join, say, until } from './lib.mjs';
+import { axe, join, say, until } from './lib.mjs';
 
 const shown = (page) =>
   page.locator('article.msg').evaluateAll((all) => all.map((one) => one.querySelector('.msg-text').textContent.trim()));
@@ -214,12 +214,58 @@ export async function failed_for_good(world) {
   await say(page, 'nowhere');
   await page.waitForSelector('.is-failed .msg-state');
   assert.match(await page.textContent('.is-failed'), /Not sent: the room is not there/);
-  assert.match((await page.locator('main > [role="alert"]').textContent()) ?? '', /Not sent: the room is not there/);
+  const alert = page.locator('main > [role="alert"]');
+  assert.match((await alert.textContent()) ?? '', /Not sent: the room is not there/);
+  const told = await alert.locator('span').elementHandle();
+  await say(page, 'nowhere either');
+  await until('the second failure to be said too', async () => !(await told.evaluate((one) => one.isConnected)));
+  assert.match((await alert.textContent()) ?? '', /Not sent: the room is not there/);
+  const second = page.locator('.msg', { hasText: 'nowhere either' });
+  await second.getByRole('button', { name: 'Delete' }).press('Enter');
+  await second.waitFor({ state: 'detached' });
+  assert.equal(await page.evaluate(() => document.activeElement?.matches('.log, .msg, #compose')), true);
   world.server.fault = () => undefined;
   await page.getByText('Retry').click();
   await settled(page);
   await shows(page, ['nowhere']);
   assert.deepEqual(logged(world), ['nowhere']);
+}
+
+export async function the_focus_stays_at_the_message_that_goes_out(world) {
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  world.server.fault = (command) =>
+    command === 'message.send' ? { ok: false, error: 'unavailable', message: '' } : undefined;
+  await say(page, 'in a moment');
+  await page.locator('.is-sending').getByRole('button', { name: 'Copy' }).focus();
+  world.server.fault = () => undefined;
+  await settled(page);
+  await until('the focus at the message', () => page.evaluate(() => document.activeElement?.matches('article.msg')));
+}
+
+/** The database refuses what is written, while the server is away: the tab keeps it. */
+export async function a_database_that_is_full(world) {
+  const { server } = world;
+  const page = await world.page(await world.context());
+  await join(page, world.url, 'Ann');
+  await page.evaluate(() => {
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+  });
+  const { port } = server;
+  await server.stop();
+  await say(page, 'kept by the tab');
+  await page.waitForSelector('.strip');
+  assert.match(await page.textContent('.strip'), /1 message waits in this tab only/);
+  assert.deepEqual(await axe(page), []);
+  await server.start(port);
+  await page.reload();
+  await page.waitForSelector('#compose');
+  assert.equal(await page.inputValue('#compose'), '');
+  await shows(page, ['kept by the tab']);
+  await settled(page);
+  assert.deepEqual(logged(world), ['kept by the tab']);
 }
 
 export async function too_long_is_told(world) {
