@@ -11,9 +11,9 @@
  *	sio_run(io);
  *
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
- * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_disconnect() by
- * id, sio_disconnect_all() and sio_stop() may be called from any thread; what takes a struct sio_socket belongs into a
- * handler of that socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
+ * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_stop(), and by id and for
+ * all sio_disconnect() and sio_connection_close() may be called from any thread; what takes a struct sio_socket belongs into
+ * a handler of that socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
  * caused it has returned.
  *
  * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
@@ -169,8 +169,9 @@ struct sio_options {
 	void *allow_ctx;
 	/*
 	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
-	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever. At most 4000; more
-	 * counts as that.
+	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever, and up to a second
+	 * longer while it polls for what waits, or while an event of its is not answered yet. At most 4000; more counts as
+	 * that.
 	 */
 	uint32_t drain_ms;
 	enum sio_log_level log_least; /* SIO_LOG_INFO */
@@ -297,6 +298,16 @@ SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
  * sent away.
  */
 SIO_API SIO_CHECK int sio_disconnect_all(struct sio_space *, bool close);
+/*
+ * Close its connection, with all its namespaces, without a DISCONNECT: official clients stay away from who has sent them one, and
+ * come back from this by themselves, as after a fault of the network. What was emitted before is still sent; "disconnect" is
+ * called.
+ */
+SIO_API void sio_connection_close(struct sio_socket *);
+/* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
+SIO_API int sio_connection_close_id(struct sio_space *, struct sio_id);
+/* The same for everybody in the namespace, from any thread, as sio_disconnect_all(). 0; -ENOMEM: nobody's is closed. */
+SIO_API SIO_CHECK int sio_connection_close_all(struct sio_space *);
 
 typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*

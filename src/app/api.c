@@ -67,7 +67,7 @@ static void authenticate(struct request *r)
 		request_fail(r, (struct chat_fault){ CHAT_UNAUTHENTICATED, NULL });
 		return;
 	}
-	if (!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address))
+	if (!command_allowed(r, LIMIT_TOKEN, r->visitor.address, 1))
 		return;
 	chat_token_hash(visitor_token(&r->visitor), hash);
 	enum store_status status = r->app->store->ops->find_token(r->app->store, hash, on_token, r);

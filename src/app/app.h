@@ -35,6 +35,7 @@ struct app {
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
 	atomic_uint reads; /* unanswered, of everybody */
+	atomic_uint unlogged; /* sockets whose coming was not logged, by LIMIT_LOG, since that was told */
 };
 
 /* A lent slice as the layers above libsio have it, and back. */

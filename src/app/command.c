@@ -34,11 +34,11 @@ struct chat_fault command_read(struct request *r, struct str json)
 	return args_read(r->command->args, str_of(copy, json.bytes), strings, r->args, r->why);
 }
 
-bool command_allowed(struct request *r, enum limit_kind kind, uint64_t key)
+bool command_allowed(struct request *r, enum limit_kind kind, uint64_t key, uint32_t count)
 {
 	uint64_t retry_ms;
 
-	if (limits_take(r->app->limits, kind, key, clock_now_ns(), &retry_ms))
+	if (limits_take(r->app->limits, kind, key, count, clock_now_ns(), &retry_ms))
 		return true;
 	request_fail_later(r, retry_ms);
 	return false;
@@ -96,7 +96,7 @@ static void on_connection(const struct sio_event *e)
 	struct peer *p = peer_create(app, e->socket);
 
 	if (p == NULL) {
-		sio_disconnect(e->socket, true); /* no memory; it comes again */
+		sio_connection_close(e->socket); /* no memory; it comes again */
 		return;
 	}
 	sio_set_data(e->socket, p, peer_gone);

@@ -38,7 +38,8 @@ const struct command *command_find(struct str name);
 __attribute__((warn_unused_result)) int command_listen(struct app *);
 /* Read a command's arguments into a request; the text may go afterwards. The fault's message lies in the request. */
 struct chat_fault command_read(struct request *, struct str json);
-/* Whether it may be done now, by app/limits.h; else the request is answered, and gone. */
-__attribute__((warn_unused_result)) bool command_allowed(struct request *, enum limit_kind, uint64_t key);
+/* Whether it may be done now so many times, by app/limits.h; else the request is answered, and gone. */
+__attribute__((warn_unused_result)) bool command_allowed(
+	struct request *, enum limit_kind, uint64_t key, uint32_t count);
 
 #endif

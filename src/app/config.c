@@ -173,6 +173,10 @@ static const struct option {
 		LIMIT_READ_ADDRESS },
 	{ "limit-guest", "RATE:BURST", "1:20", "new guests from an address", set_limit, LIMIT_GUEST },
 	{ "limit-hello", "RATE:BURST", "10:100", "returning guests from an address", set_limit, LIMIT_HELLO },
+	{ "limit-token", "RATE:BURST", "100:500", "tokens by HTTP and on /, from an address", set_limit,
+		LIMIT_TOKEN },
+	{ "limit-log", "RATE:BURST", "10:200", "lines of who comes and goes, of an address", set_limit,
+		LIMIT_LOG },
 };
 
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
@@ -257,7 +261,6 @@ bool config_read(struct config *c, int argc, char *const *argv, char *err, size_
 {
 	*c = (struct config){ .threads = 0 };
 	c->limits[LIMIT_TYPING] = (struct limit){ .rate = 1, .per = 3, .burst = 1 };
-	c->limits[LIMIT_LOG] = (struct limit){ .rate = 10, .burst = 200 };
 	if (!set_default_folder(c)) {
 		snprintf(err, err_bytes, "the path of the data folder is too long");
 		return false;

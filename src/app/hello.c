@@ -52,7 +52,7 @@ static void subscribed(struct sio_socket *socket, void *ctx)
 	request_done(r);
 	for (size_t i = 0; i < rooms->count; i++) {
 		if (!peer_subscribe(p, socket, rooms->room[i].id)) {
-			sio_disconnect(socket, true); /* no memory: it comes again */
+			sio_connection_close(socket); /* no memory: it comes again */
 			break;
 		}
 	}
@@ -161,7 +161,7 @@ static void be_new(struct request *r)
 		request_fail(r, fault);
 		return;
 	}
-	if (!command_allowed(r, LIMIT_GUEST, r->visitor.address))
+	if (!command_allowed(r, LIMIT_GUEST, r->visitor.address, 1))
 		return;
 	if (r->peer != NULL)
 		peer_set_state(r->peer, PEER_GREETING);
@@ -182,7 +182,7 @@ static void be_known(struct request *r, struct str token)
 		request_fail(r, unknown_token);
 		return;
 	}
-	if (!command_allowed(r, LIMIT_HELLO, r->visitor.address))
+	if (!command_allowed(r, LIMIT_HELLO, r->visitor.address, 1))
 		return;
 	if (r->peer != NULL)
 		peer_set_state(r->peer, PEER_GREETING);

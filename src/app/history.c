@@ -41,8 +41,8 @@ void history_ask(struct request *r, int64_t room, const struct arg_value *before
 		request_fail(r, (struct chat_fault){ CHAT_INVALID, "limit is less than 1" });
 		return;
 	}
-	if (!command_allowed(r, LIMIT_READ, r->limit_key) ||
-		!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address))
+	if (!command_allowed(r, LIMIT_READ, r->limit_key, 1) ||
+		!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address, 1))
 		return;
 	/* Nothing is before 0 or 1, and to the store 0 says: from the end. */
 	uint64_t seq = !before->given ? 0 : before->number == 0 ? 1 : before->number;

@@ -4,6 +4,7 @@
  *      word:  tag (16 bits) | when the bucket is full again, in us since the table's start (48 bits: 8 years)
  *
  * Each thing done moves that time on by 1/rate, rounded up; it may not come to lie further ahead than burst/rate.
+ * Several at once move it on by so many, or not at all.
  */
 #include "app/limits.h"
 
@@ -78,14 +79,16 @@ static _Atomic uint64_t *find(_Atomic uint64_t *set, uint64_t tag, uint64_t now_
 	return &set[best];
 }
 
-bool limits_take(
-	struct limits *l, enum limit_kind kind, uint64_t key, uint64_t now_ns, uint64_t *ret_retry_ms)
+bool limits_take(struct limits *l, enum limit_kind kind, uint64_t key, uint32_t count, uint64_t now_ns,
+	uint64_t *ret_retry_ms)
 {
 	uint64_t who[2] = { (uint64_t)kind, key };
-	uint64_t step = l->kinds[kind].step_us, ahead = l->kinds[kind].ahead_us;
+	uint64_t step = l->kinds[kind].step_us * count, ahead = l->kinds[kind].ahead_us;
 
 	if (step == 0)
 		return true;
+	if (step > ahead)
+		step = ahead;
 	uint64_t hash = siphash(l->key, who, sizeof(who));
 	uint64_t tag = hash >> TIME_BITS, now = (now_ns - l->began_ns) / NS_PER_US;
 	_Atomic uint64_t *set = l->words[hash % LIMITS_SETS], *word;

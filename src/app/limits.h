@@ -25,7 +25,8 @@ enum limit_kind {
 	LIMIT_SEND, /* messages, for a user or a connection on `/` */
 	LIMIT_SEND_ADDRESS, /* messages, for an address */
 	LIMIT_READ, /* history and sync, for a user or a connection on `/` */
-	LIMIT_READ_ADDRESS, /* the same, and tokens that are looked up, for an address */
+	LIMIT_READ_ADDRESS, /* the same, for an address */
+	LIMIT_TOKEN, /* tokens that are looked up, but for those of a hello, for an address */
 	LIMIT_TYPING, /* passed on, for a user and room */
 	LIMIT_LOG, /* lines of who comes and goes, for an address */
 	LIMIT_KINDS,
@@ -43,10 +44,11 @@ struct limits;
 __attribute__((warn_unused_result)) struct limits *limits_create(const struct limit *limits);
 void limits_destroy(struct limits *);
 /*
- * Whether whoever `key` stands for (a keyed hash, or an id) may do it now, and if so it is counted. Otherwise *ret_retry_ms
- * is when he may again, at least 1. now_ns: monotonic. O(1).
+ * Whether whoever `key` stands for (a keyed hash, or an id) may do it now so many times, and if so all are counted. Otherwise
+ * none is, and *ret_retry_ms is when he may, at least 1. More than a burst count as a burst, else they could never be done.
+ * now_ns: monotonic. O(1).
  */
-__attribute__((warn_unused_result)) bool limits_take(
-	struct limits *, enum limit_kind, uint64_t key, uint64_t now_ns, uint64_t *ret_retry_ms);
+__attribute__((warn_unused_result)) bool limits_take(struct limits *, enum limit_kind, uint64_t key,
+	uint32_t count, uint64_t now_ns, uint64_t *ret_retry_ms);
 
 #endif

@@ -66,13 +66,17 @@ bool live_push(struct app *app, const struct store_entry *e)
 	return chat && root;
 }
 
-bool live_gap(struct app *app)
+unsigned live_gap(struct app *app, unsigned whom)
 {
-	int rc = sio_emit(sio_all(app->chat), "gap", sio_json("[{}]"));
+	if ((whom & LIVE_CHAT) != 0) {
+		int rc = sio_emit(sio_all(app->chat), "gap", sio_json("[{}]"));
+		if (rc == 0 || rc == -ENOBUFS) /* who has not got it is closed, and comes again */
+			whom &= ~(unsigned)LIVE_CHAT;
+	}
 	/* Those on `/` have no word for it: they come again, and may look at the history. */
-	int gone = sio_disconnect_all(app->root, true);
-
-	return (rc == 0 || rc == -ENOBUFS) && gone == 0;
+	if ((whom & LIVE_ROOT) != 0 && sio_connection_close_all(app->root) == 0)
+		whom &= ~(unsigned)LIVE_ROOT;
+	return whom;
 }
 
 bool live_gap_one(const struct sio_socket *socket)

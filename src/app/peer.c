@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-enum { REASON_BYTES = 64 };
+enum { REASON_BYTES = 64, COUNT_BYTES = 16 };
 
 struct peer *peer_create(struct app *app, const struct sio_socket *socket)
 {
@@ -54,15 +54,31 @@ enum peer_state peer_state(const struct peer *p)
 	return atomic_load_explicit(&p->state, memory_order_relaxed);
 }
 
+/* They are told of when somebody else comes who is logged, or at the end. */
+void peer_log_unlogged(struct app *app)
+{
+	char count[COUNT_BYTES];
+	unsigned unlogged = atomic_exchange_explicit(&app->unlogged, 0, memory_order_relaxed);
+
+	if (unlogged == 0)
+		return;
+	snprintf(count, sizeof(count), "%u", unlogged);
+	log_event(LOG_INFO, "not_logged", "sockets", count, "why", "an address has more than --limit-log",
+		NULL);
+}
+
 void peer_log_connected(struct peer *p, const struct sio_socket *socket)
 {
 	char sid[SIO_SID_BYTES];
 	uint64_t retry_ms;
 
-	p->logged =
-		limits_take(p->app->limits, LIMIT_LOG, p->caller->visitor.address, clock_now_ns(), &retry_ms);
-	if (!p->logged)
+	p->logged = limits_take(
+		p->app->limits, LIMIT_LOG, p->caller->visitor.address, 1, clock_now_ns(), &retry_ms);
+	if (!p->logged) {
+		atomic_fetch_add_explicit(&p->app->unlogged, 1, memory_order_relaxed);
 		return;
+	}
+	peer_log_unlogged(p->app);
 	sio_sid(socket, sid);
 	log_event(LOG_INFO, "connected", "socket", sid, "namespace", sio_space_name(p->space), "address",
 		p->caller->visitor.text, NULL);
@@ -154,9 +170,9 @@ void peer_drained(const struct sio_event *e)
 	if (!p->subscribed)
 		return;
 	if (!join(e->socket, STORE_LOBBY)) {
-		sio_disconnect(e->socket, true); /* it comes again */
+		sio_connection_close(e->socket); /* it comes again */
 		return;
 	}
 	if (!live_gap_one(e->socket))
-		sio_disconnect(e->socket, true);
+		sio_connection_close(e->socket);
 }

@@ -50,9 +50,13 @@ void peer_ref(struct peer *);
 void peer_unref(struct peer *);
 /* For sio_set_data(). */
 void peer_gone(void *peer);
-/* A line of the log: it has come; it has gone, and why. Within LIMIT_LOG, so that nobody can fill the disk by coming again. */
+/*
+ * A line of the log: it has come; it has gone, and why. Within LIMIT_LOG, so that nobody fills the disk by coming again and again;
+ * those beyond it are counted, and a line tells how many they were.
+ */
 void peer_log_connected(struct peer *, const struct sio_socket *);
 void peer_log_disconnected(const struct sio_event *);
+void peer_log_unlogged(struct app *);
 
 enum peer_state peer_state(const struct peer *);
 /* NEW to GREETING, or GREETING to NEW. */

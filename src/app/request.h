@@ -38,7 +38,7 @@ struct request {
 	uint64_t limit_key;
 	struct arg_value args[ARGS_MAX];
 	struct json answer; /* as far as it is written */
-	char token[CHAT_TOKEN_CHARS]; /* of a guest that is being made */
+	char token[CHAT_TOKEN_CHARS]; /* of the guest that says hello: new, or known */
 	char why[ARGS_MESSAGE_BYTES];
 	void *work; /* the command's own; freed with the request */
 	size_t room_bytes;

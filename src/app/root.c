@@ -144,7 +144,7 @@ static void on_user(void *ctx, enum store_status status, const struct store_user
 						     : (struct chat_fault){ chat_error_of(status), NULL };
 	if (sio_with(p->space, p->id, looked_up, l) != 0) {
 		/* It would wait for ever. */
-		(void)sio_disconnect_id(p->space, p->id, true);
+		(void)sio_connection_close_id(p->space, p->id);
 		peer_unref(p);
 		free(l);
 	}
@@ -156,8 +156,8 @@ static bool look_up(struct peer *p, const struct auth *a)
 	uint8_t hash[STORE_TOKEN_HASH_BYTES];
 	uint64_t retry_ms;
 
-	if (!limits_take(p->app->limits, LIMIT_READ_ADDRESS, p->caller->visitor.address, clock_now_ns(),
-		    &retry_ms))
+	if (!limits_take(
+		    p->app->limits, LIMIT_TOKEN, p->caller->visitor.address, 1, clock_now_ns(), &retry_ms))
 		return false;
 	struct lookup *l = calloc(1, sizeof(*l));
 	if (l == NULL)
@@ -180,7 +180,7 @@ static void on_connection(const struct sio_event *e)
 	struct auth a;
 
 	if (p == NULL) {
-		sio_disconnect(e->socket, true); /* no memory; it comes again */
+		sio_connection_close(e->socket); /* no memory; it comes again */
 		return;
 	}
 	sio_set_data(e->socket, p, peer_gone);
@@ -190,7 +190,7 @@ static void on_connection(const struct sio_event *e)
 	if (fine && !a.has_token)
 		peer_set_user(p, &(struct user){ .id = STORE_ANONYMOUS, .guest = true, .name = a.name });
 	else if (!fine || !look_up(p, &a))
-		sio_disconnect(e->socket, true);
+		sio_connection_close(e->socket); /* for now: it comes again */
 }
 
 static void on_disconnect(const struct sio_event *e)

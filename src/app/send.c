@@ -40,8 +40,8 @@ void send_message(struct request *r, int64_t room, struct str cid, struct str te
 		request_fail(r, fault);
 		return;
 	}
-	if (!command_allowed(r, LIMIT_SEND, r->limit_key) ||
-		!command_allowed(r, LIMIT_SEND_ADDRESS, r->visitor.address))
+	if (!command_allowed(r, LIMIT_SEND, r->limit_key, 1) ||
+		!command_allowed(r, LIMIT_SEND_ADDRESS, r->visitor.address, 1))
 		return;
 	struct store_send send = {
 		.room = room,

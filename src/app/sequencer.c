@@ -34,7 +34,8 @@ struct sequencer {
 	atomic_bool missed; /* an entry could not be copied: everybody has a gap */
 	atomic_bool nudged; /* `nudge` is in the inbox: it may be asleep, and has something to mend */
 	struct sequencer_item nudge;
-	bool untold; /* that something was missed, so far */
+	unsigned untold; /* LIVE_...: who does not know yet that something was missed */
+	uint64_t tell_ns; /* not before that is anybody told again */
 	struct map rooms;
 	struct room *first;
 };
@@ -209,15 +210,18 @@ static void run_one(struct sequencer *s, struct sequencer_item *item)
 /* Somebody has missed something: all are told to look, and what waits for it waits no longer. */
 static void mend(struct sequencer *s)
 {
-	if (!atomic_exchange_explicit(&s->missed, false, memory_order_acquire))
-		return;
-	if (!s->untold)
+	bool more = atomic_exchange_explicit(&s->missed, false, memory_order_acquire);
+
+	if (more && s->untold == 0)
 		log_event(
 			LOG_ERROR, "entries_missed", "why", "no memory; all clients are told to sync", NULL);
-	s->untold = !live_gap(s->app);
-	if (s->untold)
-		atomic_store_explicit(&s->missed, true, memory_order_relaxed); /* later, then */
-	for (struct room *r = s->first; r != NULL; r = r->next) {
+	if (more)
+		s->untold = LIVE_CHAT | LIVE_ROOT;
+	if (s->untold != 0 && clock_now_ns() >= s->tell_ns) {
+		s->untold = live_gap(s->app, s->untold);
+		s->tell_ns = clock_now_ns() + RETRY_MS * CLOCK_NS_PER_MS;
+	}
+	for (struct room *r = more ? s->first : NULL; r != NULL; r = r->next) {
 		r->unsure = true;
 		release(s, r, true);
 	}
@@ -235,12 +239,10 @@ static bool release_rest(struct sequencer *s)
 	return any;
 }
 
-/* What could not be told is tried again, also while nobody says anything. */
+/* What could not be told is told later, also while nobody says anything. */
 static uint64_t wake_at(const struct sequencer *s)
 {
-	return atomic_load_explicit(&s->missed, memory_order_relaxed)
-		       ? clock_now_ns() + RETRY_MS * CLOCK_NS_PER_MS
-		       : INBOX_FOR_EVER;
+	return s->untold != 0 ? s->tell_ns : INBOX_FOR_EVER;
 }
 
 static void *run(void *ctx)

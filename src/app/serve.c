@@ -7,7 +7,9 @@
 #include "app/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -15,17 +17,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/api.h"
 #include "app/command.h"
 #include "app/log.h"
 #include "app/pages.h"
+#include "app/peer.h"
 #include "app/root.h"
 #include "app/sequencer.h"
 #include "app/version.h"
 #include "base/assert.h"
 
-enum { ERROR_BYTES = 512, ADDRESS_BYTES = 320 };
+enum { ERROR_BYTES = 512, ADDRESS_BYTES = 320, SAY_MS = 100 };
 
 /* Of Engine.IO: who opens a connection. What is found out is kept with it. */
 static bool allow(void *ctx, const struct sio_request *q, struct sio_admission *admission)
@@ -162,6 +166,17 @@ static void end(struct app *app)
 	limits_destroy(app->limits);
 }
 
+/* A line for whoever is there to read it; who does not read holds up neither the start nor the end. */
+static void say(int fd, const char *a, const char *b, const char *c)
+{
+	char line[PIPE_BUF]; /* a pipe that polls as writable takes as much without waiting */
+	int n = snprintf(line, sizeof(line), "palaver: %s%s%s\n", a, b, c);
+	struct pollfd out = { .fd = fd, .events = POLLOUT };
+
+	if (n > 0 && (size_t)n < sizeof(line) && poll(&out, 1, SAY_MS) == 1 && (out.revents & POLLOUT) != 0)
+		(void)!write(fd, line, (size_t)n);
+}
+
 static void say_listening(const struct app *app)
 {
 	char address[ADDRESS_BYTES];
@@ -173,8 +188,7 @@ static void say_listening(const struct app *app)
 	log_event(LOG_INFO, "listening", "address", address, "data", app->config->data, "version",
 		APP_VERSION, NULL);
 	/* For whoever started it by hand, and for programs that wait for it. */
-	printf("palaver: listening on http://%s/chat\n", address);
-	fflush(stdout);
+	say(STDOUT_FILENO, "listening on http://", address, "/chat");
 }
 
 /* What a signal stops; null while there is nothing yet. */
@@ -227,12 +241,13 @@ int serve(const struct config *config)
 	if (begun) {
 		say_listening(&app);
 		rc = run(&app);
+		peer_log_unlogged(&app);
 		log_event(LOG_INFO, "stopped", NULL);
 	} else {
-		fprintf(stderr, "palaver: %s\n", err);
+		say(STDERR_FILENO, err, "", "");
 	}
 	if (begun && rc != 0)
-		fprintf(stderr, "palaver: %s\n", strerror(-rc));
+		say(STDERR_FILENO, strerror(-rc), "", "");
 	end(&app);
 	log_end();
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

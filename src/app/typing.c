@@ -16,7 +16,7 @@ static void run(struct request *r)
 		return;
 	}
 	/* More often than is passed on is no error. */
-	if (limits_take(r->app->limits, LIMIT_TYPING, key, clock_now_ns(), &retry_ms))
+	if (limits_take(r->app->limits, LIMIT_TYPING, key, 1, clock_now_ns(), &retry_ms))
 		live_typing(r->app, room, &user, r->peer->id);
 	json_lit(&r->answer, "{\"ok\":true}");
 	request_done(r);

@@ -28,8 +28,8 @@ static void finish(struct eio_loop *at)
 {
 	struct eio_drain *d = &at->drain;
 
-	free(d->slots);
-	d->slots = NULL;
+	free(d->turns);
+	d->turns = NULL;
 	net_loop_release(at->loop);
 	d->drained(at->loop, at->server->ctx);
 }
@@ -48,14 +48,27 @@ static bool is_fetching(const struct eio_session *s)
 	       (s->poll != NULL || (s->doubt != NULL && s->doubt->exchange != NULL));
 }
 
-/* It is its turn. False: it is put off. */
-static bool end_in_turn(struct eio_loop *at, uint32_t slot)
+/*
+ * When one that is put off goes all the same. The first have EIO_DRAIN_LATE_MS; who comes later has less, so that all is over
+ * in time, and also those who all wait for something that never comes go one after the other.
+ */
+static bool is_over(const struct eio_drain *d, const struct eio_drain_turn *turn, uint64_t gone_ns)
 {
-	struct eio_session *s = slots_at(&at->sessions, slot);
+	uint64_t at_ns = d->span_ns * turn->number / d->count;
+
+	return gone_ns >= EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS +
+				  at_ns / EIO_DRAIN_MS_MAX * (EIO_DRAIN_MS_MAX - EIO_DRAIN_LATE_MS);
+}
+
+/* It is its turn. False: it is put off. */
+static bool end_in_turn(struct eio_loop *at, const struct eio_drain_turn *turn, uint64_t gone_ns)
+{
+	struct eio_session *s = slots_at(&at->sessions, turn->slot);
 
 	if (s == NULL)
 		return true;
-	if (is_fetching(s) || (s->state == EIO_STATE_OPEN && at->server->events->owed(s->ctx)))
+	bool waits = is_fetching(s) || (s->state == EIO_STATE_OPEN && at->server->events->owed(s->ctx));
+	if (waits && !is_over(&at->drain, turn, gone_ns))
 		return false;
 	eio_session_end(s, EIO_SHUTTING_DOWN);
 	return true;
@@ -70,15 +83,15 @@ static void step(struct eio_loop *at)
 	uint32_t late = 0;
 
 	for (uint32_t i = 0; i < d->late; i++) {
-		if (!end_in_turn(at, d->slots[i]))
-			d->slots[late++] = d->slots[i];
+		if (!end_in_turn(at, &d->turns[i], gone_ns))
+			d->turns[late++] = d->turns[i];
 	}
 	for (; d->done < due && d->done < d->count; d->done++) {
-		if (!end_in_turn(at, d->slots[d->done]))
-			d->slots[late++] = d->slots[d->done];
+		if (!end_in_turn(at, &d->turns[d->done], gone_ns))
+			d->turns[late++] = d->turns[d->done];
 	}
 	d->late = late;
-	bool over = d->done == d->count && (late == 0 || gone_ns >= d->late_ns);
+	bool over = d->done == d->count && late == 0;
 	if (over || !net_timer_start(&d->step, at->loop, EIO_DRAIN_EACH_MS))
 		end_rest(at);
 }
@@ -89,15 +102,15 @@ void eio_drain_step(struct net_timer *timer)
 }
 
 /* Every order is as likely as any other. */
-static void shuffle(uint32_t *slots, uint32_t count)
+static void shuffle(struct eio_drain_turn *turns, uint32_t count)
 {
 	for (uint32_t left = count; left > 1; left--) {
-		uint32_t chosen, last = slots[left - 1];
+		uint32_t chosen, last = turns[left - 1].slot;
 
 		random_bytes(&chosen, sizeof(chosen));
 		chosen %= left;
-		slots[left - 1] = slots[chosen];
-		slots[chosen] = last;
+		turns[left - 1].slot = turns[chosen].slot;
+		turns[chosen].slot = last;
 	}
 }
 
@@ -112,23 +125,22 @@ void eio_server_stopping(
 	d->drained = drained;
 	d->began_ns = net_loop_now_ns(loop);
 	net_loop_hold(loop);
-	d->slots = at->sessions.count == 0 ? NULL : calloc(at->sessions.count, sizeof(d->slots[0]));
-	if (d->slots == NULL) {
+	d->turns = at->sessions.count == 0 ? NULL : calloc(at->sessions.count, sizeof(d->turns[0]));
+	if (d->turns == NULL) {
 		end_rest(at);
 		return;
 	}
 	for (uint32_t slot = 0; slot < at->sessions.used; slot++) {
 		const struct eio_session *s = slots_at(&at->sessions, slot);
 
-		if (s != NULL && s->state == EIO_STATE_OPEN)
-			d->slots[d->count++] = slot;
+		if (s != NULL && s->state == EIO_STATE_OPEN) {
+			d->turns[d->count] = (struct eio_drain_turn){ slot, d->count };
+			d->count++;
+		}
 	}
-	shuffle(d->slots, d->count);
+	shuffle(d->turns, d->count);
 	d->span_ns = server->options.drain_ms * CLOCK_NS_PER_MS;
 	if (d->span_ns > d->count * each_ns)
 		d->span_ns = d->count * each_ns;
-	d->late_ns = d->span_ns + EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS;
-	if (d->late_ns > EIO_DRAIN_MS_MAX * CLOCK_NS_PER_MS)
-		d->late_ns = EIO_DRAIN_MS_MAX * CLOCK_NS_PER_MS;
 	step(at);
 }

@@ -5,8 +5,8 @@
  *
  * A body may hold a hundred thousand packets. Between turns others have theirs, and what these packets caused is sent. Of
  * a client past its soft limit no turn is taken, not even the first, until it has polled down to a quarter of that, or all
- * that waited before: as a WebSocket that lags is not read. The answer comes when nothing is left to take, or the session ends; an official client
- * posts nothing more before.
+ * that waited before: as a WebSocket that lags is not read. The answer comes when nothing is left to take, or the session
+ * ends; an official client posts nothing more before.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -336,7 +336,7 @@ void eio_server_destroy(struct eio_server *server)
 				eio_session_free(s);
 		}
 		slots_finish(sessions);
-		free(server->loops[i].drain.slots);
+		free(server->loops[i].drain.turns);
 		eio_rings_finish(&server->loops[i].rings);
 	}
 	net_addresses_destroy(server->addresses);

@@ -83,7 +83,7 @@ struct eio_events {
 	 * that is left, or all that waited when it was held has gone.
 	 */
 	void (*lagging)(void *ctx, bool lagging);
-	/* The pool stops, and it is this one's turn: is it owed something? Then it is put off, for EIO_DRAIN_LATE_MS at most. */
+	/* The pool stops, and it is this one's turn: is it owed something? Then it is put off, as eio_server_stopping() says. */
 	bool (*owed)(void *ctx);
 };
 
@@ -110,7 +110,8 @@ void eio_server_destroy(struct eio_server *);
 /*
  * On each loop, when the pool stops: close all its sessions, in random order, one after the other over options.drain_ms, or a
  * millisecond each where that is less. Those that wait are served meanwhile, and the loop stays; one that fetches by polling what
- * was queued, or is owed something, has up to EIO_DRAIN_LATE_MS more. Then `drained` is called, which may be at once.
+ * was queued, or is owed something, has up to EIO_DRAIN_LATE_MS more: a quarter of the time from its turn to EIO_DRAIN_MS_MAX. Then
+ * `drained` is called, which may be at once.
  */
 void eio_server_stopping(
 	struct eio_server *, struct net_loop *, void (*drained)(struct net_loop *, void *ctx));

@@ -85,11 +85,12 @@ struct eio_counts {
 
 /* The pool stops: whose turn it is to be closed. */
 struct eio_drain {
-	uint32_t *
-		slots; /* of the sessions there were, in the order in which they go; those put off come first */
+	/* The sessions there were, in the order in which they go; those put off come first, in the order of their turns. */
+	struct eio_drain_turn {
+		uint32_t slot, number;
+	} * turns;
 	uint32_t count, done, late; /* whose turn has been; who was put off then */
-	uint64_t began_ns, span_ns,
-		late_ns; /* the end of the last turn, and of all waiting, after the beginning */
+	uint64_t began_ns, span_ns; /* the end of the last turn, after the beginning */
 	struct net_timer step;
 	void (*drained)(struct net_loop *, void *ctx);
 };

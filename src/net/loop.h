@@ -27,7 +27,8 @@ enum {
 	NET_POST_BYTES_MAX = 64 << 20, /* what may wait for one loop, by net_post() */
 	NET_POST_TURN = 256, /* posted messages that a loop runs in an iteration, ... */
 	NET_POST_TURNS_MAX = 32, /* or more: what it took at once is done after so many */
-	NET_DRAIN_MS = 4800, /* from net_pool_stop() to the last connection cut: all is over within 5 s */
+	NET_DRAIN_MS =
+		4800, /* from net_pool_stop() to the last connection cut: the loops have ended within 5 s */
 };
 
 enum net_sender_kind {

@@ -92,7 +92,7 @@ static void answer_discard(struct net_message *message)
 	free(p);
 }
 
-/* There are as many as events that wait for one: a loop that is far behind takes it all the same. */
+/* There is one to an event, which the application has taken: a loop that is far behind takes it all the same. */
 static int post_answer(struct sio_server *server, const struct sio_ack *ack, struct blob_share *unit)
 {
 	struct posted_answer *p = malloc(sizeof(*p));

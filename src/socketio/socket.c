@@ -227,20 +227,25 @@ static void send_disconnect(struct sio_socket *s)
 	sio_client_send_text(s->client, parts, 3);
 }
 
-void sio_disconnect(struct sio_socket *s, bool close)
+enum way {
+	AWAY, /* from its namespace */
+	AWAY_ALL, /* from all its namespaces: each is told, then the connection is closed, as Node's disconnect(true) */
+	CUT, /* the connection is closed without a word of theirs */
+};
+
+static void send_away(struct sio_socket *s, enum way way)
 {
 	struct sio_client *c = s->client;
 	static const char reason[] = "server namespace disconnect";
 
 	if (s->session == NULL)
 		return;
-	if (!close) {
+	if (way == AWAY) {
 		send_disconnect(s);
 		sio_socket_close(s, reason);
 		return;
 	}
-	/* Each of its namespaces is told, then all is closed: as Node's disconnect(true). */
-	while (!list_empty(&c->sockets)) {
+	while (way == AWAY_ALL && !list_empty(&c->sockets)) {
 		struct sio_socket *each = list_entry(c->sockets.next, struct sio_socket, in_client);
 
 		send_disconnect(each);
@@ -249,11 +254,21 @@ void sio_disconnect(struct sio_socket *s, bool close)
 	sio_client_close(c, "forced server close");
 }
 
+void sio_disconnect(struct sio_socket *s, bool close)
+{
+	send_away(s, close ? AWAY_ALL : AWAY);
+}
+
+void sio_connection_close(struct sio_socket *s)
+{
+	send_away(s, CUT);
+}
+
 struct posted {
 	struct net_message message;
 	struct sio_server *server;
 	struct sio_id id;
-	bool close;
+	enum way way;
 };
 
 static void disconnect_run(struct net_loop *loop, struct net_message *message)
@@ -262,7 +277,7 @@ static void disconnect_run(struct net_loop *loop, struct net_message *message)
 	struct sio_socket *s = sio_socket_find(&p->server->loops[net_loop_index(loop)], p->id);
 
 	if (s != NULL)
-		sio_disconnect(s, p->close);
+		send_away(s, p->way);
 	free(p);
 }
 
@@ -271,7 +286,7 @@ static void disconnect_discard(struct net_message *message)
 	free(list_entry(message, struct posted, message));
 }
 
-int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
+static int send_away_id(struct sio_space *space, struct sio_id id, enum way way)
 {
 	struct sio_server *server = space->server;
 	struct sio_loop *here = sio_loop_here(server);
@@ -282,7 +297,7 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 		struct sio_socket *s = sio_socket_find(here, id);
 		if (s == NULL)
 			return -ENOENT;
-		sio_disconnect(s, close);
+		send_away(s, way);
 		return 0;
 	}
 	struct posted *p = malloc(sizeof(*p));
@@ -292,20 +307,30 @@ int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
 		.message = { .run = disconnect_run, .discard = disconnect_discard, .bytes = sizeof(*p) },
 		.server = server,
 		.id = id,
-		.close = close,
+		.way = way,
 	};
 	sio_hand_over_reserved(server, id.loop, &p->message);
 	return 0;
+}
+
+int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)
+{
+	return send_away_id(space, id, close ? AWAY_ALL : AWAY);
+}
+
+int sio_connection_close_id(struct sio_space *space, struct sio_id id)
+{
+	return send_away_id(space, id, CUT);
 }
 
 /* All of one namespace on one loop. */
 struct posted_all {
 	struct net_message message;
 	struct sio_space *space;
-	bool close;
+	enum way way;
 };
 
-static void disconnect_all(const struct sio_space *space, const struct sio_loop *here, bool close)
+static void send_all_away(const struct sio_space *space, const struct sio_loop *here, enum way way)
 {
 	const struct sio_space_loop *rooms = &space->loops[net_loop_index(here->loop)];
 
@@ -314,7 +339,7 @@ static void disconnect_all(const struct sio_space *space, const struct sio_loop 
 		struct sio_socket *s = rooms->all->members[rooms->all->count - 1].socket;
 
 		assert(s->space == space && s->session != NULL);
-		sio_disconnect(s, close);
+		send_away(s, way);
 	}
 }
 
@@ -322,7 +347,7 @@ static void disconnect_all_run(struct net_loop *loop, struct net_message *messag
 {
 	struct posted_all *p = list_entry(message, struct posted_all, message);
 
-	disconnect_all(p->space, &p->space->server->loops[net_loop_index(loop)], p->close);
+	send_all_away(p->space, &p->space->server->loops[net_loop_index(loop)], p->way);
 	free(p);
 }
 
@@ -331,7 +356,7 @@ static void disconnect_all_discard(struct net_message *message)
 	free(list_entry(message, struct posted_all, message));
 }
 
-int sio_disconnect_all(struct sio_space *space, bool close)
+static int send_away_everywhere(struct sio_space *space, enum way way)
 {
 	struct sio_server *server = space->server;
 	struct sio_loop *here = sio_loop_here(server);
@@ -351,18 +376,28 @@ int sio_disconnect_all(struct sio_space *space, bool close)
 				.discard = disconnect_all_discard,
 				.bytes = sizeof(*posts[i]) },
 			.space = space,
-			.close = close,
+			.way = way,
 		};
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		if (sio_is_now(here, i)) {
-			disconnect_all(space, here, close);
+			send_all_away(space, here, way);
 			free(posts[i]);
 		} else {
 			sio_hand_over_reserved(server, i, &posts[i]->message);
 		}
 	}
 	return 0;
+}
+
+int sio_disconnect_all(struct sio_space *space, bool close)
+{
+	return send_away_everywhere(space, close ? AWAY_ALL : AWAY);
+}
+
+int sio_connection_close_all(struct sio_space *space)
+{
+	return send_away_everywhere(space, CUT);
 }
 
 struct sio_id sio_id(const struct sio_socket *s)

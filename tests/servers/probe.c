@@ -179,6 +179,11 @@ static void on_kick(const struct sio_event *e)
 	sio_disconnect(e->socket, e->ctx != NULL);
 }
 
+static void on_cut(const struct sio_event *e)
+{
+	sio_connection_close(e->socket);
+}
+
 /* Somebody else than who asks: the first of those whose answers are held. */
 static void on_kick_held(const struct sio_event *e)
 {
@@ -293,6 +298,7 @@ static void listen_to(const char *name)
 		{ "kick", on_kick, NULL },
 		{ "kick-close", on_kick, "close" },
 		{ "kick-held", on_kick_held, NULL },
+		{ "cut", on_cut, NULL },
 		{ "who", on_who, NULL },
 		{ "reasons", on_reasons, NULL },
 		{ "forget-reasons", on_forget, NULL },

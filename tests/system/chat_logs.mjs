@@ -149,17 +149,21 @@ test('who comes and goes without end writes no log without end', async (t) => {
   await client.connectTo('/');
   await server.stop();
   const lines = logOf(server).filter((line) => line.includes('"event":"connected"'));
-  assert.ok(lines.length >= 200 && lines.length < 300, `${lines.length} lines of 401`);
+  assert.ok(lines.length >= 200 && lines.length < 300, `${lines.length} lines of 402`);
+  const rest = logOf(server).filter((line) => line.includes('"event":"not_logged"')).map((line) => Number(JSON.parse(line).sockets));
+  assert.equal(lines.length + rest.reduce((sum, sockets) => sum + sockets, 0), 402, 'the others are counted');
 });
 
-// A server whose stderr is a pipe that is open and that nobody reads. `server.rest()` reads what is in it, without waiting.
-async function startUnread(t, level) {
+// A server whose stderr is a pipe that is open and that nobody reads; it may be full from the beginning, and stdout the same.
+// `server.rest()` reads what is in it, without waiting.
+async function startUnread(t, level, fullBefore = false) {
   const folder = mkdtempSync(join(tmpdir(), 'palaver-unread-'));
   const fifo = join(folder, 'stderr');
   assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK); // what is in it outlives the server
   const port = await freePort();
-  const server = await startProgram('sh', ['-c', `exec "$0" "$@" 2<>'${fifo}'`, serverPath(), 'serve', '--listen', `127.0.0.1:${port}`,
+  const before = fullBefore ? `echo 'shell: listening'; exec 2<>'${fifo}' 1>&2; head -c ${PIPE_BYTES} /dev/zero;` : '';
+  const server = await startProgram('sh', ['-c', `${before} exec "$0" "$@" 2<>'${fifo}'`, serverPath(), 'serve', '--listen', `127.0.0.1:${port}`,
     '--data', join(folder, 'data'), ...UNLIMITED, '--drain-ms', '50', '--log-format', 'json', '--log-level', level], {}, port);
   assert.ok(server, 'it listens');
   t.after(async () => {
@@ -195,6 +199,15 @@ async function fillPipe(client) {
     client.send('1');
   }
 }
+
+test('nobody reads the log of the run before either: the server starts, serves, and ends when told', async (t) => {
+  const server = await startUnread(t, 'info', true);
+  await until(() => request(server, { path: '/healthz' }).then(({ status }) => status === 200, () => false), 'it to serve');
+  ok(await (await member(t, server)).say('hello'));
+  server.child.kill('SIGTERM');
+  assert.deepEqual(await within(server.exit, 'its end after SIGTERM', END_MS), { code: 0, signal: null });
+  assert.equal(server.rest(), '\0'.repeat(PIPE_BYTES));
+});
 
 for (const level of ['debug', 'info']) {
   test(`nobody reads the log, at level ${level}: the server serves on, and ends when told`, async (t) => {

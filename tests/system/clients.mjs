@@ -151,6 +151,12 @@ const WAYS_TO_LEAVE = [
     server: ['server namespace disconnect'],
   },
   {
+    how: 'the server closes the connection without a word',
+    act: (person) => person.say('cut'),
+    client: 'transport close',
+    server: ['forced server close', 'forced close'],
+  },
+  {
     how: 'the client closes the connection',
     act: (person) => person.socket.io.engine.close(),
     client: 'forced close',
@@ -204,14 +210,16 @@ async function reconnects(t, io, transports) {
   const alice = await arrive(t, io, transports, '/', options);
   const bob = await arrive(t, io, transports);
   t.after(() => alice.socket.io.reconnection(false));
-  const first = alice.socket.id;
-  const gone = alice.disconnected();
-  alice.socket.io.engine.close();
-  await gone;
-  alice.say('message', 'said while away');
-  await allHear([alice, bob], ['said while away']);
-  assert.notEqual(alice.socket.id, first);
-  assert.deepEqual(await alice.ask('echo', 'back'), ['back']);
+  for (const leave of [() => alice.socket.io.engine.close(), () => alice.say('cut')]) {
+    const first = alice.socket.id;
+    const gone = alice.disconnected();
+    leave();
+    await gone;
+    alice.say('message', 'said while away');
+    await allHear([alice, bob], ['said while away']);
+    assert.notEqual(alice.socket.id, first);
+    assert.deepEqual(await alice.ask('echo', 'back'), ['back']);
+  }
 }
 
 async function survivesRestart(t, io, transports) {

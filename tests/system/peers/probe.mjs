@@ -84,6 +84,7 @@ function look(namespace, socket) {
   on(socket, 'stats', (args, ack) => ack({ late_acks: 0 }));
   on(socket, 'kick', () => socket.disconnect());
   on(socket, 'kick-close', () => socket.disconnect(true));
+  on(socket, 'cut', () => socket.conn.close());
 }
 
 for (const name of ['/', '/custom']) {

@@ -18,7 +18,7 @@ static char err[ERR_BYTES];
 
 static const char *const names[] = { "listen", "data", "threads", "guests", "origin", "log-level",
 	"log-format", "drain-ms", "rate-limits", "limit-send", "limit-send-address", "limit-read",
-	"limit-read-address", "limit-guest", "limit-hello" };
+	"limit-read-address", "limit-guest", "limit-hello", "limit-token", "limit-log" };
 enum { NAMES = sizeof(names) / sizeof(*names) };
 
 /* "log-level" is PALAVER_LOG_LEVEL. */
@@ -216,6 +216,16 @@ static void limits_hello(void)
 	expect_limit(LIMIT_HELLO, 2, 1, 9);
 }
 
+static void limits_token(void)
+{
+	expect_limit(LIMIT_TOKEN, 3, 1, 4);
+}
+
+static void limits_log(void)
+{
+	expect_limit(LIMIT_LOG, 6, 1, 5);
+}
+
 static const struct option options[NAMES] = {
 	{ "listen", "[::]:0", listens },
 	{ "data", "some/where=else", has_data },
@@ -232,6 +242,8 @@ static const struct option options[NAMES] = {
 	{ "limit-read-address", "7:8", limits_read_address },
 	{ "limit-guest", "off", limits_guest },
 	{ "limit-hello", "2:9", limits_hello },
+	{ "limit-token", "3:4", limits_token },
+	{ "limit-log", "6:5", limits_log },
 };
 
 static void every_option_is_a_flag_and_a_variable(void **state)
@@ -332,7 +344,8 @@ static void bad_values_are_refused(void **state)
 		{ "limit-send", "1000001:1" }, { "limit-send", "1:1000001" }, { "limit-send", "1:2:3" },
 		{ "limit-send", "-1:2" }, { "limit-send", "1.5:2" }, { "limit-send", "on" },
 		{ "limit-send", "1: 2" }, { "limit-send-address", "x" }, { "limit-read", "x" },
-		{ "limit-guest", "x" }, { "limit-hello", "x" } };
+		{ "limit-guest", "x" }, { "limit-hello", "x" }, { "limit-token", "x" },
+		{ "limit-log", "x" } };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		char flag[64], both[128], name[64];

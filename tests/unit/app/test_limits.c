@@ -37,7 +37,7 @@ static struct limits *make(enum limit_kind kind, struct limit limit)
 static bool take(struct limits *l, enum limit_kind kind, uint64_t key, uint64_t at_ns, uint64_t *ret_retry_ms)
 {
 	uint64_t retry_ms = UINT64_MAX;
-	bool taken = limits_take(l, kind, key, began + at_ns, &retry_ms);
+	bool taken = limits_take(l, kind, key, 1, began + at_ns, &retry_ms);
 
 	if (!taken)
 		assert_in_range(retry_ms, 1, UINT64_MAX - 1);
@@ -69,6 +69,27 @@ static void a_burst_is_as_large_as_it_is_said_to_be(void **state)
 		assert_int_equal(take_all(l, LIMIT_SEND, 5, 365 * 86400 * S), limits[i].burst);
 		limits_destroy(l);
 	}
+}
+
+/* All of them or none; more than a burst are a burst. */
+static void several_at_once(void **state)
+{
+	(void)state;
+	struct limits *l = make(LIMIT_READ, (struct limit){ 10, 0, 40 });
+	uint64_t retry_ms = 0;
+
+	assert_true(limits_take(l, LIMIT_READ, 5, 30, began, &retry_ms));
+	assert_false(limits_take(l, LIMIT_READ, 5, 30, began, &retry_ms));
+	assert_int_equal(retry_ms, 2000);
+	assert_int_equal(take_all(l, LIMIT_READ, 5, 0), 10);
+	assert_false(limits_take(l, LIMIT_READ, 5, 30, began + UINT64_C(2999) * MS, &retry_ms));
+	assert_int_equal(retry_ms, 1);
+	assert_true(limits_take(l, LIMIT_READ, 5, 30, began + UINT64_C(3000) * MS, &retry_ms));
+	assert_false(limits_take(l, LIMIT_READ, 5, 1000, began + UINT64_C(3000) * MS, &retry_ms));
+	assert_int_equal(retry_ms, 4000);
+	assert_true(limits_take(l, LIMIT_READ, 5, 1000, began + UINT64_C(7000) * MS, &retry_ms));
+	assert_false(limits_take(l, LIMIT_READ, 5, 1, began + UINT64_C(7000) * MS, &retry_ms));
+	limits_destroy(l);
 }
 
 /* Asked each millisecond for a while: the burst, and then as many as the rate says. */
@@ -250,7 +271,7 @@ static void *take_one_key(void *ctx)
 	uint64_t retry_ms;
 
 	for (int i = 0; i < TAKES; i++)
-		t->granted += limits_take(t->limits, LIMIT_SEND, 1, t->now_ns, &retry_ms);
+		t->granted += limits_take(t->limits, LIMIT_SEND, 1, 1, t->now_ns, &retry_ms);
 	return NULL;
 }
 
@@ -260,7 +281,7 @@ static void *take_many_keys(void *ctx)
 	uint64_t retry_ms;
 
 	for (uint64_t key = 0; key < KEYS; key++)
-		t->granted += limits_take(t->limits, LIMIT_SEND, key, t->now_ns, &retry_ms);
+		t->granted += limits_take(t->limits, LIMIT_SEND, key, 1, t->now_ns, &retry_ms);
 	return NULL;
 }
 
@@ -316,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_burst_is_as_large_as_it_is_said_to_be),
+		cmocka_unit_test(several_at_once),
 		cmocka_unit_test(the_rate_is_kept_over_time),
 		cmocka_unit_test(odd_rates_are_not_passed),
 		cmocka_unit_test(the_wait_is_exact),

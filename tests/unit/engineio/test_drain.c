@@ -4,7 +4,7 @@
 #include "lib/failing_alloc.h"
 #include "unit/http/web.h"
 
-enum { SESSIONS = 300, SHORT_MS = 60, LONG_MS = 3000 };
+enum { SESSIONS = 300, EVERYBODY, SHORT_MS = 60, LONG_MS = 3000 };
 
 static struct harness h;
 static struct http_server *http;
@@ -13,7 +13,7 @@ static uint32_t opened, closed, order[SESSIONS]; /* of the loop: which was close
 static uint64_t closed_ns[SESSIONS];
 static struct eio_session *sessions[SESSIONS];
 static bool without_memory;
-static uint32_t owed_to = SESSIONS; /* which session is owed something ... */
+static uint32_t owed_to = SESSIONS; /* which session is owed something, or EVERYBODY ... */
 static uint32_t owed_until; /* ... as long as fewer than so many have been closed */
 static unsigned drains, closed_when_drained;
 
@@ -52,7 +52,8 @@ static void on_lagging(void *ctx, bool lagging)
 
 static bool is_owed(void *ctx)
 {
-	return (uint32_t)((struct eio_session **)ctx - sessions) == owed_to && closed < owed_until;
+	return (owed_to == EVERYBODY || (uint32_t)((struct eio_session **)ctx - sessions) == owed_to) &&
+	       closed < owed_until;
 }
 
 static const struct eio_events events = {
@@ -195,6 +196,21 @@ static void who_is_owed_something_is_put_off(void **state)
 	owed_to = SESSIONS;
 }
 
+/* What never comes, to all of them: they go late, but one after the other all the same. */
+static void all_are_owed_what_never_comes(void **state)
+{
+	(void)state;
+	owed_to = EVERYBODY;
+	owed_until = UINT32_MAX;
+	start(LONG_MS);
+	open_sessions(SESSIONS);
+	uint64_t took_ns = stop(), spread_ns = closed_ns[SESSIONS - 1] - closed_ns[0];
+	assert_true(took_ns > EIO_DRAIN_LATE_MS * CLOCK_NS_PER_MS);
+	assert_true(spread_ns > SESSIONS * CLOCK_NS_PER_MS / 2);
+	assert_true(closed_ns[SESSIONS / 2] - closed_ns[0] > SESSIONS * CLOCK_NS_PER_MS / 4);
+	owed_to = SESSIONS;
+}
+
 static void without_memory_all_at_once(void **state)
 {
 	(void)state;
@@ -212,6 +228,7 @@ int main(void)
 		cmocka_unit_test(one_after_the_other),
 		cmocka_unit_test(nobody_is_waited_for),
 		cmocka_unit_test(who_is_owed_something_is_put_off),
+		cmocka_unit_test(all_are_owed_what_never_comes),
 		cmocka_unit_test(without_memory_all_at_once),
 	};
 

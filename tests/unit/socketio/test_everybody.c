@@ -1,4 +1,7 @@
-/* sio_disconnect_all(): everybody in a namespace, and nobody else, in order with what is emitted; or nobody without memory. */
+/*
+ * sio_disconnect_all(), sio_connection_close_all(): everybody in a namespace, and nobody else, in order with what is emitted; or
+ * nobody without memory.
+ */
 #include <errno.h>
 
 #include "lib/failing_alloc.h"
@@ -16,6 +19,7 @@ static struct {
 } clients[CLIENTS];
 static atomic_uint joined, left_root, left_other;
 static _Thread_local bool within_call; /* on a loop */
+static const char *reason; /* of those who leave */
 
 static void on_connection(const struct sio_event *e)
 {
@@ -25,19 +29,19 @@ static void on_connection(const struct sio_event *e)
 
 static void on_disconnect(const struct sio_event *e)
 {
-	static const char reason[] = "server namespace disconnect";
-
 	assert(!within_call);
 	if (e->reason.bytes != strlen(reason) || memcmp(e->reason.s, reason, e->reason.bytes) != 0)
 		return; /* the server is stopped */
 	atomic_fetch_add(sio_space_of(e->socket) == root ? &left_root : &left_other, 1);
 }
 
+enum way { LEAVE, CLOSE, CUT };
+
 /* What none of those who go may hear stands behind it. */
-static void send_all_away(bool close)
+static void send_all_away(enum way way)
 {
 	sio_emit(sio_all(root), "last", sio_json("[]"));
-	int rc = sio_disconnect_all(root, close);
+	int rc = way == CUT ? sio_connection_close_all(root) : sio_disconnect_all(root, way == CLOSE);
 	assert(rc == 0);
 	sio_emit(sio_all(root), "never", sio_json("[]"));
 	sio_emit(sio_all(other), "more", sio_json("[]"));
@@ -54,7 +58,7 @@ static void with_socket(struct sio_socket *socket, void *ctx)
 static void on_away(const struct sio_event *e)
 {
 	within_call = true;
-	send_all_away(e->ctx != NULL);
+	send_all_away(e->ctx == NULL ? LEAVE : CLOSE);
 	assert(sio_disconnect_id(root, sio_id(e->socket), false) == -ENOENT);
 	within_call = false;
 }
@@ -64,7 +68,7 @@ static void on_away_behind(const struct sio_event *e)
 {
 	within_call = true;
 	assert(sio_with(root, sio_id(e->socket), with_socket, NULL) == 0);
-	send_all_away(false);
+	send_all_away(LEAVE);
 	within_call = false;
 }
 
@@ -72,6 +76,7 @@ static void create(void)
 {
 	static char yes[] = "yes";
 
+	reason = "server namespace disconnect";
 	atomic_store(&joined, 0);
 	atomic_store(&left_root, 0);
 	atomic_store(&left_other, 0);
@@ -143,12 +148,27 @@ static void from_another_thread(void **state)
 {
 	(void)state;
 	start();
-	send_all_away(false);
+	send_all_away(LEAVE);
 	expect_still_connected(0);
 	finish();
 	start();
-	send_all_away(true);
+	send_all_away(CLOSE);
 	expect_closed();
+	finish();
+}
+
+/* No word to a namespace, by which an official client would stay away. */
+static void their_connections(void **state)
+{
+	(void)state;
+	start();
+	reason = "forced server close";
+	send_all_away(CUT);
+	for (size_t i = 0; i < CLIENTS; i++)
+		served_expect(clients[i].fd, clients[i].target, "42[\"last\"]" NEXT "1");
+	WAIT_FOR(atomic_load(&left_root) == CLIENTS && atomic_load(&left_other) == CLIENTS);
+	for (size_t i = 0; i < CLIENTS; i++)
+		assert_int_equal(served_ask(clients[i].fd, "POST", clients[i].target, "40", NULL), 400);
 	finish();
 }
 
@@ -186,7 +206,7 @@ static void without_memory(void **state)
 		assert_int_equal(sio_disconnect_all(root, true), -ENOMEM);
 		assert_true(failing_alloc_disarm());
 	}
-	send_all_away(false);
+	send_all_away(LEAVE);
 	expect_still_connected(0);
 	finish();
 }
@@ -209,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(from_another_thread),
+		cmocka_unit_test(their_connections),
 		cmocka_unit_test(from_a_handler),
 		cmocka_unit_test(behind_what_a_handler_put_off),
 		cmocka_unit_test(without_memory),
