@@ -257,7 +257,8 @@ export class Outbox {
   async #comeBack(): Promise<void> {
     try {
       await this.#deps.store.lease('probe', 'probe', 0);
-      if (!this.#deps.store.durable || this.#closed) return; // there is none
+      if (this.#closed) return;
+      if (!this.#deps.store.durable) throw new Error('it does not work yet, or there is none');
       for (const cid of this.#gone) {
         await this.#deps.store.remove(cid);
         this.#gone.delete(cid);
@@ -293,6 +294,7 @@ export class Outbox {
   /** From the database too, as soon as that works. */
   #lift(cid: string): void {
     this.#gone.add(cid);
+    if (this.#gone.size > DONE_MAX) this.#gone.delete(this.#gone.values().next().value!); // an old one, sent long ago
     void this.#deps.store.remove(cid).then(
       () => this.#gone.delete(cid),
       () => undefined,
