@@ -26,6 +26,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIERS = ("check", "test", "torture")
 JOBS = 2
+WAITING_JOBS = 2  # beside them, for tests that hardly work
 SHOWN_BYTES_MAX = 200_000  # of a failed test's output, half from its start, half from its end
 SANITIZED_SLOWER = 5  # a sanitized program may take that many times as long
 SLOWEST_SHOWN = 5
@@ -46,6 +47,7 @@ class Test:
     npm: str = ""
     timeout_s: int = 60
     exclusive: bool = False
+    waits: bool = False
     sanitize: bool | str = False
     env: dict = dataclasses.field(default_factory=dict)
 
@@ -70,7 +72,11 @@ def load(path):
     content = tomllib.loads(path.read_text())
     tests = [unit(name) for name in content.get("units", [])] + [Test(**entry) for entry in content.get("test", [])]
     names = [t.name for t in tests]
+    waiting = content.get("waiting", [])
+    if unknown := set(waiting) - set(names):
+        sys.exit(f"{path}: waiting: no test is called {', '.join(sorted(unknown))}")
     for test in tests:
+        test.waits = test.name in waiting
         if names.count(test.name) > 1:
             sys.exit(f"{path}: {test.name} is registered twice")
         if not test.tiers or set(test.tiers) - set(TIERS):
@@ -233,8 +239,9 @@ def npm_packages(tests):
 def run_all(runner, tests, figures):
     """Those that share first, then the exclusive ones, each alone."""
     results = []
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(runner.run, t) for t in tests if not t.exclusive]):
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool, concurrent.futures.ThreadPoolExecutor(WAITING_JOBS) as waiting:
+        begun = [(waiting if t.waits else pool).submit(runner.run, t) for t in tests if not t.exclusive]
+        for done in concurrent.futures.as_completed(begun):
             results.append(done.result())
             show(results[-1], figures)
     for test in tests:

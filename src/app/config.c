@@ -175,7 +175,7 @@ static const struct option {
 	{ "limit-hello", "RATE:BURST", "10:100", "returning guests from an address", set_limit, LIMIT_HELLO },
 	{ "limit-token", "RATE:BURST", "100:500", "tokens by HTTP and on /, from an address", set_limit,
 		LIMIT_TOKEN },
-	{ "limit-log", "RATE:BURST", "10:200", "lines of who comes and goes, of an address", set_limit,
+	{ "limit-log", "RATE:BURST", "10:200", "sockets of an address that are logged", set_limit,
 		LIMIT_LOG },
 };
 

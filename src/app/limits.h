@@ -28,7 +28,7 @@ enum limit_kind {
 	LIMIT_READ_ADDRESS, /* the same, for an address */
 	LIMIT_TOKEN, /* tokens that are looked up, but for those of a hello, for an address */
 	LIMIT_TYPING, /* passed on, for a user and room */
-	LIMIT_LOG, /* lines of who comes and goes, for an address */
+	LIMIT_LOG, /* sockets whose coming and going is logged, for an address */
 	LIMIT_KINDS,
 };
 

@@ -42,7 +42,7 @@ enum {
 	STORE_LOG_IDLE_MS = 1000, /* without a command: what the log holds is copied */
 	STORE_LOG_POLL_MS = 5, /* while reads are held back and no command comes */
 	STORE_LOG_HELD_MS = 1500, /* reads are held back no longer, and then not for as long */
-	STORE_CHECK_BYTES_MAX = 16 << 20, /* a database of that size is checked whole at each start */
+	STORE_CHECK_BYTES_MAX = 8 << 20, /* a database of that size is checked whole at each start */
 	STORE_RECHECK_BYTES_MAX = 64 << 20, /* after a crash */
 };
 

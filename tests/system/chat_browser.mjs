@@ -237,6 +237,16 @@ test('more unread than the first page holds: it opens at them, and only what was
   assert.ok((await marker(ann.page)) < 300);
   await ann.page.locator('.jump').click();
   await until(async () => (await marker(ann.page)) === 340, 'all to be read');
+  await ann.page.goto('about:blank');
+  await fill(carl, 341, 640);
+  await ann.page.goto(`${server.url}/chat`);
+  await ann.page.locator('.jump').waitFor();
+  assert.equal(await marker(ann.page), 340);
+  await ann.page.locator('.log').hover();
+  await until(async () => {
+    await ann.page.mouse.wheel(0, 2000);
+    return (await marker(ann.page)) === 640;
+  }, 'who goes all the way down to have read it');
   assert.deepEqual(ann.problems, []);
 }, SLOW);
 

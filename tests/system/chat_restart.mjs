@@ -125,8 +125,8 @@ test(`SIGTERM under load and a restart, ${ROUNDS} times: clients come back by th
       const ending = performance.now();
       await server.stop();
       const ended = performance.now() - ending;
+      const wanted = people.map(({ comings }) => comings + 1); // while nobody can come
       const took = await startTimed(server);
-      const wanted = people.map(({ comings }) => comings + 1);
       await until(() => people.every(({ comings }, i) => comings >= wanted[i]), 'all to be back');
       t.comment(`ended in ${Math.round(ended)} ms; first answer ${Math.round(took)} ms after the start; all back ${Math.round(performance.now() - ending)} ms after SIGTERM`);
     }

@@ -474,8 +474,8 @@ static void a_gap_that_cannot_be_told_is_told_later(void **state)
 	}
 	uint64_t took_ms = (clock_now_ns() - began_ns) / CLOCK_NS_PER_MS;
 	assert_true(atomic_load(&left.gaps) <= took_ms / TOLD_AGAIN_MS + 1);
-	atomic_store(&left.cannot_be_told, 0);
 	unsigned told = atomic_load(&left.gaps);
+	atomic_store(&left.cannot_be_told, 0);
 	WAIT_FOR(atomic_load(&left.gaps) > told);
 	assert_int_equal(atomic_load(&left.whom), LIVE_ROOT);
 	settle();

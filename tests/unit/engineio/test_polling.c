@@ -1,6 +1,8 @@
 /* A waiting poll that is to be answered when there is no memory: what it would have carried comes once, or the session ends. */
 #include "engineio/server.h"
 
+#include <errno.h>
+
 #include "engineio/unit.h"
 #include "lib/failing_alloc.h"
 #include "unit/http/web.h"
@@ -141,7 +143,11 @@ static enum told read_poll(int fd, const char *message)
 	struct web_answer a;
 	char first;
 	enum told told = TOLD_NOTHING;
-	ssize_t n = recv(fd, &first, 1, MSG_PEEK);
+	ssize_t n;
+
+	do
+		n = recv(fd, &first, 1, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
 
 	if (n <= 0) /* the connection has ended instead */
 		return TOLD_NOTHING;

@@ -14,7 +14,7 @@ import tap
 RUN = pathlib.Path(__file__).resolve().parents[2] / "run.py"
 
 
-def run(programs, *options, fields="", files=()):
+def run(programs, *options, fields="", files=(), head=""):
     """Runs `programs` (name: shell text) as tests; the exit status and what was said."""
     with tempfile.TemporaryDirectory() as name:
         tests = pathlib.Path(name, "tests")
@@ -25,9 +25,9 @@ def run(programs, *options, fields="", files=()):
             (tests / file).write_text("")
         entries = [f"[[test]]\nname = '{name}'\ntiers = ['test']\ncommand = ['sh', '-c', '''{text}''']\n{fields}\n"
             for name, text in programs.items()]
-        (tests / "tests.toml").write_text("\n".join(entries))
+        (tests / "tests.toml").write_text("\n".join([head, *entries]))
         done = subprocess.run([sys.executable, tests / "run.py", *options], capture_output=True, text=True, timeout=50)
-        return done.returncode, done.stdout
+        return done.returncode, done.stdout + done.stderr
 
 
 def expect(programs, passed, failed, *words, **more):
@@ -114,6 +114,14 @@ def running(pid):
             return False
         os.sched_yield()
     return True
+
+
+def test_who_waits_takes_nobody_s_place():
+    with tempfile.TemporaryDirectory() as name:
+        meet = f"echo 1..1; touch {name}/$$; n=0; while [ $n -lt 400 ] && [ $(ls {name} | wc -l) -lt 3 ]; do sleep 0.05; n=$((n+1)); done; "
+        meet += f"[ $(ls {name} | wc -l) -ge 3 ] && echo ok 1"
+        expect({"a": meet, "b": meet, "c": meet}, 3, 0, head="waiting = ['c']")
+    assert "no test is called x" in run({"a": "echo 1..1; echo ok 1"}, head="waiting = ['x']")[1]
 
 
 def test_exclusive_tests_run_alone_and_the_others_two_at_once():

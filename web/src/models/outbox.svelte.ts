@@ -64,6 +64,8 @@ export interface OutboxDeps {
   send: (item: OutboxItem) => Promise<Answer<'message.send'>>;
   /** The server has committed it under this number. True: the log is past it, there is nothing more to draw. */
   sent: (item: OutboxItem, answer: Sent) => boolean;
+  /** What the store has is known anew: some of it may be in the log already. */
+  read?: () => void;
   now?: () => number;
 }
 
@@ -399,6 +401,7 @@ export class Outbox {
     } finally {
       this.#reading = false;
     }
+    this.#deps.read?.();
     this.#draw();
   }
 

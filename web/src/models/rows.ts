@@ -39,7 +39,7 @@ export interface RowsInput {
 
 export function buildRows({ entries, more, items, me, writer, newAfter }: RowsInput): Row[] {
   const rows: Row[] = [];
-  const own = new Set<string>();
+  const sent = new Set<string>();
   let before: { author: User; at: number } | null = null;
   let day = 0;
   let dayEnd = 0; // exclusive
@@ -60,7 +60,7 @@ export function buildRows({ entries, more, items, me, writer, newAfter }: RowsIn
 
   for (const [i, entry] of entries.entries()) {
     const mine = sameId(entry.author.id, me.id);
-    if (mine && entry.cid !== undefined) own.add(entry.cid);
+    sent.add(keyOf(entry));
     if (i === 0 && more) {
       before = entry;
       day = dayOf(entry.at);
@@ -72,10 +72,11 @@ export function buildRows({ entries, more, items, me, writer, newAfter }: RowsIn
     push({ key: keyOf(entry), author: entry.author, at: entry.at, text: entry.text, mine, entry, item: null }, fresh);
   }
   for (const item of items) {
-    if (own.has(item.cid)) continue;
     const author = writer(item);
+    const key = `${author.id}:${item.cid}`;
+    if (sent.has(key)) continue;
     const mine = sameId(author.id, me.id);
-    push({ key: `${author.id}:${item.cid}`, author, at: item.at, text: item.text, mine, entry: null, item }, false);
+    push({ key, author, at: item.at, text: item.text, mine, entry: null, item }, false);
   }
   return rows;
 }

@@ -140,6 +140,10 @@ export class Session {
       now: () => Date.now() + this.#clockSkew_ms,
       send: (item) => this.connection.call('message.send', { room: item.room, cid: item.cid, text: item.text }),
       sent: (item, answer) => this.#sent(item, answer),
+      read: () => {
+        const log = this.#outbox === outbox ? this.room?.log : undefined;
+        if (log?.loaded) outbox.learnt(log.entries, log.lastSeq);
+      },
     });
     const info = hello.rooms[0];
     this.#outbox = outbox;
@@ -162,8 +166,6 @@ export class Session {
   async #recall(outbox: Outbox, store: OutboxStore): Promise<void> {
     await collectDrafts(this.#deps.keep, this.#deps.tabKeep, store, outbox.owner).catch(() => undefined);
     await outbox.refresh();
-    const log = this.#outbox === outbox ? this.room?.log : undefined;
-    if (log?.loaded) outbox.learnt(log.entries, log.lastSeq);
   }
 
   async #online(hello: HelloAnswer): Promise<void> {

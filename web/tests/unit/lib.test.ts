@@ -188,6 +188,15 @@ test('rows: what waits opens no day, and is of whoever has written it', () => {
   expect(drawn[2]!.key).toBe('3:c2');
 });
 
+test('rows: what another guest has left is drawn once, as the entry that it has become', () => {
+  const item = { cid: 'c1', owner: 'p', room: 1, text: 'x', at: 1, tried: true };
+  const both = { items: [item], writer: () => BEN };
+  expect(rows({ entries: [entry(1, BEN, { cid: 'c1' })], ...both }).map(({ key }) => key)).toEqual(['3:c1']);
+  // The oldest one, which is not drawn yet, too.
+  expect(rows({ entries: [entry(1, BEN, { cid: 'c1' }), entry(2)], more: true, ...both })).toHaveLength(1);
+  expect(rows({ entries: [entry(1, ANN, { cid: 'c1' })], ...both })).toHaveLength(2);
+});
+
 test('rows: the line waits until the first unread entry is sure to be loaded', () => {
   const entries = Array.from({ length: 60 }, (_, i) => entry(i + 1));
   const line = (from: number, newAfter: number) =>
