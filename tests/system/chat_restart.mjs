@@ -39,6 +39,7 @@ class Person {
     this.socket = (index % 2 ? io3 : io4)(`${server.url}/chat`, { ...AGAIN, transports });
     this.socket.on('connect', () => this.#guard(() => this.#come()));
     this.socket.on('entry', (entry) => this.#guard(() => this.#keep(entry)));
+    this.socket.on('gap', () => this.#guard(() => this.#fetch(Infinity)));
     this.ready = deferred();
   }
 
@@ -67,20 +68,28 @@ class Person {
       return;
     }
     this.token ??= ok(hello).token;
-    for (let more = true; more;) {
-      const answer = await this.#ask('room.sync', { epoch: hello.epoch, rooms: { [LOBBY]: this.last } });
+    this.epoch = hello.epoch;
+    if (await this.#fetch(hello.rooms[0].head)) {
+      this.comings += 1;
+      this.ready.resolve();
+    }
+  }
+
+  // What lies between the last one known and this number, behind which all is pushed. False: the connection was lost.
+  async #fetch(head) {
+    for (let more = true; more && this.last[0] < head;) {
+      const answer = await this.#ask('room.sync', { epoch: this.epoch, rooms: { [LOBBY]: this.last } });
       if (!answer) {
-        return;
+        return false;
       }
       const [page] = ok(answer).rooms;
       assert.equal(page.reset, false, `${this.name}: it knows what the server knows`);
       page.entries.forEach((entry) => this.#keep(entry));
       const end = page.entries.at(-1);
-      this.last = end ? [end.seq, end.nonce] : this.last;
+      this.last = end && end.seq > this.last[0] ? [end.seq, end.nonce] : this.last;
       more = page.more;
     }
-    this.comings += 1;
-    this.ready.resolve();
+    return true;
   }
 
   async speak() {
