@@ -1,8 +1,9 @@
 // How far this guest has read in a room, and where the 'New' line stands. Kept on this device, shared by its tabs.
 //
 // Read is what was in sight while the page was visible and focused: not while entries after the marker are not even loaded, for
-// they cannot have been seen; unless the reader passes over them knowingly (Esc, the jump to the latest). The line is set where reading stopped, by the first
-// entry that comes unseen, and stays there until the reader leaves having read all, or says so (Esc).
+// they cannot have been seen; unless the reader passes over them knowingly (Esc, the jump to the latest, all the way down by
+// hand, a message of one's own). The line is set where reading stopped, by the first entry that comes unseen, and stays there
+// until the reader leaves having read all, or says so (Esc).
 
 import type { Keep } from '../lib/storage';
 import { type Entry, type Id, sameId } from '../protocol';
