@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import pathlib
+import random
 import re
 import select
 import signal
@@ -21,6 +22,9 @@ TORTURE = os.environ.get("TEST_TIER", "test") == "torture"
 WAIT_S = 10 * SLOWER
 STOP_S = 5  # what sio_stop() promises
 FAULT = re.compile(r"Sanitizer|runtime error:|[Aa]ssertion|panic")
+# Below those that the kernel gives to who connects: a client that tries a port in that range again and again, while
+# nobody listens there, is connected to itself one day.
+PORTS = range(20000, 32000)
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 children = []
@@ -56,9 +60,14 @@ def wait_until(condition, what, seconds=None):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Server:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import random
 import re
 import shutil
 import signal
@@ -15,23 +14,9 @@ import harness
 from harness import BUILD, TMPDIR, WAIT_S, Server
 from history import Entry
 
-# Below those that the kernel gives to who connects: a client that tries a port in that range again and again, while
-# nobody listens there, is connected to itself one day.
-PORTS = range(20000, 32000)
 DATABASE = "palaver.db"
 LOBBY = 1
 PROGRAM = BUILD / "src/app/palaver"
-
-
-def steady_port():
-    while True:
-        port = random.SystemRandom().choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def new_folder(name="data"):
@@ -48,7 +33,7 @@ class Palaver(Server):
         self.folder = folder or new_folder()
         self.log = TMPDIR / f"{self.folder.name}.log"
         self.log.write_bytes(b"")
-        self.port = steady_port()
+        self.port = harness.free_port()
         self.command = [*before, PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.folder,
             "--rate-limits", "off", "--log-level", "warn", *args]
         self.env = {**os.environ, **{name: str(value) for name, value in env.items()}}
