@@ -130,5 +130,5 @@ static void on_request(const struct sio_request *q, struct sio_exchange x, void 
 
 int api_listen(struct app *app)
 {
-	return sio_http(app->io, prefix, API_BODY_BYTES_MAX, on_request, app);
+	return sio_http(app->io, prefix, APP_ARGUMENTS_BYTES_MAX, on_request, app);
 }

@@ -6,8 +6,6 @@
 
 #include "app/app.h"
 
-enum { API_BODY_BYTES_MAX = 512 << 10 }; /* the longest text, were every byte of it escaped */
-
 /* Add its path. -errno. */
 __attribute__((warn_unused_result)) int api_listen(struct app *);
 

@@ -17,9 +17,13 @@ enum {
 	APP_COMMANDS_MAX = 64, /* unanswered, of a connection: further ones are `busy` */
 	APP_READS_MAX = 8, /* of those, reads */
 	APP_READS_IN_ALL_MAX = 512, /* unanswered reads of everybody: each may hold a page */
-	/* Messages on `/` that want no answer, and so cannot be told to be fewer: of a socket, under way at once. */
+	/* Messages on `/` that want no answer, and so cannot be told to be fewer: of a connection, under way at once. */
 	APP_UNASKED_MAX = 1024,
-	APP_UNASKED_BYTES_MAX = 4 << 20, /* likewise: as much as those that want an answer can have */
+	/* Of a command: the longest text, were every byte of it escaped. */
+	APP_ARGUMENTS_BYTES_MAX = 512 << 10,
+	/* What commands under way may take, of a connection and in all: further ones are `busy`. */
+	APP_COMMAND_BYTES_MAX = 4 << 20,
+	APP_COMMAND_BYTES_IN_ALL_MAX = 64 << 20,
 };
 
 struct config;
@@ -35,6 +39,7 @@ struct app {
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
 	atomic_uint reads; /* unanswered, of everybody */
+	atomic_size_t command_bytes; /* of all requests that there are */
 	atomic_uint unlogged; /* sockets whose coming was not logged, by LIMIT_LOG, since that was told */
 };
 

@@ -46,7 +46,9 @@ bool command_allowed(struct request *r, enum limit_kind kind, uint64_t key, uint
 
 static struct chat_fault may_ask(const struct peer *p, const struct command *c)
 {
-	if (atomic_load_explicit(&p->caller->commands, memory_order_relaxed) >= APP_COMMANDS_MAX)
+	if (atomic_load_explicit(&p->caller->commands, memory_order_relaxed) >= APP_COMMANDS_MAX ||
+		atomic_load_explicit(&p->caller->command_bytes, memory_order_relaxed) >=
+			APP_COMMAND_BYTES_MAX)
 		return (struct chat_fault){ CHAT_BUSY, NULL };
 	if ((c->flags & COMMAND_READ) != 0 &&
 		atomic_load_explicit(&p->caller->reads, memory_order_relaxed) >= APP_READS_MAX)
@@ -65,6 +67,8 @@ static void on_command(const struct sio_event *e)
 	struct chat_fault fault = p == NULL ? (struct chat_fault){ CHAT_BUSY, NULL } : may_ask(p, c);
 	if (fault.error == CHAT_OK && (!sio_arg(e, 0, &first) || sio_arg(e, 1, &second)))
 		fault = (struct chat_fault){ CHAT_INVALID, "the arguments are not one object" };
+	if (fault.error == CHAT_OK && first.bytes > APP_ARGUMENTS_BYTES_MAX)
+		fault = (struct chat_fault){ CHAT_TOO_LARGE, "the arguments are too large" };
 	if (fault.error != CHAT_OK) {
 		request_refuse(e->ack, fault, 0);
 		return;

@@ -36,6 +36,12 @@ static void fail(struct request *r, struct chat_fault fault)
 	request_fail(r, fault);
 }
 
+/* The user is known, and a new guest has been made: `busy` and `unavailable` would say that nothing was done. */
+static void fail_later(struct request *r, enum chat_error error)
+{
+	fail(r, (struct chat_fault){ r->args[ARG_NAME].given ? CHAT_UNKNOWN : error, NULL });
+}
+
 static void subscribed(struct sio_socket *socket, void *ctx)
 {
 	struct request *r = ctx;
@@ -101,7 +107,7 @@ static void in_turn(struct sequencer *s, struct sequencer_item *item)
 	if (r->way == REQUEST_BY_HTTP)
 		request_done(r);
 	else if (sio_with(r->app->chat, r->peer->id, subscribed, r) != 0)
-		fail(r, (struct chat_fault){ CHAT_BUSY, NULL });
+		fail_later(r, CHAT_BUSY);
 }
 
 static void on_rooms(void *ctx, enum store_status status, const struct store_room *list, size_t count)
@@ -110,14 +116,14 @@ static void on_rooms(void *ctx, enum store_status status, const struct store_roo
 	size_t bytes = sizeof(struct rooms) + count * sizeof(list[0]);
 
 	if (status != STORE_OK) {
-		fail(r, (struct chat_fault){ chat_error_of(status), NULL });
+		fail_later(r, chat_error_of(status));
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		bytes += list[i].name.bytes;
 	struct rooms *rooms = malloc(bytes);
 	if (rooms == NULL) {
-		fail(r, (struct chat_fault){ CHAT_BUSY, NULL });
+		fail_later(r, CHAT_BUSY);
 		return;
 	}
 	char *names = (char *)&rooms->room[count];
@@ -148,7 +154,7 @@ static void on_user(void *ctx, enum store_status status, const struct store_user
 	user_from_store(&r->user, user);
 	status = r->app->store->ops->rooms(r->app->store, user->id, on_rooms, r);
 	if (status != STORE_OK)
-		fail(r, (struct chat_fault){ chat_error_of(status), NULL });
+		fail_later(r, chat_error_of(status));
 }
 
 static void be_new(struct request *r)

@@ -12,10 +12,14 @@ enum { MS_PER_S = 1000, RETRY_BYTES = 24, COOKIE_BYTES = 128 };
 struct request *request_create(
 	struct app *app, struct peer *peer, const struct command *command, size_t room_bytes)
 {
-	struct request *r = calloc(1, sizeof(*r) + room_bytes);
+	size_t bytes = sizeof(struct request) + room_bytes;
+	size_t before = atomic_fetch_add_explicit(&app->command_bytes, bytes, memory_order_relaxed);
+	struct request *r = before + bytes > APP_COMMAND_BYTES_IN_ALL_MAX ? NULL : calloc(1, bytes);
 
-	if (r == NULL)
+	if (r == NULL) {
+		atomic_fetch_sub_explicit(&app->command_bytes, bytes, memory_order_relaxed);
 		return NULL;
+	}
 	r->app = app;
 	r->command = command;
 	r->way = peer == NULL ? REQUEST_BY_HTTP : REQUEST_BY_SOCKET;
@@ -72,6 +76,7 @@ void request_free(struct request *r)
 		peer_unref(r->peer);
 	json_finish(&r->answer);
 	free(r->work);
+	atomic_fetch_sub_explicit(&r->app->command_bytes, sizeof(*r) + r->room_bytes, memory_order_relaxed);
 	free(r);
 }
 

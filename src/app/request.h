@@ -45,7 +45,7 @@ struct request {
 	char room[]; /* for its arguments, and what else the maker wants to be kept */
 };
 
-/* With `room_bytes` of room. NULL: no memory. `peer` NULL: by HTTP, and `exchange` is set by the caller. */
+/* With `room_bytes` of room. NULL: no memory, or too much is under way. `peer` NULL: by HTTP, and `exchange` is set by the caller. */
 __attribute__((warn_unused_result)) struct request *request_create(
 	struct app *, struct peer *, const struct command *, size_t room_bytes);
 /* It counts among the reads too. False: there are too many, of everybody; it is answered, and gone. */

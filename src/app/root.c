@@ -123,6 +123,8 @@ static void looked_up(struct sio_socket *socket, void *ctx)
 	} else if (l->fault.error != CHAT_OK) {
 		peer_set_state(p, PEER_NEW);
 		end_waiting(p, l->fault);
+		if (l->fault.error != unknown_token.error)
+			sio_connection_close(socket); /* the token may be a good one: it comes again */
 	} else {
 		peer_set_user(p, &l->user);
 		while (!list_empty(&p->waiting))
@@ -208,9 +210,7 @@ static bool too_many(const struct peer *p, bool wanted)
 	unsigned under_way = atomic_load_explicit(&p->caller->commands, memory_order_relaxed);
 	size_t bytes = atomic_load_explicit(&p->caller->command_bytes, memory_order_relaxed);
 
-	if (wanted)
-		return under_way >= APP_COMMANDS_MAX;
-	return under_way >= APP_UNASKED_MAX || bytes >= APP_UNASKED_BYTES_MAX;
+	return under_way >= (wanted ? APP_COMMANDS_MAX : APP_UNASKED_MAX) || bytes >= APP_COMMAND_BYTES_MAX;
 }
 
 static struct chat_fault may_ask(const struct peer *p, bool read, bool wanted)
@@ -233,6 +233,8 @@ static struct request *begin(const struct sio_event *e, const struct command *c,
 		json = further;
 	if (fault.error == CHAT_OK && sio_arg(e, options + 1, &further))
 		fault = (struct chat_fault){ CHAT_INVALID, "too many arguments" };
+	if (fault.error == CHAT_OK && json.bytes + more > APP_ARGUMENTS_BYTES_MAX)
+		fault = (struct chat_fault){ CHAT_TOO_LARGE, "the arguments are too large" };
 	struct request *r =
 		fault.error == CHAT_OK ? request_create(p->app, p, c, json.bytes * 2 + more) : NULL;
 	if (r == NULL) {

@@ -20,7 +20,8 @@ struct room {
 	int64_t id;
 	uint64_t seq; /* the last that has left */
 	uint32_t nonce;
-	bool unsure; /* entries after `seq` may have been missed: nobody waits for one, until the next has left */
+	bool unsure; /* entries after `seq` may have been missed: nobody waits for one, until a later one has left */
+	unsigned sure_from; /* `misses` of such a one */
 	struct pile_node *held; /* items that wait for an entry to leave; few, and seldom */
 	struct room *next; /* of all */
 };
@@ -32,6 +33,7 @@ struct sequencer {
 	atomic_bool stop;
 	atomic_size_t backlog, backlog_bytes;
 	atomic_bool missed; /* an entry could not be copied: everybody has a gap */
+	atomic_uint misses; /* how many could not; it wraps */
 	atomic_bool nudged; /* `nudge` is in the inbox: it may be asleep, and has something to mend */
 	struct sequencer_item nudge;
 	unsigned untold; /* LIVE_...: who does not know yet that something was missed */
@@ -42,6 +44,7 @@ struct sequencer {
 
 struct entry_item {
 	struct sequencer_item item;
+	unsigned misses; /* before it */
 	struct store_entry entry;
 	char texts[]; /* name, cid and text */
 };
@@ -135,7 +138,7 @@ static void run_entry(struct sequencer *s, struct sequencer_item *item)
 	if (r != NULL) {
 		r->seq = e->entry.seq;
 		r->nonce = e->entry.nonce;
-		r->unsure = false;
+		r->unsure = r->unsure && (int)(e->misses - r->sure_from) < 0;
 		if (r->held != NULL)
 			release(s, r, false);
 	}
@@ -148,9 +151,10 @@ static void run_nudge(struct sequencer *s, struct sequencer_item *item)
 	atomic_store_explicit(&s->nudged, false, memory_order_release);
 }
 
-/* From another thread. */
+/* On the store's thread that commits. */
 static void miss(struct sequencer *s)
 {
+	atomic_fetch_add_explicit(&s->misses, 1, memory_order_relaxed);
 	atomic_store_explicit(&s->missed, true, memory_order_release);
 	if (!atomic_exchange_explicit(&s->nudged, true, memory_order_acq_rel))
 		sequencer_push(s, &s->nudge);
@@ -179,6 +183,7 @@ void sequencer_committed(void *ctx, const struct store_entry *entry)
 	}
 	char *at = e->texts;
 	e->item = (struct sequencer_item){ .run = run_entry, .bytes = bytes };
+	e->misses = atomic_load_explicit(&s->misses, memory_order_relaxed);
 	e->entry = *entry;
 	e->entry.name = keep(&at, entry->name);
 	e->entry.cid = keep(&at, entry->cid);
@@ -223,6 +228,7 @@ static void mend(struct sequencer *s)
 	}
 	for (struct room *r = more ? s->first : NULL; r != NULL; r = r->next) {
 		r->unsure = true;
+		r->sure_from = atomic_load_explicit(&s->misses, memory_order_relaxed);
 		release(s, r, true);
 	}
 }

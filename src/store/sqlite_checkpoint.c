@@ -66,10 +66,13 @@ static int checkpoint(struct store_writer *w, int mode)
 {
 	int frames = -1, copied = -1;
 	uint64_t began_ns = clock_now_ns();
+
+	if (atomic_load(&w->s->read_only))
+		return SQLITE_READONLY;
 	int rc = sqlite3_wal_checkpoint_v2(w->db, "main", mode, &frames, &copied);
 
 	count_time(&w->s->counts, clock_now_ns() - began_ns);
-	if (store_db_is_io(rc))
+	if (store_db_is_io(rc) && !store_db_is_full(w->db, rc, STORE_DB_DATABASE))
 		store_writer_end_writing(w, rc);
 	if (frames >= 0 && copied >= 0) {
 		set_frames(w, (uint32_t)frames);

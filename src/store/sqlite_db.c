@@ -1,4 +1,5 @@
 /* store/sqlite_db.c -- connections to the database, statements, and values in and out of them. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -119,4 +120,19 @@ int store_db_str(sqlite3_stmt *stmt, int column, struct str *ret_text)
 bool store_db_is_io(int rc)
 {
 	return (rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_NOMEM;
+}
+
+/* SQLite calls it an error of the disk when a quota is used up: its VFS knows better. */
+bool store_db_is_full(sqlite3 *db, int rc, enum store_db_file which)
+{
+	int ask = which == STORE_DB_LOG ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER;
+	sqlite3_file *file = NULL;
+	int error = 0;
+
+	if ((rc & 0xff) == SQLITE_FULL)
+		return true;
+	return rc == SQLITE_IOERR_WRITE && sqlite3_file_control(db, "main", ask, &file) == SQLITE_OK &&
+	       file != NULL && file->pMethods != NULL &&
+	       file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) == SQLITE_OK &&
+	       error == EDQUOT;
 }

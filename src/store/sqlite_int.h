@@ -198,6 +198,12 @@ void store_db_bind_str(
 /* Text of a row, lent until the next step. SQLITE_NOMEM: it is not to be had. */
 int store_db_str(sqlite3_stmt *, int column, struct str *ret_text);
 bool store_db_is_io(int rc); /* the disk failed, as opposed to memory */
+enum store_db_file {
+	STORE_DB_DATABASE, /* what a checkpoint writes */
+	STORE_DB_LOG, /* what a transaction does */
+};
+/* There was no room for what was to be written: on the disk, or in somebody's quota. */
+bool store_db_is_full(sqlite3 *, int rc, enum store_db_file);
 
 /* sqlite_schema.c: with the text for people. Also reads epoch and keys. */
 __attribute__((warn_unused_result)) bool store_schema_open(

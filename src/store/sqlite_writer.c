@@ -146,11 +146,11 @@ enum step {
 	COMMITTING,
 };
 
-static enum outcome judge(struct store_writer *w, int rc, enum step at)
+static enum outcome judge(struct store_writer *w, int rc, bool full, enum step at)
 {
 	bool sync = rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
 
-	if ((rc & 0xff) == SQLITE_FULL)
+	if (full)
 		return FAILED_FULL;
 	if (sync || (at == COMMITTING && store_db_is_io(rc))) {
 		store_writer_end_writing(w, rc);
@@ -183,11 +183,13 @@ static enum outcome transact(struct store_writer *w, struct store_op **ops, size
 		store_heads_committed(&w->heads);
 		return COMMITTED;
 	}
+	bool full = store_db_is_full(w->db, rc, STORE_DB_LOG);
+
 	store_count(&counts->batches_failed, 1);
 	if (!sqlite3_get_autocommit(w->db))
 		store_db_run(w->stmts[STORE_W_ROLLBACK]);
 	store_heads_rolled_back(&w->heads);
-	return judge(w, rc, at);
+	return judge(w, rc, full, at);
 }
 
 static void say_full(struct store_writer *w, bool full)

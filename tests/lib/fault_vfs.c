@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -13,6 +14,7 @@ struct fault_handle {
 	struct disk_file *file; /* NULL: one without a name */
 	enum fault_file meaning;
 	bool syncs_names; /* with its next sync */
+	int error; /* errno of its last write that failed */
 };
 
 static struct {
@@ -114,6 +116,8 @@ static int on_write(sqlite3_file *f, const void *data, int bytes, sqlite3_int64 
 	verdict = judge(FAULT_WRITE, h->meaning, &rc);
 	if (verdict == GO_ON)
 		rc = real_of(f)->pMethods->xWrite(real_of(f), data, bytes, at);
+	else
+		h->error = g.fault.error ? g.fault.error : EIO;
 	if (h->file && (verdict == CUT_HERE || rc == SQLITE_OK))
 		disk_write(h->file, data, (size_t)bytes, (size_t)at);
 	pthread_mutex_unlock(&g.lock);
@@ -180,6 +184,12 @@ static int on_check_lock(sqlite3_file *f, int *ret_locked)
 
 static int on_control(sqlite3_file *f, int op, void *arg)
 {
+	struct fault_handle *h = (struct fault_handle *)f;
+
+	if (op == SQLITE_FCNTL_LAST_ERRNO && h->error != 0) {
+		memcpy(arg, &h->error, sizeof(h->error));
+		return SQLITE_OK;
+	}
 	/* Neither may change the file behind the model's back, nor claim what this disk does not promise. */
 	if (op == SQLITE_FCNTL_SIZE_HINT || op == SQLITE_FCNTL_CHUNK_SIZE ||
 		op == SQLITE_FCNTL_POWERSAFE_OVERWRITE)

@@ -51,6 +51,7 @@ struct fault {
 	uint64_t nth; /* from 1, from now */
 	bool on; /* it, and all after it */
 	int code; /* SQLite's; 0: the one for I/O errors of its kind */
+	int error; /* errno; 0: EIO */
 };
 
 void fault_vfs_arm(const struct fault *fault);

@@ -112,6 +112,17 @@ test('threat 73: a text that is empty, over 64 KB, or has a NUL is refused', asy
   }
 });
 
+test('arguments over 512 KiB are refused, whatever is in them, and the socket lives on', async (t) => {
+  const [chat, root] = [await rawClient(t, '/chat'), await rawClient(t, '/')];
+  const spaces = ' '.repeat(512 * 1024);
+  fails(await chat.event(`["message.send",{"room":1,"cid":"${newCid()}","text":"x"${spaces}}]`), 'too_large');
+  fails(await chat.event(`["room.history",{"room":1${spaces}}]`), 'too_large');
+  fails(await root.event(`["message","x",{"cid":"a"${spaces}}]`), 'too_large');
+  fails(await root.event(`["history",{${spaces}}]`), 'too_large');
+  ok(await chat.event(send('"x"')));
+  ok(await root.event('["message","x"]'));
+});
+
 // Texts that a careless program acts upon: each must come back as it was said, by every way.
 async function comeBackAsTheyWere(t, texts) {
   const [chat, root] = [await member(t, server), await joinRoot(t, server)];

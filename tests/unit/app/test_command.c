@@ -6,6 +6,8 @@
 #include "app/history.h"
 #include "lib/cmocka.h"
 
+static struct app app;
+
 static size_t count_args(const struct command *c)
 {
 	size_t count = 0;
@@ -91,7 +93,7 @@ struct reading {
 static struct reading read_command(const struct command *c, struct str json)
 {
 	char *text = malloc(json.bytes + 1);
-	struct reading r = { .request = request_create(NULL, NULL, c, json.bytes * 2) };
+	struct reading r = { .request = request_create(&app, NULL, c, json.bytes * 2) };
 
 	assert_true(text != NULL && r.request != NULL);
 	memcpy(text, json.s, json.bytes);

@@ -121,6 +121,7 @@ static int tear_down(void **state)
 	assert_int_equal(atomic_load(&caller.reads), 0);
 	assert_int_equal(atomic_load(&caller.command_bytes), 0);
 	assert_int_equal(atomic_load(&app.reads), 0);
+	assert_int_equal(atomic_load(&app.command_bytes), 0);
 	return 0;
 }
 
@@ -352,6 +353,26 @@ static void reads_are_bounded_in_all(void **state)
 	assert_int_equal(atomic_load(&app.reads), 0);
 }
 
+/* What all have asked for has a bound in bytes, by whatever way it came. */
+static void arguments_are_bounded_in_all(void **state)
+{
+	(void)state;
+	enum { LARGE = 1 << 20, COUNT = APP_COMMAND_BYTES_IN_ALL_MAX / LARGE };
+	struct request *all[COUNT];
+	size_t count = 0;
+
+	while (count < COUNT &&
+		(all[count] = request_create(&app, count % 2 ? &peer : NULL, no_command, LARGE)) != NULL)
+		count++;
+	assert_int_equal(count, COUNT - 1); /* for the requests themselves take room too */
+	request_free(all[--count]);
+	struct request *r = request_create(&app, NULL, no_command, LARGE);
+	assert_non_null(r);
+	request_free(r);
+	while (count > 0)
+		request_free(all[--count]);
+}
+
 static void what_is_pushed_is_answered_in_its_turn(void **state)
 {
 	(void)state;
@@ -481,6 +502,7 @@ int main(void)
 		EACH(the_token_may_go_into_a_cookie),
 		EACH(what_is_answered_counts_no_longer),
 		EACH(reads_are_bounded_in_all),
+		EACH(arguments_are_bounded_in_all),
 		EACH(what_is_pushed_is_answered_in_its_turn),
 		EACH(a_peer_knows_what_it_has_asked),
 		EACH(an_answer_without_memory_is_unknown),

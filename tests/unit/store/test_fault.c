@@ -1,4 +1,5 @@
 /* A disk that is full, and one that fails: what is answered then, and that nothing acknowledged is ever lost. */
+#include <errno.h>
 #include <sqlite3.h>
 
 #include "session.h"
@@ -7,6 +8,10 @@ enum { BATCH = 6, LARGE_BATCH = 120 };
 
 static const struct fault full = {
 	.ops = FAULT_WRITE | FAULT_TRUNCATE, .files = FAULT_FILES, .nth = 1, .on = true, .code = SQLITE_FULL
+};
+
+static const struct fault quota = {
+	.ops = FAULT_WRITE | FAULT_TRUNCATE, .files = FAULT_FILES, .nth = 1, .on = true, .error = EDQUOT
 };
 
 /* A batch of sends with ids, all in one transaction, that meets a fault; seq 1 was there before it. */
@@ -48,11 +53,11 @@ static void send_again(struct rig *rig, struct str text, size_t count, uint64_t 
 	}
 }
 
-static void fill_the_disk(struct rig *rig, struct str text, size_t count)
+static void fill_the_disk(struct rig *rig, const struct fault *fault, struct str text, size_t count)
 {
 	struct answer **a = steady(NULL, count * sizeof(struct answer *)), *page;
 
-	fail_a_batch(rig, &full, text, a, count);
+	fail_a_batch(rig, fault, text, a, count);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(a[i]->status, STORE_UNAVAILABLE);
 	assert_true(rig_stats(rig).batches_failed >= 1);
@@ -81,7 +86,12 @@ static void fill_the_disk(struct rig *rig, struct str text, size_t count)
 
 static void a_full_disk_refuses_and_recovers(void **state)
 {
-	fill_the_disk(*state, STR("text"), BATCH);
+	fill_the_disk(*state, &full, STR("text"), BATCH);
+}
+
+static void a_full_quota_refuses_and_recovers(void **state)
+{
+	fill_the_disk(*state, &quota, STR("text"), BATCH);
 }
 
 /* More than SQLite keeps in memory: the log is written before the commit. */
@@ -90,7 +100,7 @@ static void a_full_disk_in_the_midst_of_a_batch(void **state)
 	char *text = steady(NULL, STORE_BODY_BYTES_MAX);
 
 	memset(text, 't', STORE_BODY_BYTES_MAX);
-	fill_the_disk(*state, str_of(text, STORE_BODY_BYTES_MAX), LARGE_BATCH);
+	fill_the_disk(*state, &full, str_of(text, STORE_BODY_BYTES_MAX), LARGE_BATCH);
 	free(text);
 }
 
@@ -337,6 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAULT_TEST(a_full_disk_refuses_and_recovers),
+		FAULT_TEST(a_full_quota_refuses_and_recovers),
 		FAULT_TEST(a_full_disk_in_the_midst_of_a_batch),
 		FAULT_TEST(a_full_disk_for_a_moment),
 		FAULT_TEST(a_failed_commit_is_unknown),
