@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A disk that is full: what is said is refused, what was said can be read, and with space all goes on without a restart.
 
-The data folder is a small tmpfs of the server's own, in a mount namespace that needs no privilege (`unshare -rm`).
+The data folder is a small tmpfs of the server's own, in a mount namespace: root makes one, anybody else one of a user namespace.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ DISK_BYTES = (12 + 4 * ROUNDS) << 20  # what is said in a round, and the log of 
 MESSAGES = 60  # between one full disk and the next
 REFUSALS = 3  # of each sender
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]  # a chroot has no user namespaces
 MOUNT = 'mount -t tmpfs -o size="$1" palaver "$2" && shift 2 && exec "$@"'
 
 
@@ -97,7 +98,7 @@ async def fill_and_free(world, disk):
 
 async def rounds():
     folder = new_folder()
-    server = Palaver(folder, before=["unshare", "-rm", "sh", "-c", MOUNT, "sh", str(DISK_BYTES), folder])
+    server = Palaver(folder, before=[*NAMESPACE, "sh", "-c", MOUNT, "sh", str(DISK_BYTES), folder])
     async with World(server, SEED, SENDERS, listeners=2) as world:
         await world.start_for_good()
         disk = Disk(server)
