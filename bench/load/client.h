@@ -44,7 +44,8 @@ struct load_conn {
 	uint32_t index;
 	enum load_conn_state state;
 	enum load_join join;
-	uint64_t got; /* broadcast: one bit a slot, see slice_broadcast.c */
+	uint64_t got; /* broadcast, rooms: one bit a slot, see slice_broadcast.c */
+	uint64_t parity; /* rooms: of the group that it is the first of, likewise */
 	uint32_t echo_id; /* echo: the request in flight */
 	uint64_t echo_at_ns; /* when it was sent; 0: none in flight */
 	uint64_t seq; /* post: of the last entry that it was pushed; 0: none yet */

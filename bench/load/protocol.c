@@ -80,6 +80,36 @@ static size_t socketio_echo_reply(char *out, uint32_t id, const char *text, size
 	return PUT(out, at, "\"]");
 }
 
+static size_t rooms_join(char *out, uint32_t id, uint32_t first, uint32_t count)
+{
+	size_t at = PUT(out, 0, "42");
+
+	at = put_id(out, at, id);
+	at = PUT(out, at, "[\"join\",");
+	at = put_id(out, at, first);
+	at = PUT(out, at, ",");
+	at = put_id(out, at, count);
+	return PUT(out, at, "]");
+}
+
+static size_t rooms_joined(char *out, uint32_t id)
+{
+	size_t at = PUT(out, 0, "43");
+
+	at = put_id(out, at, id);
+	return PUT(out, at, "[]");
+}
+
+static size_t rooms_say(char *out, uint32_t room, const char *text, size_t text_bytes)
+{
+	size_t at = PUT(out, 0, "42[\"say\",");
+
+	at = put_id(out, at, room);
+	at = PUT(out, at, ",\"");
+	at = put(out, at, text, text_bytes);
+	return PUT(out, at, "\"]");
+}
+
 static enum load_step raw_step(
 	enum load_join join, const uint8_t *message, size_t message_bytes, const char **ret_reply)
 {
@@ -123,6 +153,17 @@ static const struct load_protocol protocols[] = {
 		.echo_request = raw_echo,
 		.echo_reply = raw_echo,
 		.broadcast_text_at = 1,
+	},
+	{
+		.name = "rooms",
+		.path = SOCKETIO_PATH,
+		.join_begins = LOAD_JOIN_OPENING,
+		.step = socketio_step,
+		.broadcast = socketio_broadcast,
+		.join = rooms_join,
+		.joined = rooms_joined,
+		.say = rooms_say,
+		.broadcast_text_at = sizeof(SOCKETIO_BROADCAST) - 1,
 	},
 	{
 		.name = "chat",

@@ -8,7 +8,8 @@
  *	echo          -> 42ID["echo",TEXT]  <- 43ID[TEXT]  -> eID TEXT  <- the same
  *	heartbeat     <- 2  -> 3                         (WebSocket pings)
  *
- * and chat, Socket.IO too, which only posts: see chat.h.
+ * rooms, which is socketio with `42ID["join",FIRST,COUNT]`, answered by `43ID[]`, and `42["say",ROOM,TEXT]`, which comes to all
+ * in that room as a broadcast; and chat, Socket.IO too, which only posts: see chat.h.
  *
  * Used by: client.c (steps), slice_*.c (messages).
  */
@@ -53,6 +54,9 @@ struct load_protocol {
 	size_t (*broadcast)(char *out, const char *text, size_t text_bytes);
 	size_t (*echo_request)(char *out, uint32_t id, const char *text, size_t text_bytes);
 	size_t (*echo_reply)(char *out, uint32_t id, const char *text, size_t text_bytes);
+	size_t (*join)(char *out, uint32_t id, uint32_t first, uint32_t count);
+	size_t (*joined)(char *out, uint32_t id);
+	size_t (*say)(char *out, uint32_t room, const char *text, size_t text_bytes);
 	size_t (*post)(char *out, uint32_t id, const char *cid, const char *text, size_t text_bytes);
 
 	size_t broadcast_text_at; /* where the text begins in a broadcast */

@@ -7,6 +7,9 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+/* Where the tag's two digits are in a text: after ten digits and a space. */
+enum { TAG_AT = 11 };
+
 void load_slice_init(struct load_slice *s, struct load_client *client, size_t text_bytes)
 {
 	assert(text_bytes >= LOAD_TEXT_BYTES_MIN && text_bytes <= LOAD_TEXT_BYTES_MAX);
@@ -34,6 +37,19 @@ void load_slice_text(const struct load_slice *s, char *out, uint32_t seq, unsign
 	assert(n > 0 && (size_t)n <= s->text_bytes);
 	for (size_t i = 0; i < s->text_bytes; i++)
 		out[i] = i < (size_t)n ? head[i] : letters[(seq + i) % (sizeof(letters) - 1)];
+}
+
+struct load_slot *load_slice_slot(struct load_slice *s, const uint8_t *message, size_t message_bytes)
+{
+	size_t at = s->client->options.protocol->broadcast_text_at + TAG_AT;
+
+	if (message_bytes < at + 2)
+		return NULL;
+	unsigned tens = message[at] - (unsigned)'0', ones = message[at + 1] - (unsigned)'0';
+
+	if (tens > 9 || ones > 9 || tens * 10 + ones >= LOAD_SLOTS_MAX)
+		return NULL;
+	return &s->slots[tens * 10 + ones];
 }
 
 void load_slice_delivered(struct load_slice *s, uint64_t sent_at_ns)

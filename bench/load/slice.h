@@ -5,7 +5,7 @@
  * the server did between the slice's begin and its end belongs to the operations counted. It is valid only if
  * every operation came out whole and exactly once and nothing was closed.
  *
- * A mode (what an operation is) is a const table: slice_broadcast.c, slice_echo.c, slice_post.c. Used by: main.c.
+ * A mode (what an operation is) is a const table: slice_broadcast.c, slice_echo.c, slice_post.c, slice_rooms.c. Used by: main.c.
  */
 #ifndef LOAD_SLICE_H
 #define LOAD_SLICE_H
@@ -26,12 +26,13 @@ struct load_slice_spec {
 	double seconds; /* 0: until `count` is reached */
 	uint64_t count; /* operations; 0: until `seconds` have passed */
 	double per_second; /* rate: broadcasts started a second, on average */
-	uint32_t in_flight; /* broadcast: W; echo: connections that take part; post: of all */
+	uint32_t in_flight; /* broadcast, rooms: W; echo: connections that take part; post: of all */
+	uint32_t rooms, each; /* join: how many rooms there are, and how many of them each connection is in */
 };
 
 struct load_slot {
 	bool parity; /* a connection's bit differs from it until this broadcast has reached it */
-	uint32_t emitter; /* the connection that emitted it */
+	uint32_t emitter; /* the connection that emitted it, the first of its group */
 	uint32_t received;
 	uint64_t at_ns;
 	size_t message_bytes;
@@ -43,6 +44,12 @@ struct load_post {
 	uint32_t number;
 	uint64_t at_ns; /* when it was sent; 0: it is answered */
 	uint64_t seq; /* as its entry said; 0: not pushed to its sender yet */
+};
+
+/* What `join` has made, see slice_rooms.c. */
+struct load_rooms {
+	uint32_t rooms, each; /* 0: none yet */
+	uint64_t next; /* messages said so far: where the next goes */
 };
 
 /* Lives as long as the connections: sequence numbers and the slots' bits go on from slice to slice. */
@@ -58,6 +65,7 @@ struct load_slice {
 	struct load_post posts[LOAD_POSTS_MAX];
 	uint64_t run; /* post: names this process in every cid */
 	double due_ns; /* rate: when the next broadcast is due */
+	struct load_rooms rooms;
 
 	/* This slice's own. */
 	struct load_slice_spec spec;
@@ -79,7 +87,7 @@ struct load_slice_mode {
 };
 
 extern const struct load_slice_mode load_mode_broadcast, load_mode_rate, load_mode_echo, load_mode_post,
-	load_mode_hold;
+	load_mode_join, load_mode_rooms, load_mode_hold;
 
 /* `text_bytes` is LOAD_TEXT_BYTES_MIN..MAX. */
 void load_slice_init(struct load_slice *s, struct load_client *client, size_t text_bytes);
@@ -100,6 +108,9 @@ bool load_slice_may_start(const struct load_slice *s);
 
 /* For modes: writes the text of operation `seq`, text_bytes of it: "SSSSSSSSSS TT " and letters that depend on seq. */
 void load_slice_text(const struct load_slice *s, char *out, uint32_t seq, unsigned tag);
+
+/* For modes: the slot that a broadcast's text names as its tag. NULL: none. */
+struct load_slot *load_slice_slot(struct load_slice *s, const uint8_t *message, size_t message_bytes);
 
 /* For modes: one message has come whole; `sent_at_ns` begins its latency. */
 void load_slice_delivered(struct load_slice *s, uint64_t sent_at_ns);

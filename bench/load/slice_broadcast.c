@@ -21,9 +21,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Where the slot's two digits are in a text: after ten digits and a space. */
-enum { SLOT_AT = 11 };
-
 static void emit(struct load_slice *s, uint32_t emitter, uint64_t at_ns)
 {
 	char text[LOAD_TEXT_BYTES_MAX];
@@ -42,24 +39,11 @@ static void emit(struct load_slice *s, uint32_t emitter, uint64_t at_ns)
 	load_client_send(s->client, &s->client->conns[emitter], slot->message, slot->message_bytes);
 }
 
-static struct load_slot *slot_of(struct load_slice *s, const uint8_t *message, size_t message_bytes)
-{
-	size_t at = s->client->options.protocol->broadcast_text_at + SLOT_AT;
-
-	if (message_bytes < at + 2)
-		return NULL;
-	unsigned tens = message[at] - (unsigned)'0', ones = message[at + 1] - (unsigned)'0';
-
-	if (tens > 9 || ones > 9 || tens * 10 + ones >= LOAD_SLOTS_MAX)
-		return NULL;
-	return &s->slots[tens * 10 + ones];
-}
-
 /* Checks and counts a message. Returns its slot, or NULL if it should not have come. */
 static struct load_slot *take(
 	struct load_slice *s, struct load_conn *conn, const uint8_t *message, size_t message_bytes)
 {
-	struct load_slot *slot = slot_of(s, message, message_bytes);
+	struct load_slot *slot = load_slice_slot(s, message, message_bytes);
 
 	if (!slot || slot->message_bytes != message_bytes ||
 		memcmp(slot->message, message, message_bytes) != 0) {

@@ -8,6 +8,7 @@ import subprocess
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
+ALL_CORES = "0,1"
 
 
 def _read(path):

@@ -28,6 +28,7 @@ class Spec:
     ours: bool = False
     floor: bool = False  # no server but the price of the kernel's part
     warm: bool = False  # compiles while it runs: 300,000 deliveries before anything counts
+    cores: str = str(machine.SERVER_CORE)
 
 
 def peer(name, title, protocol):
@@ -64,7 +65,7 @@ class Server:
     def __init__(self, spec):
         self.spec, self.port = spec, machine.free_port()
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(machine.SERVER_CORE),
+            ["taskset", "-c", spec.cores,
              *(word.replace("{port}", str(self.port)) for word in spec.command)],
             env={**os.environ, **spec.env, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
         self._wait_until_it_listens()
@@ -96,10 +97,10 @@ class Server:
 class Generator:
     """N connections to one server, which stay while slices come and go."""
 
-    def __init__(self, load, server, conns, *options):
+    def __init__(self, load, server, conns, *options, cores=str(machine.GENERATOR_CORE)):
         self.server = server
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(machine.GENERATOR_CORE), load, "--port", str(server.port),
+            ["taskset", "-c", cores, load, "--port", str(server.port),
              "--protocol", server.spec.protocol, "--n", str(conns), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()

@@ -51,9 +51,30 @@ const focusAt = (page, selector) =>
 
 const top = (page, text) => page.getByText(text, { exact: true }).evaluate((one) => one.getBoundingClientRect().top);
 
-/** How far this guest has read, as the browser keeps it. */
-const marker = (page) =>
-  page.evaluate(() => Number(Object.entries(localStorage).find(([key]) => key.includes('.read.'))?.[1] ?? NaN));
+/** The same once it has stood still for some frames: a turn of the wheel goes on for a while. */
+const topAtRest = (page, text) => page.getByText(text, { exact: true }).evaluate((one) => new Promise((resolve) => {
+  let last = NaN;
+  let same = 0;
+  const look = () => {
+    const now = one.getBoundingClientRect().top;
+    same = now === last ? same + 1 : 0;
+    last = now;
+    if (same < 10) {
+      requestAnimationFrame(look);
+    } else {
+      resolve(now);
+    }
+  };
+  look();
+}));
+
+/** How far this guest has read, as the browser keeps it, and whether the line above what is new is drawn: at one moment. */
+const reading = (page) => page.evaluate(() => ({
+  marker: Number(Object.entries(localStorage).find(([key]) => key.includes('.read.'))?.[1] ?? NaN),
+  line: document.querySelector('.new-line') !== null,
+}));
+
+const marker = async (page) => (await reading(page)).marker;
 
 /** Counts what a page asks the server for by a command. */
 function counted(page, command) {
@@ -140,7 +161,7 @@ test('scrolling up brings older messages, and what is read stays where it is', a
   const ann = await arrive(t, browser, server, 'Ann');
   await until(() => drawn(ann.page, 'line 240'), 'the newest to be shown');
   await scrollUpTo(ann.page, () => drawn(ann.page, 'line 1'), 'the oldest to be shown');
-  const before = await top(ann.page, 'line 1');
+  const before = await topAtRest(ann.page, 'line 1');
   carl.socket.emit('message', 'meanwhile');
   const jump = ann.page.getByRole('button', { name: 'Jump to latest, 1 new message' });
   await jump.waitFor();
@@ -157,7 +178,7 @@ test('scrolling up brings older messages, and what is read stays where it is', a
   await ann.page.getByRole('log').hover();
   await ann.page.mouse.wheel(0, -40);
   await until(async () => (await fromEnd()) > 30, 'the wheel to have turned');
-  const still = await top(ann.page, 'meanwhile');
+  const still = await topAtRest(ann.page, 'meanwhile');
   await fill(carl, 1, 3);
   await ann.page.locator('.jump').waitFor();
   assert.ok(Math.abs((await top(ann.page, 'meanwhile')) - still) < 1, 'the reader was pulled to the end');
@@ -228,7 +249,8 @@ test('more unread than the first page holds: it opens at them, and only what was
   assert.equal(await ann.page.locator('.new-line').count(), 0, 'the line at one that is not the first unread');
   const line = ann.page.locator('.new-line');
   await scrollUpTo(ann.page, async () => {
-    assert.equal((await line.count()) > 0 || (await marker(ann.page)) === 40, true, 'read without having been in sight');
+    const now = await reading(ann.page);
+    assert.ok(now.line || now.marker === 40, 'read without having been in sight');
     return line.isVisible();
   }, 'the line');
   const first = await line.evaluate((one) => one.nextElementSibling.querySelector('.msg-text').textContent);

@@ -26,8 +26,9 @@ DISK_BYTES = (12 + 4 * ROUNDS) << 20  # what is said in a round, and the log of 
 MESSAGES = 60  # between one full disk and the next
 REFUSALS = 3  # of each sender
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
-NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]  # a chroot has no user namespaces
-MOUNT = 'mount -t tmpfs -o size="$1" palaver "$2" && shift 2 && exec "$@"'
+# In a chroot there are no user namespaces, and its root may be no mount whose propagation could be set.
+NAMESPACE = ["unshare", "--mount", "--propagation", "unchanged"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+MOUNT = 'mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size="$1" palaver "$2" && shift 2 && exec "$@"'
 
 
 class Disk:
