@@ -91,7 +91,8 @@ static const char *check(const struct load_slice_spec *spec, const struct load_c
 		return "hold needs seconds";
 	if (spec->mode == &load_mode_rate && spec->per_second <= 0)
 		return "rate needs per_second";
-	if ((spec->mode == &load_mode_broadcast || spec->mode == &load_mode_rooms) && (spec->in_flight == 0 || spec->in_flight > LOAD_SLOTS_MAX))
+	if ((spec->mode == &load_mode_broadcast || spec->mode == &load_mode_rooms) &&
+		(spec->in_flight == 0 || spec->in_flight > LOAD_SLOTS_MAX))
 		return "w is 1 to 64";
 	if (spec->mode == &load_mode_echo && spec->in_flight == 0)
 		return "conns is at least 1";

@@ -28,17 +28,18 @@ struct options {
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: load --port P [options] [COMMAND...]\n"
-			"  --host A        IPv4 address of the server (127.0.0.1)\n"
-			"  --source A      IPv4 address to connect from\n"
-			"  --protocol P    socketio (default), raw, rooms or chat\n"
-			"  --n N           connections (1000)\n"
-			"  --bytes B       length of a text (100)\n"
-			"  --at-once K     connections being made at a time (64)\n"
-			"  --stall S       seconds without progress that are a failure (30)\n"
-			"commands: broadcast [w=1], rate per_second=R, echo [conns=N], post [w=1],\n"
-			"  join rooms=R each=E, rooms [w=1], hold;\n"
-			"  each but join with seconds=S or count=K. Without one: read from stdin, until quit.\n");
+	fprintf(stderr,
+		"usage: load --port P [options] [COMMAND...]\n"
+		"  --host A        IPv4 address of the server (127.0.0.1)\n"
+		"  --source A      IPv4 address to connect from\n"
+		"  --protocol P    socketio (default), raw, rooms or chat\n"
+		"  --n N           connections (1000)\n"
+		"  --bytes B       length of a text (100)\n"
+		"  --at-once K     connections being made at a time (64)\n"
+		"  --stall S       seconds without progress that are a failure (30)\n"
+		"commands: broadcast [w=1], rate per_second=R, echo [conns=N], post [w=1],\n"
+		"  join rooms=R each=E, rooms [w=1], hold;\n"
+		"  each but join with seconds=S or count=K. Without one: read from stdin, until quit.\n");
 }
 
 static bool number(const char *text, uint32_t min, uint32_t max, uint32_t *ret)

@@ -40,7 +40,7 @@ static bool is_get(const struct sio_request *q, struct sio_exchange x)
 	return false;
 }
 
-/* 200 while this process serves and can store; 503 when it cannot store, with the reason. */
+/* 200 while this process serves; 503 once its disk has failed and only a new start helps. A full disk is no fault of its own. */
 static void on_health(const struct sio_request *q, struct sio_exchange x, void *ctx)
 {
 	const struct app *app = ctx;

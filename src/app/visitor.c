@@ -79,8 +79,10 @@ static bool origin_fits(const struct config *c, struct str origin, struct str ho
 
 static bool forwarded(const struct sio_request *r)
 {
-	static const char *const names[] = { "forwarded", "x-forwarded-for", "x-forwarded-host",
-		"x-forwarded-proto", "x-real-ip", "via" };
+	static const char *const names[] = { "forwarded", "via", "x-forwarded-for", "x-forwarded-host",
+		"x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-forwarded-scheme",
+		"x-forwarded-ssl", "x-original-forwarded-for", "x-real-ip", "x-client-ip",
+		"x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "fastly-client-ip" };
 	struct sio_str value;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -1,7 +1,7 @@
 /*
  * app/visitor.h -- the front door: what a request's headers say of who sends it, and who is let in.
  *
- * Used by: app/serve.c (connections), app/api.c. Pure but for the memory of visitor_create().
+ * Used by: app/serve.c (connections), app/api.c. Pure.
  */
 #ifndef APP_VISITOR_H
 #define APP_VISITOR_H

@@ -13,7 +13,7 @@ static const struct {
 	[CHAT_FORBIDDEN] = { "forbidden", "not from that origin" },
 	[CHAT_NOT_FOUND] = { "not_found", "there is no such room" },
 	[CHAT_UNKNOWN_COMMAND] = { "unknown_command", "there is no such command" },
-	[CHAT_CONFLICT] = { "conflict", "this cid was used with another text" },
+	[CHAT_CONFLICT] = { "conflict", "this cid was used with another text or name" },
 	[CHAT_TOO_LARGE] = { "too_large", "the text is longer than 65,536 bytes" },
 	[CHAT_UNSUPPORTED] = { "unsupported", "the body is not application/json" },
 	[CHAT_RATE_LIMITED] = { "rate_limited", "too many; try again a little later" },

@@ -64,14 +64,15 @@ static int read_entries(struct store_reader *r, int64_t room, uint64_t from_seq,
 	sqlite3_bind_int64(stmt, 3, (int64_t)before_seq);
 	sqlite3_bind_int64(stmt, 4, (int64_t)max + 1);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		size_t body = (size_t)sqlite3_column_bytes(stmt, 7);
+		size_t more = store_entry_weight((size_t)sqlite3_column_bytes(stmt, 5),
+			(size_t)sqlite3_column_bytes(stmt, 6), (size_t)sqlite3_column_bytes(stmt, 7));
 
-		if (r->page.count == max || (r->page.count != 0 && bytes + body > STORE_PAGE_BYTES_MAX)) {
+		if (r->page.count == max || (r->page.count != 0 && bytes + more > STORE_PAGE_BYTES_MAX)) {
 			r->page.more = true;
 			rc = SQLITE_DONE;
 			break;
 		}
-		bytes += body;
+		bytes += more;
 		struct store_entry *entry = from_end ? --first : first + r->page.count;
 		rc = read_entry(r, stmt, room, entry);
 		if (rc != SQLITE_OK)

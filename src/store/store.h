@@ -32,7 +32,9 @@ enum {
 	STORE_TOKEN_HASH_BYTES = 32,
 	STORE_EPOCH_BYTES = 32, /* hexadecimal digits, no NUL */
 	STORE_PAGE_MESSAGES_MAX = 200,
-	STORE_PAGE_BYTES_MAX = 64 << 10, /* of bodies in a page; one entry always fits */
+	STORE_PAGE_BYTES_MAX =
+		64 << 10, /* of a page, as store_entry_weight() counts; one entry always fits */
+	STORE_ENTRY_BYTES = 176, /* of an entry beside its texts, as it will be written at most */
 	STORE_RESET_MESSAGES_MAX = 50, /* in the newest page after a reset */
 	STORE_ROOMS_MAX = 1024, /* in an answer of rooms() */
 	STORE_QUEUE_MAX = 16384, /* commands that wait for the writer: STORE_BUSY past it */
@@ -71,6 +73,12 @@ struct store_entry {
 	struct str cid; /* empty: none */
 	struct str text; /* UTF-8, without NUL */
 };
+
+/* What it takes in a page: about what it will take as JSON, without what its texts need to be escaped. */
+static inline size_t store_entry_weight(size_t name_bytes, size_t cid_bytes, size_t text_bytes)
+{
+	return STORE_ENTRY_BYTES + name_bytes + cid_bytes + text_bytes;
+}
 
 struct store_user {
 	int64_t id;

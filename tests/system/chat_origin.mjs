@@ -18,7 +18,11 @@ const FOREIGN = [
   'http://[::1].evil.tld', 'http://[::1]@evil.tld', 'http://localhost:80.evil.tld', 'http://10.0.0.1', 'http://0.0.0.0', 'http://[::2]', 'http://',
   'ws://127.0.0.1', 'https://ok.tld, http://127.0.0.1', ' ', 'http://evil.tld http://127.0.0.1',
 ];
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'];
+const FORWARDED = [
+  'forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-server', 'x-forwarded-scheme',
+  'x-forwarded-ssl', 'x-original-forwarded-for', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip',
+  'fastly-client-ip',
+];
 const LOCAL_HOSTS = ['localhost', 'LocalHost:3000', '127.0.0.1', '127.1.2.3:80', '[::1]', '[::1]:3000'];
 const FOREIGN_HOSTS = [
   'evil.tld', 'localhost.evil.tld', '127.0.0.1.evil.tld', '127.0.0.1.', 'xlocalhost', '10.0.0.1', '0.0.0.0', '[::2]', '127.1', '128.0.0.1',

@@ -265,7 +265,7 @@ static inline void page_check(const struct store_page *p)
 		assert(e->room == p->room && e->kind == STORE_MESSAGE && e->nonce != 0);
 		assert(e->seq > 0 && e->seq <= p->as_of);
 		assert(i == 0 || e->seq == p->entries[i - 1].seq + 1);
-		bytes += e->text.bytes;
+		bytes += store_entry_weight(e->name.bytes, e->cid.bytes, e->text.bytes);
 	}
 	assert(p->count <= 1 || bytes <= STORE_PAGE_BYTES_MAX);
 }

@@ -140,9 +140,11 @@ static void expect_entry(const struct model *m, const struct store_entry *e)
 
 static size_t bytes_of(const struct model *m, uint64_t seq)
 {
-	char text[TEXT_BYTES_MAX + 1];
+	const struct said *s = &m->log[seq - 1];
+	char text[TEXT_BYTES_MAX + 1], name[32], cid[32];
 
-	return text_of(m->log[seq - 1].text, text).bytes;
+	return store_entry_weight(
+		name_of(s->name, name).bytes, cid_of(s->cid, cid).bytes, text_of(s->text, text).bytes);
 }
 
 /* The first of the most entries that end with `to`. */
