@@ -10,15 +10,17 @@ holds for one compiler and its options; budgets.json says for which.
 """
 
 import argparse
+import collections.abc
 import dataclasses
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from measure import machine, programs  # noqa: E402
+from measure import machine, poller, programs  # noqa: E402
 
 ROOT = programs.BENCH.parent
 BUDGETS = programs.BENCH / "budgets.json"
@@ -31,18 +33,47 @@ MEMORY = "/dev/shm"  # a disk whose syncs cost nothing
 class Counted:
     title: str
     program: str  # of PROGRAMS
-    command: str  # the generator's
+    prepare: collections.abc.Callable  # (Counter, k): what is counted, and what ends it afterwards
     k: int
 
 
+def by_command(command):
+    """k operations of the generator's, on the connections that it has."""
+    def prepare(counter, k):
+        return lambda: counter.generator.run(f"{command} count={k}"), lambda: None
+    return prepare
+
+
+def connecting(counter, k):
+    """Handshake, Socket.IO's CONNECT and the answers, over WebSocket."""
+    made = []
+    return lambda: made.append(counter.connect(k)), lambda: counter.part(made[0])
+
+
+def subscribing(counter, k):
+    made = counter.connect(k)
+    return lambda: made.run(f"join rooms={ROOMS} each={ROOMS}"), lambda: counter.part(made)
+
+
+def polling(counter, k):
+    """An event by POST, and its answer by the next poll."""
+    client = poller.Poller(counter.server.port)
+    return lambda: [client.echo("text") for _ in range(k)], client.close
+
+
+ROOMS = 100
 # A post waits for its own commit: how many of several in flight share one is not the same twice. So many that what the log's
 # copying costs is spread over them.
 COUNTED = {
-    "broadcast": Counted("one broadcast to 1,000 receivers", "broadcast", "broadcast w=1", 10),
-    "echo": Counted("one echo with acknowledgement", "broadcast", "echo conns=1", 200),
-    "post": Counted("one durable post", "palaver", "post w=1", 400),
+    "broadcast": Counted("one broadcast to 1,000 receivers", "broadcast", by_command("broadcast w=1"), 10),
+    "echo": Counted("one echo with acknowledgement", "broadcast", by_command("echo conns=1"), 200),
+    "poll": Counted("one event by POST, answered by a poll", "broadcast", polling, 50),
+    "connect": Counted("one connection with its handshakes", "rooms", connecting, 100),
+    "subscribe": Counted(f"subscribing to {ROOMS} rooms", "rooms", subscribing, 20),
+    "post": Counted("one durable post", "palaver", by_command("post w=1"), 400),
 }
-PROGRAMS = {"broadcast": ("socketio", 1000), "palaver": ("chat", 1)}  # protocol, connections
+PROGRAMS = {"broadcast": ("socketio", 1000), "rooms": ("rooms", 0), "palaver": ("chat", 1)}  # protocol, connections
+PART_SECONDS_MAX = 10
 
 
 class Counter:
@@ -57,9 +88,9 @@ class Counter:
             command += ["--data", f"{folder}/{sender}"]
         self.server = programs.Server(programs.Spec(sender, f"palaver, {sender}", protocol, tuple(command),
                                                     {"SIO_SENDER": sender, "SIO_THREADS": "1"}, ours=True))
-        self.generator, self.dumps = None, 0
+        self.load, self.generator, self.dumps = options.load, None, 0
         try:
-            self.generator = programs.Generator(options.load, self.server, conns)
+            self.generator = self.connect(conns) if conns else None
             if not options.any_sender and machine.uses_io_uring(self.server.process.pid) != (sender == "uring"):
                 raise programs.Invalid(f"the server does not use the sender {sender}")
             self._control("--instr=on")
@@ -67,24 +98,43 @@ class Counter:
             self.stop()
             raise
 
+    def connect(self, conns):
+        return programs.Generator(self.load, self.server, conns)
+
+    def part(self, generator):
+        """Its connections are gone on the server's side too, so that their end is not counted later."""
+        pid, until = self.server.process.pid, time.monotonic() + PART_SECONDS_MAX
+        before = machine.descriptors(pid)
+        generator.stop()
+        while machine.descriptors(pid) == before and time.monotonic() < until:
+            time.sleep(0.02)
+        for _ in range(3):  # what is under way comes to its end
+            left = machine.descriptors(pid)
+            time.sleep(0.1)
+            if machine.descriptors(pid) == left:
+                return
+
     def _control(self, command):
         subprocess.run(["callgrind_control", command, str(self.server.process.pid)], check=True,
                        capture_output=True)
 
-    def _instructions(self, command):
+    def _instructions(self, counted, k):
         """The server is idle at both ends: every operation has come back whole."""
+        run, end = counted.prepare(self, k)
         self._control("--zero")
-        self.generator.run(command)
+        run()
         self._control("--dump")
+        end()
         self.dumps += 1
         for line in pathlib.Path(f"{self.out}.{self.dumps}").read_text().splitlines():
             if line.startswith("totals:"):
                 return int(line.split()[1])
         raise RuntimeError("no totals in callgrind's output")
 
-    def count(self, command, k):
-        self._instructions(f"{command} count={k}")  # what is done at first only
-        once, twice = (self._instructions(f"{command} count={n}") for n in (k, 2 * k))
+    def count(self, counted):
+        k = counted.k
+        self._instructions(counted, k)  # what is done at first only
+        once, twice = (self._instructions(counted, n) for n in (k, 2 * k))
         return round((twice - once) / k)
 
     def stop(self):
@@ -102,7 +152,7 @@ def count_all(options):
                 counter = Counter(options, program, sender, folder)
                 try:
                     for name in names:
-                        counts.setdefault(name, {})[sender] = counter.count(COUNTED[name].command, COUNTED[name].k)
+                        counts.setdefault(name, {})[sender] = counter.count(COUNTED[name])
                 finally:
                     counter.stop()
     return counts
@@ -138,6 +188,7 @@ def parse():
     options.load = str(build / "bench" / "load")
     options.programs = {
         "broadcast": options.ours or [str(build / "examples" / "broadcast")],
+        "rooms": [str(build / "bench" / "rooms")],
         "palaver": [str(build / "src" / "app" / "palaver"), "serve", "--listen", "127.0.0.1:{port}", "--threads", "1",
                     "--rate-limits", "off", "--log-level", "warn", "--drain-ms", "0"],
     }
