@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PORT
 
 .DEFAULT_GOAL := build
-.PHONY: build run example test check torture mutants asan tsan fuzz bench bench-post cover tidy fmt clean install help packages test-packages client
+.PHONY: build run example test check torture mutants asan tsan fuzz bench bench-quick bench-post cover tidy fmt clean install help packages test-packages client
 
 # What `make help` prints: the targets with a comment behind two hashes.
 build: packages client ## build into build/ (the default)
@@ -48,8 +48,11 @@ fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 		'-Dc_args=-fno-sanitize-recover=all -fsanitize=fuzzer-no-link'
 	@tools/fuzz.sh build-fuzz
 
-bench: test-packages build ## the benchmark against its peers (ARGS=--quick)
-	@$(PYTHON) bench/run.py --build $(BUILD) $(ARGS)
+bench: test-packages build ## the benchmark: its peers, durable posts, scale (under 25 minutes)
+	@status=0; for part in run post scale; do $(PYTHON) bench/$$part.py --build $(BUILD) $(ARGS) || status=$$?; done; exit $$status
+
+bench-quick: test-packages build ## socket.io on Node alone, in 3 minutes
+	@$(PYTHON) bench/run.py --build $(BUILD) --quick $(ARGS)
 
 bench-post: test-packages build ## durable posts through the program (ARGS=--quick)
 	@$(PYTHON) bench/post.py --build $(BUILD) $(ARGS)

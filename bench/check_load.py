@@ -61,6 +61,19 @@ POSTS = {
 }
 POST_COMMAND = "post w=50"
 
+# And for rooms: five groups of four connections, each group in two rooms.
+ROOMS = {
+    "none": (True, ""),
+    "drop": (False, "stalls"),
+    "twice": (False, "twice"),
+    "elsewhere": (False, "nobody sent"),
+    "corrupt": (False, "nobody sent"),
+    "not_joined": (False, "stalls"),
+    "joined_other": (False, "not the answer"),
+}
+ROOMS_COMMANDS = ("join rooms=10 each=2", "rooms w=3")
+ROOM_MEMBERS = 4
+
 
 def frame(payload, first=0x81):
     n = len(payload)
@@ -186,17 +199,45 @@ class ChatServer(Server):
         sender.write(answer)
 
 
-async def run(load, server, command, protocol, valid, why):
+class RoomsServer(Server):
+    """Rooms by number; a fault is in one join or one message."""
+
+    def __init__(self, fault, protocol):
+        super().__init__(fault, "socketio")
+        self.rooms, self.joins = {}, 0
+
+    async def take(self, message, sender):
+        name, *args = json.loads(message[message.index(b"["):])
+        if name == "join":
+            self.joins += 1
+            for room in range(args[0], args[0] + args[1]):
+                self.rooms.setdefault(room, []).append(sender)
+            number = int(re.match(rb"42(\d+)", message)[1]) + (self.fault == "joined_other" and self.joins == FAULT_AT)
+            if self.fault != "not_joined" or self.joins != FAULT_AT:
+                sender.write(frame(b"43%d[]" % number))
+            return
+        self.operations += 1
+        fault = self.fault if self.operations == FAULT_AT else None
+        whole = frame(f'42["message","{args[1]}"]'.encode())
+        odd = {"drop": b"", "twice": whole * 2, "corrupt": frame(f'42["message","{args[1][:-1]}!"]'.encode())}
+        for i, writer in enumerate(self.rooms[args[0]]):
+            writer.write(odd.get(fault, whole) if i == 1 else whole)
+        if fault == "elsewhere":
+            self.rooms[(args[0] + 5) % 10][0].write(whole)
+
+
+async def run(load, server, command, protocol, valid, why, before=()):
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         load, "--port", str(port), "--protocol", protocol, "--n", str(CONNS), "--stall", "1",
-        command + f" count={BROADCASTS}", stdout=subprocess.PIPE)
+        *before, command + f" count={BROADCASTS}", stdout=subprocess.PIPE)
     out, _ = await process.communicate()
     listener.close()
     last = json.loads(out.splitlines()[-1])
     if valid:
-        deliveries = BROADCASTS * (CONNS if command.startswith(("broadcast", "rate")) else 1)
+        receivers = {"broadcast": CONNS, "rate": CONNS, "rooms": ROOM_MEMBERS}
+        deliveries = BROADCASTS * receivers.get(command.split()[0], 1)
         ok = process.returncode == 0 and last["valid"] and last["deliveries"] == deliveries
         ok = ok and last["pushed"] == (BROADCASTS * CONNS if command == POST_COMMAND else 0)
     else:
@@ -235,6 +276,10 @@ def tests(load, palaver):
     for fault, (valid, why) in POSTS.items():
         yield f"chat: {fault}", functools.partial(
             run, load, ChatServer(fault, "chat"), POST_COMMAND, "chat", valid, why)
+    for fault, (valid, why) in ROOMS.items():
+        *before, command = ROOMS_COMMANDS
+        yield f"rooms: {fault}", functools.partial(
+            run, load, RoomsServer(fault, "rooms"), command, "rooms", valid, why, before)
     yield "chat: palaver", functools.partial(posts_to, palaver, load)
 
 
