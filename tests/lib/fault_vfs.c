@@ -4,6 +4,7 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -25,6 +26,7 @@ static struct {
 	struct fault fault;
 	uint64_t counted, failed; /* since it was armed */
 	unsigned hang_ops, hang_files, hanging;
+	unsigned slow_ops, slow_files, slow_ms;
 	uint64_t cut_at; /* changes of cut_files until the cut; 0: never */
 	unsigned cut_files;
 	bool cut, cut_in_database;
@@ -56,6 +58,16 @@ static int code_of(enum fault_op op)
 	return SQLITE_IOERR;
 }
 
+/* With the lock, which others have meanwhile. */
+static void wait_slow(void)
+{
+	int ms = (int)g.slow_ms;
+
+	pthread_mutex_unlock(&g.lock);
+	poll(NULL, 0, ms);
+	pthread_mutex_lock(&g.lock);
+}
+
 /* With the lock: wait, count, and say what becomes of an operation. Unless GO_ON, *ret_code is its result. */
 static enum verdict judge(enum fault_op op, enum fault_file file, int *ret_code)
 {
@@ -65,6 +77,8 @@ static enum verdict judge(enum fault_op op, enum fault_file file, int *ret_code)
 			pthread_cond_wait(&g.released, &g.lock);
 		g.hanging--;
 	}
+	if ((g.slow_ops & op) && (g.slow_files & file))
+		wait_slow();
 	*ret_code = code_of(op);
 	if (g.cut)
 		return FAILS;
@@ -356,6 +370,7 @@ void fault_vfs_reset(void)
 	g.fault = (struct fault){ .nth = 0 };
 	g.counted = g.failed = g.cut_at = 0;
 	g.hang_ops = g.hang_files = 0;
+	g.slow_ops = g.slow_files = 0;
 	g.cut = g.cut_in_database = false;
 	pthread_mutex_unlock(&g.lock);
 }
@@ -405,10 +420,20 @@ unsigned fault_vfs_hanging(void)
 	return hanging;
 }
 
+void fault_vfs_slow(unsigned ops, unsigned files, unsigned ms)
+{
+	pthread_mutex_lock(&g.lock);
+	g.slow_ops = ops;
+	g.slow_files = files;
+	g.slow_ms = ms;
+	pthread_mutex_unlock(&g.lock);
+}
+
 void fault_vfs_release(void)
 {
 	pthread_mutex_lock(&g.lock);
 	g.hang_ops = g.hang_files = 0;
+	g.slow_ops = g.slow_files = 0;
 	pthread_cond_broadcast(&g.released);
 	pthread_mutex_unlock(&g.lock);
 }

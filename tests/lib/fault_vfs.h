@@ -1,7 +1,7 @@
 /*
- * tests/lib/fault_vfs.h -- a disk for SQLite that is full, fails, hangs or loses power: a VFS over the default one.
+ * tests/lib/fault_vfs.h -- a disk for SQLite that is full, fails, hangs, is slow or loses power: a VFS over the default one.
  *
- *      SQLite --> "fault" --> [counted; fails; hangs; cut] --> the default VFS: the files as the running program sees them
+ *      SQLite --> "fault" --> [counted; fails; hangs; slow; cut] --> the default VFS: the files as the running program sees them
  *                                        `--> fault_disk.h: what of them would be there after a power cut
  *
  * One for the process, with the files of one folder at a time. Everything is counted from its reset. A sync reaches the
@@ -61,6 +61,9 @@ uint64_t fault_vfs_disarm(void);
 /* All such operations wait from now on, before anything is done. */
 void fault_vfs_hang(unsigned ops, unsigned files);
 unsigned fault_vfs_hanging(void); /* how many wait */
+/* Each such operation takes so much longer from now on. */
+void fault_vfs_slow(unsigned ops, unsigned files, unsigned ms);
+/* Nothing hangs any more, and nothing is slow. */
 void fault_vfs_release(void);
 
 /* The power is cut at the n-th change of such files from now: it may have been made or not, and all fail from then on. */

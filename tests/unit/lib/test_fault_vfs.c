@@ -1,5 +1,6 @@
 /* The disk that fails, of the store's tests: plain SQLite on it keeps what it promises, and loses what it does not. */
 #include <ftw.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "lib/cmocka.h"
 #include "lib/fault_vfs.h"
 
@@ -252,6 +254,31 @@ static void hangs_until_released(void **state)
 	folder_remove(folder);
 }
 
+static void slow_until_released(void **state)
+{
+	enum { SLOW_MS = 50 };
+	uint64_t began_ns;
+	sqlite3 *db;
+
+	(void)state;
+	folder_make();
+	db = database_open("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+	fault_vfs_slow(FAULT_SYNC, FAULT_WAL, SLOW_MS);
+	began_ns = clock_now_ns();
+	assert_int_equal(run(db, "INSERT INTO t(text) VALUES(1)"), SQLITE_OK);
+	assert_true(clock_now_ns() - began_ns >= SLOW_MS * CLOCK_NS_PER_MS);
+	/* What is not named is as ever: otherwise this would take its time. */
+	fault_vfs_slow(FAULT_SYNC, FAULT_JOURNAL, INT_MAX);
+	assert_int_equal(run(db, "INSERT INTO t(text) VALUES(1)"), SQLITE_OK);
+	fault_vfs_slow(FAULT_SYNC, FAULT_WAL, INT_MAX);
+	fault_vfs_release();
+	assert_int_equal(run(db, "INSERT INTO t(text) VALUES(1)"), SQLITE_OK);
+	assert_int_equal(ask(db, "SELECT count(*) FROM t"), 3);
+	sqlite3_close(db);
+	fault_vfs_reset();
+	folder_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +287,7 @@ int main(void)
 		cmocka_unit_test(failed_sync_loses),
 		cmocka_unit_test(fails_as_told),
 		cmocka_unit_test(hangs_until_released),
+		cmocka_unit_test(slow_until_released),
 	};
 
 	fault_vfs_register();
