@@ -1,7 +1,12 @@
-/* A disk that hangs: everybody is answered in time and once, and what happens later still reaches the observer. */
+/*
+ * A disk that hangs, or is slow: everybody is answered in time and once, and what happens later still reaches the observer.
+ */
 #include "session.h"
 
 enum { ANSWER_MS = 400, SLACK_MS = 1000, WAITING = 100, READ_ENTRIES = 400 };
+
+/* A page of messages is some 20 pages of the database: less than a second in all, or three. */
+enum { SLOW_ENTRIES = 200, SLOW_TEXT_BYTES = 300, SLOW_MS = 5, TOO_SLOW_MS = 150 };
 
 static int hang_setup(void **state)
 {
@@ -215,6 +220,53 @@ static void reads_that_hang(void **state)
 	assert_int_equal(say(rig, "next", "")->sent.seq, READ_ENTRIES + 1);
 }
 
+/* Without a page of the database in memory. */
+static struct answer *read_anew(struct rig *rig, unsigned slow_ms)
+{
+	struct answer *page;
+
+	rig_reopen(rig);
+	fault_vfs_slow(FAULT_READ, FAULT_DATABASE | FAULT_WAL, slow_ms);
+	page = answer_wait(rig_page_before(rig, 0, SLOW_ENTRIES));
+	fault_vfs_release();
+	return page;
+}
+
+/* The disk is slow, and never hangs: a read that takes too long is ended by itself, long before it is answered for it. */
+static void a_read_that_takes_too_long(void **state)
+{
+	struct rig *rig = *state;
+	char text[SLOW_TEXT_BYTES + 1];
+	struct answer *a = NULL;
+	uint64_t began_ns;
+
+	memset(text, 's', SLOW_TEXT_BYTES);
+	text[SLOW_TEXT_BYTES] = '\0';
+	rig->options.readers = 1;
+	rig_open(rig);
+	for (unsigned i = 0; i < SLOW_ENTRIES; i++)
+		a = rig_say(rig, text, "");
+	assert_int_equal(answer_wait(a)->status, STORE_OK);
+	a = read_anew(rig, SLOW_MS);
+	assert_int_equal(a->status, STORE_OK);
+	assert_int_equal(a->page.count, SLOW_ENTRIES);
+	assert_int_equal(rig_stats(rig).reads_interrupted, 0);
+	began_ns = clock_now_ns();
+	a = read_anew(rig, TOO_SLOW_MS);
+	printf("# ended after %.2f s\n", (double)(a->answered_ns - began_ns) / 1e9);
+	assert_int_equal(a->status, STORE_BUSY);
+	assert_int_equal(rig_stats(rig).reads_interrupted, 1);
+	assert_int_equal(rig_stats(rig).refused_busy, 1);
+	/* Its connection is as good as before, and sees what has come since. */
+	assert_int_equal(say(rig, "next", "")->sent.seq, SLOW_ENTRIES + 1);
+	a = answer_wait(rig_page_before(rig, 0, SLOW_ENTRIES));
+	assert_int_equal(a->status, STORE_OK);
+	assert_int_equal(a->page.as_of, SLOW_ENTRIES + 1);
+	assert_int_equal(a->page.count, SLOW_ENTRIES);
+	assert_int_equal(answer_wait(rig_resume(rig, 0, 0))->page.count, SLOW_ENTRIES);
+	assert_int_equal(rig_stats(rig).reads_interrupted, 1);
+}
+
 /* Whatever it was that hung, the end answers all. */
 static void the_end_while_it_hangs(void **state)
 {
@@ -267,6 +319,7 @@ int main(void)
 		HANG_TEST(it_hangs_again_and_again),
 		HANG_TEST(a_hang_that_ends_in_failure),
 		HANG_TEST(reads_that_hang),
+		FAULT_CLOSED_TEST(a_read_that_takes_too_long),
 		HANG_TEST(the_end_while_it_hangs),
 		HANG_TEST(a_checkpoint_that_hangs),
 	};
