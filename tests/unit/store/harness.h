@@ -587,10 +587,10 @@ static inline int rig_run(const struct CMUnitTest *tests, size_t count, const ch
 }
 
 /* All tests of an array, everywhere; for main() to return. */
-#define RIG_RUN(tests)                                                                                       \
-	(rig_run(tests, sizeof(tests) / sizeof(*(tests)), "on disk",                                         \
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp") +                                             \
-		rig_run(tests, sizeof(tests) / sizeof(*(tests)), "in memory", "/dev/shm"))
+#define RIG_RUN(tests) (RIG_RUN_ON_DISK(tests) + RIG_RUN_IN_MEMORY(tests))
+#define RIG_RUN_ON_DISK(tests)                                                                               \
+	rig_run(tests, sizeof(tests) / sizeof(*(tests)), "on disk",                                          \
+		getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp")
 /* Where the disk is lib/fault_vfs.h's. */
 #define RIG_RUN_IN_MEMORY(tests) rig_run(tests, sizeof(tests) / sizeof(*(tests)), "in memory", "/dev/shm")
 
