@@ -4,20 +4,16 @@
 // 'listening' when it is ready.
 
 import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
+import { freePort } from './port.mjs';
 import { slower, until, within } from './wait.mjs';
 
 const START_MS = 20000 * slower;
 const STOP_MS = 10000 * slower;
 const STARTS_MAX = 5;
 const LINES_MAX = 2000;
-const PORT_MIN = 20000;
-const PORT_END = 32000;
 const FAULT = /Sanitizer|runtime error:|[Aa]ssertion|panic/;
 
 const running = new Set();
@@ -45,29 +41,6 @@ export function serverIsNode() {
 /** Servers whose output may explain a failure: the running ones, and the last that ended. */
 export function liveServers() {
   return [...new Set([...running, ...latest])];
-}
-
-/**
- * A port that was free a moment ago. It is below those that the kernel gives to who connects: one of these may be
- * some client's own by the time a server is started again on it, and a client that tries it again and again while
- * nobody listens there is connected to itself one day.
- */
-export async function freePort() {
-  for (;;) {
-    const port = randomInt(PORT_MIN, PORT_END);
-    const probe = createServer().listen(port, '127.0.0.1');
-    try {
-      await once(probe, 'listening');
-    } catch (error) {
-      if (error.code === 'EADDRINUSE') {
-        continue;
-      }
-      throw error;
-    }
-    probe.close();
-    await once(probe, 'close');
-    return port;
-  }
 }
 
 class Server {
