@@ -3,6 +3,7 @@
 #
 #	tools/npm.sh FOLDER              fails where they cannot be had
 #	tools/npm.sh --optional FOLDER   says so, and goes on
+#	npm_config_omit=dev tools/...    without what only tests need
 #
 # Costs a checksum when they are there already.
 set -eu
@@ -16,8 +17,15 @@ cd "$1"
 folder=$(basename "$1")
 stamp=node_modules/.installed-from
 lock=$(cksum <package-lock.json)
+all="$lock, all"
+wanted=$all
+if [ -n "${npm_config_omit:-}" ]; then wanted="$lock, without $npm_config_omit"; fi
 
-current() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$lock" ]; }
+# Where some are wanted, all will do.
+current() {
+	there=$(cat "$stamp" 2>/dev/null) || return 1
+	[ "$there" = "$wanted" ] || [ "$there" = "$all" ]
+}
 
 if current; then exit 0; fi
 exec 9<package-lock.json
@@ -29,7 +37,7 @@ if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt 
 	export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 fi
 if command -v npm >/dev/null && npm ci --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000; then
-	echo "$lock" >"$stamp"
+	echo "$wanted" >"$stamp"
 	# Meson looks for the packages when it configures a build folder: have it look again.
 	if [ "$folder" = web ]; then touch ../src/socketio/client/meson.build; fi
 elif [ -n "$optional" ]; then

@@ -4,7 +4,7 @@
 #	tools/web.sh              packages and web/dist, up to date; fails where they cannot be had
 #	tools/web.sh --optional   where the packages cannot be had, says so and goes on: the server then has a plain page
 #	tools/web.sh --test       as the first, then its unit tests, types, contrasts and style
-#	tools/web.sh --browser    as the first, then its checks in a Chromium (CHROMIUM=/usr/bin/chromium)
+#	tools/web.sh --browser    as the first, then its checks in a Chromium (CHROMIUM=/usr/bin/chromium), which print TAP
 #
 # Vite wants Node 20.19 or newer. Where the system's is older, the packages of web/node/ (a pinned Node and npm) are used
 # for everything here; PALAVER_NODE=own uses them in any case. Costs some 20 ms when nothing has changed.
@@ -48,8 +48,13 @@ stamp=$web/node_modules/.dist-built-from
 
 current() { [ -f "$web/dist/index.html" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(sources)" ]; }
 
-# The packages have npm.sh's own stamp: written by it after the last npm ci.
-packages_current() { [ "$(cat "$web/node_modules/.installed-from" 2>/dev/null)" = "$(cksum <"$web/package-lock.json")" ]; }
+# What a build needs has npm.sh's own stamp: written by it after the last npm ci.
+packages_current() {
+	case $(cat "$web/node_modules/.installed-from" 2>/dev/null) in
+	"$(cksum <"$web/package-lock.json")"*) true ;;
+	*) false ;;
+	esac
+}
 
 ensure_node() {
 	if new_enough; then return; fi
@@ -66,21 +71,16 @@ ensure_node() {
 
 # What tests and checks need besides is two thirds of all: it is left out where only a build is wanted.
 ensure_packages() {
-	if [ "$mode" = --test ] || [ "$mode" = --browser ]; then
-		whole=$web/node_modules/.installed-whole
-		if [ "$(cat "$whole" 2>/dev/null)" = "$(cksum <"$web/package-lock.json")" ]; then return; fi
-		rm -f "$web/node_modules/.installed-from"
-		"$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
-		cp "$web/node_modules/.installed-from" "$whole"
-	elif ! packages_current; then
-		npm_config_omit=dev "$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
-	fi
+	omit=dev
+	case $mode in --test | --browser) omit= ;; esac
+	npm_config_omit=$omit "$root/tools/npm.sh" "$web" || cannot "the npm packages of web/ cannot be had."
 }
 
-build() {
+# In a shell of its own, which lets go of the lock: what is run afterwards may take long, and others do it too.
+build() (
 	exec 8<"$web/index.html"
 	flock 8 # two makes at once
-	if current; then return; fi
+	if current; then exit 0; fi
 	built_from=$(sources)
 	rm -f "$stamp"
 	# Meson looks for it when it configures a build folder: have it look again.
@@ -88,7 +88,7 @@ build() {
 	echo "palaver: building web/dist"
 	(cd "$web" && npm run --silent build -- --logLevel warn)
 	echo "$built_from" >"$stamp"
-}
+)
 
 if packages_current && current && [ "$mode" != --test ] && [ "$mode" != --browser ]; then exit 0; fi
 ensure_node
