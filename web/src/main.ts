@@ -14,7 +14,7 @@ import './styles/narrow.css';
 import { mount } from 'svelte';
 
 import App from './components/App.svelte';
-import { LocalKeep } from './lib/storage';
+import { askToPersist, LocalKeep } from './lib/storage';
 import { openOutboxStore } from './models/outbox_store';
 import { Session } from './models/session.svelte';
 import { Theme } from './models/theme.svelte';
@@ -29,6 +29,7 @@ const session = new Session({
   keep,
   tabKeep: new LocalKeep(() => sessionStorage),
   store: () => openOutboxStore(),
+  persist: askToPersist(() => navigator.storage),
   turns: openTurns,
   word: openWord,
 });

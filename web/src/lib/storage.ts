@@ -63,3 +63,22 @@ export class LocalKeep implements Keep {
     return () => removeEventListener('storage', heard);
   }
 }
+
+/**
+ * What is called asks the browser, the first time, to keep what is stored here even when the disk runs full. Whatever it answers,
+ * there is nothing else to do; and plain HTTP does not have it.
+ */
+export function askToPersist(where: () => Partial<StorageManager> | undefined): () => void {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    try {
+      where()
+        ?.persist?.()
+        .catch(() => undefined);
+    } catch {
+      // as if it had said no
+    }
+  };
+}

@@ -56,6 +56,8 @@ export interface OutboxDeps {
   /** Whose messages these are. */
   me: Id;
   store: OutboxStore;
+  /** Something is written: the browser is to keep it. Called for each, before it is stored. */
+  persist: () => void;
   /** This tab's own storage, for what the store does not take. */
   tab: Keep;
   turns: Turns;
@@ -134,6 +136,7 @@ export class Outbox {
     const item = this.#make(room, text);
     this.#adding.set(item.cid, item);
     this.#draw();
+    this.#deps.persist();
     const kept = this.#keep(item);
     this.#keeping.set(item.cid, kept);
     await kept;

@@ -23,6 +23,8 @@ export interface SessionDeps {
   /** Of this tab alone. */
   tabKeep: Keep;
   store: () => Promise<OutboxStore>;
+  /** There is something now that the browser must not clear away. */
+  persist: () => void;
   turns: (store: OutboxStore) => Turns;
   word: OpenWord;
 }
@@ -134,6 +136,7 @@ export class Session {
       owner,
       me: hello.user.id,
       store,
+      persist: this.#deps.persist,
       tab: this.#deps.tabKeep,
       turns: this.#deps.turns(store),
       word: this.#deps.word,

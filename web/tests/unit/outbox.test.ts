@@ -36,6 +36,7 @@ function open(more: Partial<OutboxDeps> = {}): Outbox {
     owner: 'e1:2',
     me: ANN.id,
     store,
+    persist: () => undefined,
     tab,
     turns,
     word: words.open,
@@ -69,6 +70,19 @@ test('it is drawn at once, stored, sent, and gone when it is answered', async ()
   box.online();
   await until(empty);
   expect(box.items).toEqual([]);
+  expect(texts(server.entries)).toEqual(['hello']);
+});
+
+test('the browser is asked to keep what is stored when the first message is written, and not before', async () => {
+  const persist = vi.fn();
+  const box = open({ persist });
+  await box.refresh();
+  box.online();
+  expect(persist).not.toHaveBeenCalled();
+  const kept = box.add(ROOM, 'hello');
+  expect(persist).toHaveBeenCalledTimes(1); // while the key is still down: some browsers want that
+  await kept;
+  await until(empty);
   expect(texts(server.entries)).toEqual(['hello']);
 });
 

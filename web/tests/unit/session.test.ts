@@ -19,6 +19,7 @@ let words: Words;
 let http: (name?: string) => HelloAnswer | Failure;
 let user: User;
 let session: Session;
+let asked: number; // the browser, to keep what is stored
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -28,6 +29,7 @@ beforeEach(() => {
   turns = new QueueTurns();
   words = new Words();
   store = new FakeDisk();
+  asked = 0;
   user = ANN;
   http = () => hello(server);
   make();
@@ -48,6 +50,7 @@ function make(): void {
     keep,
     tabKeep,
     store: () => Promise.resolve(store),
+    persist: () => void asked++,
     turns: () => turns,
     word: words.open,
   });
@@ -103,7 +106,9 @@ test('guests are not let in: said at the door', async () => {
 
 test('a message is drawn at once and stays one when its entry and its answer come', async () => {
   await arrive();
+  expect(asked).toBe(0);
   write('hello');
+  expect(asked).toBe(1);
   expect(drawn()).toEqual(['text 1', 'text 2', 'text 3', 'hello']);
   const key = session.room!.rows[3]!.key;
   await soon();
