@@ -4,6 +4,7 @@
 //	node tests/server/server.mjs [PORT]
 
 import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
@@ -11,6 +12,8 @@ import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 
 import { Server } from 'socket.io';
+
+import { freePort } from '../../../tests/system/lib/port.mjs';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const LOBBY = 1;
@@ -210,14 +213,25 @@ export class FakeServer {
       .end(content);
   }
 
-  async start(port = 0) {
+  /** On this port, or on one that nobody has. */
+  async start(port) {
+    for (;;) {
+      this.port = port ?? (await freePort());
+      try {
+        return await this.#listen();
+      } catch (error) {
+        if (port !== undefined || error.code !== 'EADDRINUSE') throw error;
+      }
+    }
+  }
+
+  async #listen() {
     this.http = createServer((request, response) => {
       this.#http(request, response).catch((error) => response.writeHead(500).end(String(error)));
     });
     this.io = new Server(this.http, { serveClient: false });
     this.io.of('/chat').on('connection', (socket) => this.#connect(socket));
-    await new Promise((resolve) => this.http.listen(port, '127.0.0.1', resolve));
-    this.port = this.http.address().port;
+    await once(this.http.listen(this.port, '127.0.0.1'), 'listening');
     return this;
   }
 
