@@ -17,22 +17,31 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  '--no-proxy-server',
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', // nobody but 127.0.0.1 is found
 ];
 export const WIDE = { width: 1440, height: 900 };
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** `server`: the address of a running one; otherwise a fake one is started. */
-export async function openWorld() {
+export function openBrowser() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+}
+
+/** For one check: a server of its own, and contexts of the browser that nobody else has. */
+export async function openWorld(browser) {
   const server = await new FakeServer().start();
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
   const problems = [];
-  const world = {
+  const contexts = [];
+  return {
     server,
-    browser,
     problems,
     url: `http://127.0.0.1:${server.port}/chat`,
-    context: (options = {}) => browser.newContext({ viewport: WIDE, reducedMotion: 'reduce', ...options }),
+    async context(options = {}) {
+      const context = await browser.newContext({ viewport: WIDE, reducedMotion: 'reduce', ...options });
+      contexts.push(context);
+      return context;
+    },
     async page(context) {
       const page = await context.newPage();
       // What the page is expected to say while the network is cut is no problem.
@@ -50,11 +59,10 @@ export async function openWorld() {
       return page;
     },
     async close() {
-      await browser.close();
+      for (const context of contexts) await context.close();
       await server.stop();
     },
   };
-  return world;
 }
 
 export async function join(page, url, name) {
@@ -74,6 +82,41 @@ export async function axe(page) {
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ')}`);
+}
+
+/**
+ * Until the list has stood still for a third of a second, with nothing on its way from the server. Returns where it stands
+ * then: the first row in sight as [key, its place], `top` and `fromEnd` in px, all of one moment.
+ */
+export function rest(page) {
+  return page.evaluate(
+    ([framesMin, framesMax]) =>
+      new Promise((resolve, reject) => {
+        let last = '';
+        let same = 0;
+        let frames = 0;
+        const look = () => {
+          const log = document.querySelector('.log');
+          const rows = [...document.querySelectorAll('article.msg')].map((one) => [
+            one.dataset.key,
+            one.getBoundingClientRect().top,
+          ]);
+          const now = JSON.stringify([log?.scrollTop, log?.scrollHeight, log?.clientHeight, rows]);
+          same = now === last && log?.ariaBusy === 'false' ? same + 1 : 0;
+          last = now;
+          if (same >= framesMin) {
+            const fromEnd = log.scrollHeight - log.scrollTop - log.clientHeight;
+            resolve({ row: rows.find(([, top]) => top > 200), top: log.scrollTop, fromEnd });
+          } else if (++frames > framesMax) {
+            reject(new Error(`the list does not come to rest: ${now}`));
+          } else {
+            requestAnimationFrame(look);
+          }
+        };
+        look();
+      }),
+    [20, 600],
+  );
 }
 
 export async function until(what, condition, ms = 10_000) {
