@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { io as io4 } from 'socket.io-client';
 import { io as io3 } from 'socket.io-client-3';
-import { freePort, serverIsNode, startServer } from './lib/server.mjs';
+import { freePort } from './lib/port.mjs';
+import { serverIsNode, startServer } from './lib/server.mjs';
 import { EngineClient } from './lib/engine.mjs';
 import { manyConnections, RawSocket, request, target } from './lib/http.mjs';
 import { SioClient } from './lib/sio.mjs';

@@ -8,7 +8,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, startProgram, serverPath } from './server.mjs';
+import { freePort } from './port.mjs';
+import { startProgram, serverPath } from './server.mjs';
 
 const STARTS_MAX = 3;
 
