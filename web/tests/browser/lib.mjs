@@ -77,6 +77,13 @@ export async function say(page, text) {
   await page.press('#compose', 'Enter');
 }
 
+/** Clicks what goes away by itself some time after `change`: it can be clicked before, and is, where it is still there. */
+export async function clickAfter(change, button) {
+  await button.click({ trial: true });
+  await change();
+  await button.evaluateAll(([one]) => one?.click());
+}
+
 export async function axe(page) {
   // The page's CSP holds for scripts that are added to it, not for what is evaluated in it.
   await page.evaluate(axeSource);

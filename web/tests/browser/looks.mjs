@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join as path } from 'node:path';
 import process from 'node:process';
 
-import { axe, furnish, join, say, until } from './lib.mjs';
+import { axe, clickAfter, furnish, join, say, until } from './lib.mjs';
 
 const SIZES = [
   { width: 1440, height: 900 },
@@ -166,7 +166,7 @@ export async function back_works_on_a_phone(world) {
   await until('the field', () => page.evaluate(() => document.activeElement?.id === 'compose'));
   await view('room');
   await say(page, 'to be copied');
-  await page.locator('.msg').tap();
+  await page.locator('article.msg').tap();
   await page.locator('.msg-tools button').tap();
   await page.waitForSelector('.toast');
   await page.click('.back');
@@ -192,9 +192,7 @@ export async function doors(world) {
   await page.waitForSelector('.starting-inner', { timeout: 5000 });
   assert.deepEqual(await axe(page), []);
   await shot(page, 'starting');
-  const again = await page.waitForSelector('.starting .btn');
-  world.server.fault = () => undefined;
-  await again.evaluate((button) => button.click()); // at once: the page tries again by itself too
+  await clickAfter(() => (world.server.fault = () => undefined), page.locator('.starting .btn'));
   await page.waitForSelector('#name');
   await page.fill('#name', 'x'.repeat(40));
   await page.keyboard.press('Enter');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { axe, join, say, until } from './lib.mjs';
+import { axe, clickAfter, join, say, until } from './lib.mjs';
 
 const shown = (page) =>
   page.locator('article.msg').evaluateAll((all) => all.map((one) => one.querySelector('.msg-text').textContent.trim()));
@@ -214,10 +214,7 @@ export async function away_and_back(world) {
   assert.equal(await page.isEnabled('#compose'), true);
   const ben = server.addUser('Ben').user;
   for (let i = 0; i < 230; i++) server.append(ben, `missed ${i}`);
-  const button = page.locator('.strip .btn');
-  await button.click({ trial: true });
-  await server.start(port);
-  await button.evaluateAll(([one]) => one?.click()); // from now on it may come back by itself
+  await clickAfter(() => server.start(port), page.locator('.strip .btn'));
   await page.waitForSelector('.strip', { state: 'detached' });
   await until('what waited to be sent', () => logged(world).includes('waits'));
   assert.deepEqual(logged(world).slice(-2), ['missed 229', 'waits']);
