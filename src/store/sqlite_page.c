@@ -1,7 +1,7 @@
 /*
  * store/sqlite_page.c -- pages of a room's log: the newest before an entry, or what came after one.
  *
- * Bounded in messages and in bytes of bodies; one entry always fits. Older pages are read from their end, so that the
+ * Bounded in messages and in bytes (store_entry_weight()); one entry always fits. Older pages are read from their end, so that the
  * newest are the ones that stay. Used by: sqlite_reader.c. Threads: a reader's.
  */
 #include "base/assert.h"

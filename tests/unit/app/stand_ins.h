@@ -18,7 +18,8 @@
 #define TOKEN "abcdefghijklmnopqrst-w"
 
 static struct {
-	sio_handler_fn *connection, *message, *disconnect;
+	sio_handler_fn *connection, *message, *disconnect, *command; /* command: of `message.send` */
+	void *command_ctx;
 	void *data; /* of the one socket */
 	store_user_fn *found;
 	void *found_ctx;
@@ -38,7 +39,10 @@ static struct sio_space *const the_space = (struct sio_space *)&seen;
 int sio_on(struct sio_space *space, const char *event, sio_handler_fn *fn, void *ctx)
 {
 	(void)space;
-	assert_ptr_equal(ctx, &app);
+	if (strcmp(event, "message.send") == 0) {
+		seen.command = fn;
+		seen.command_ctx = ctx;
+	}
 	if (strcmp(event, "connection") == 0)
 		seen.connection = fn;
 	else if (strcmp(event, "message") == 0)

@@ -1,4 +1,4 @@
-/* `hello` when the store has made a guest and can do no more: whether it was done is then not known. */
+/* `/chat`: `hello` when the store has made a guest and can do no more; and who has asked for too much already. */
 #include "app/command.h"
 
 #include "stand_ins.h"
@@ -81,9 +81,34 @@ static void a_known_guest_is_told_what_it_was(void **state)
 	expect(token, STORE_OK, STORE_OK, STORE_UNAVAILABLE, "unavailable");
 }
 
+/* On a socket: what is under way of its connection is bounded in bytes too, and only then `busy`. */
+static void arguments_under_way_are_bounded(void **state)
+{
+	struct sio_event e = { .socket = the_socket, .ctx = &app, .ack = { .wanted = true } };
+
+	(void)state;
+	memset(&seen, 0, sizeof(seen));
+	memset(&caller, 0, sizeof(caller));
+	atomic_init(&caller.refs, 1);
+	assert_int_equal(command_listen(&app), 0);
+	seen.connection(&e);
+	snprintf(message, sizeof(message), "{}");
+	e.ctx = seen.command_ctx;
+	atomic_store(&caller.command_bytes, APP_COMMAND_BYTES_MAX - 1);
+	seen.command(&e);
+	assert_non_null(strstr(seen.text, "unauthenticated"));
+	atomic_store(&caller.command_bytes, APP_COMMAND_BYTES_MAX);
+	seen.command(&e);
+	assert_int_equal(seen.answers, 2);
+	assert_non_null(strstr(seen.text, "busy"));
+	peer_gone(seen.data);
+	assert_int_equal(atomic_load(&caller.refs), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arguments_under_way_are_bounded),
 		cmocka_unit_test(a_guest_that_may_have_been_made_is_unknown),
 		cmocka_unit_test(a_known_guest_is_told_what_it_was),
 	};

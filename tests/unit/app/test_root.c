@@ -91,9 +91,24 @@ static void a_token_that_cannot_be_looked_up_comes_again(void **state)
 	}
 }
 
+/* Whatever it asks for, when too much of what it has asked for is under way. */
+static void arguments_under_way_are_bounded(void **state)
+{
+	struct sio_event e = { .socket = the_socket, .ctx = &app, .ack = { .wanted = true } };
+	size_t had = atomic_exchange(&caller.command_bytes, APP_COMMAND_BYTES_MAX);
+
+	(void)state;
+	seen.message(&e);
+	assert_int_equal(seen.answers, 1);
+	assert_non_null(strstr(seen.text, "busy"));
+	atomic_store(&caller.command_bytes, had);
+	seen.found(seen.found_ctx, STORE_NOT_FOUND, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(arguments_under_way_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_token_that_is_not_known_speaks_in_vain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_token_that_cannot_be_looked_up_comes_again, set_up, tear_down),
