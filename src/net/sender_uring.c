@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ static int64_t drain(int fd)
 /* A send that goes in part must say how much went: all that we do hangs on it. */
 static bool prove_partial(struct uring_sender *s, const int pair[2], uint32_t iov_count)
 {
-	char *bytes = calloc(1, PROOF_BYTES);
+	/* Never written, so it takes no memory; from the heap it would stay there. */
+	char *bytes = mmap(NULL, PROOF_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct iovec iov[2] = { { bytes, PROOF_BYTES / 2 }, { bytes, PROOF_BYTES / 2 } };
 	struct net_send sends[2] = {
 		{ .fd = pair[0],
@@ -62,12 +64,12 @@ static bool prove_partial(struct uring_sender *s, const int pair[2], uint32_t io
 		{ .fd = pair[0], .iov = iov, .iov_count = 1, .bytes = PROOF_BYTES / 2 },
 	};
 
-	if (bytes == NULL)
+	if (bytes == MAP_FAILED)
 		return false;
 	net_sender_uring.batch(&s->base, sends, 2);
 	int64_t read = drain(pair[1]);
 	int64_t said = sends[0].result + (sends[1].result > 0 ? sends[1].result : 0);
-	free(bytes);
+	munmap(bytes, PROOF_BYTES);
 	return sends[0].result > 0 && read == said && (size_t)said < sends[0].bytes + sends[1].bytes;
 }
 

@@ -154,7 +154,7 @@ static void finish_ask(struct sio_ask_waiting *w, int status, const struct sio_a
 
 	list_remove(&w->node);
 	s->ask_count--;
-	net_timer_stop(&w->deadline, s->at->loop);
+	net_timer_stop(&w->deadline, s->client->at->loop);
 	free(w);
 	fn(&reply);
 }
@@ -173,9 +173,9 @@ void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *
 
 		if (w->id != id)
 			continue;
-		s->at->lent = *args;
+		s->client->at->lent = *args;
 		finish_ask(w, 0, args);
-		s->at->lent = (struct sio_args){ 0 };
+		s->client->at->lent = (struct sio_args){ 0 };
 		return;
 	}
 	/* Not asked, or too late: Node's server ignores it too. */
@@ -205,7 +205,7 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 		return -ENOMEM;
 	net_timer_init(&w->deadline, ask_late);
 	int rc = sio_encode(&m, &unit);
-	if (rc == 0 && timeout_ms > 0 && !net_timer_start(&w->deadline, s->at->loop, timeout_ms)) {
+	if (rc == 0 && timeout_ms > 0 && !net_timer_start(&w->deadline, s->client->at->loop, timeout_ms)) {
 		blob_unref(unit);
 		rc = -ENOMEM;
 	}

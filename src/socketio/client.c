@@ -34,6 +34,7 @@ static void end_client(struct sio_client *c, const char *reason)
 	drop_pending(c);
 	while (!list_empty(&c->sockets))
 		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
+	list_init(&c->dead);
 	list_push_back(&c->at->dead_clients, &c->dead);
 	net_defer(c->at->loop, &c->at->bury);
 }
@@ -118,7 +119,7 @@ static struct sio_space *space_named(const struct sio_server *server, struct str
 
 static void take_connect(struct sio_client *c, const struct sio_packet *p)
 {
-	struct sio_space *space = space_named(c->server, p->space);
+	struct sio_space *space = space_named(c->at->server, p->space);
 
 	if (space == NULL && p->space.bytes > SIO_SPACE_BYTES_MAX) {
 		reject(c, "forced close", "an overlong namespace");
@@ -142,7 +143,7 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 
 static void take_event(struct sio_socket *s, const struct sio_packet *p, const struct sio_args *args)
 {
-	struct sio_loop *at = s->at;
+	struct sio_loop *at = s->client->at;
 	struct map_node *n = map_find(&s->space->handlers, p->name);
 
 	struct sio_hook hook = s->space->other;
@@ -245,7 +246,7 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 		return;
 	}
 	if (pending->have + 1 < pending->need) {
-		if (bytes > c->server->pending_bytes_max - pending->bytes) {
+		if (bytes > c->at->server->pending_bytes_max - pending->bytes) {
 			reject(c, "forced close", "more attachments than may wait");
 			return;
 		}
@@ -281,10 +282,8 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 	if (c == NULL)
 		return NULL;
 	c->session = session;
-	c->server = server;
 	c->at = at;
 	list_init(&c->sockets);
-	list_init(&c->dead);
 	c->peer = net_conn_peer(peer);
 	c->data = admission->data;
 	c->destroy_data = admission->destroy;

@@ -145,9 +145,9 @@ void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile
 		return;
 	enum eio_send sent = eio_send(s->session, unit, is_volatile ? EIO_VOLATILE : 0);
 	if (sent == EIO_SEND_SKIPPED)
-		sio_count(&s->at->counts.skipped_volatile, 1);
+		sio_count(&s->client->at->counts.skipped_volatile, 1);
 	else if (sent == EIO_SEND_QUEUED)
-		sio_count(&s->at->counts.deliveries, 1);
+		sio_count(&s->client->at->counts.deliveries, 1);
 }
 
 /* A broadcast's walk: the cost of a delivery is here and in eio_send(). */

@@ -2,7 +2,7 @@
  * socketio/room.c -- who is in which room, on one loop.
  *
  *      room.members:         [ {socket A, 1} | {socket B, 3} | ... ]      the numbers are places in each other:
- *      A.memberships: [ all | {room, 0} | ... ]                           joining and leaving are O(1)
+ *      A: all, memberships: [ {room, 0} | ... ]                           joining and leaving are O(1)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 static struct sio_space_loop *rooms_of(const struct sio_socket *s)
 {
-	return &s->space->loops[net_loop_index(s->at->loop)];
+	return &s->space->loops[net_loop_index(s->client->at->loop)];
 }
 
 struct sio_room *sio_room_find(const struct sio_space_loop *rooms, const char *name)
@@ -38,16 +38,27 @@ static void destroy_room(struct sio_room *r)
 	free(r);
 }
 
+static struct sio_membership *membership(struct sio_socket *s, uint32_t i)
+{
+	assert(i < s->membership_count);
+	return i == 0 ? &s->all : &s->memberships[i - 1];
+}
+
+static uint32_t table_room(const struct sio_socket *s)
+{
+	return s->membership_room == 0 ? 0 : UINT32_C(1) << (s->membership_room - 1);
+}
+
 /* Make both tables one longer, or neither. */
 static bool reserve(struct sio_socket *s, struct sio_room *r)
 {
-	if (s->membership_count == s->membership_cap) {
-		uint32_t cap = s->membership_cap == 0 ? 2 : s->membership_cap * 2;
-		struct sio_membership *bigger = realloc(s->memberships, cap * sizeof(*bigger));
+	if (s->membership_count > table_room(s)) {
+		struct sio_membership *bigger =
+			realloc(s->memberships, sizeof(*bigger) << s->membership_room);
 		if (bigger == NULL)
 			return false;
 		s->memberships = bigger;
-		s->membership_cap = cap;
+		s->membership_room++;
 	}
 	if (r->count == r->cap) {
 		uint32_t cap = r->cap == 0 ? 2 : r->cap * 2;
@@ -64,9 +75,9 @@ static bool enter(struct sio_socket *s, struct sio_room *r)
 {
 	if (!reserve(s, r))
 		return false;
-	s->memberships[s->membership_count] = (struct sio_membership){ .room = r, .member = r->count };
 	r->members[r->count] = (struct sio_member){ .socket = s, .membership = s->membership_count };
 	s->membership_count++;
+	*membership(s, s->membership_count - 1) = (struct sio_membership){ .room = r, .member = r->count };
 	r->count++;
 	return true;
 }
@@ -89,7 +100,7 @@ bool sio_room_enter_all(struct sio_socket *s)
 	return false;
 }
 
-static bool is_member(const struct sio_socket *s, const struct sio_room *r)
+static bool is_member(struct sio_socket *s, const struct sio_room *r)
 {
 	/* The shorter of the two lists. */
 	if (r->count < s->membership_count) {
@@ -99,8 +110,8 @@ static bool is_member(const struct sio_socket *s, const struct sio_room *r)
 		}
 		return false;
 	}
-	for (uint32_t i = 0; i < s->membership_count; i++) {
-		if (s->memberships[i].room == r)
+	for (uint32_t i = 1; i < s->membership_count; i++) {
+		if (membership(s, i)->room == r)
 			return true;
 	}
 	return false;
@@ -137,18 +148,18 @@ int sio_room_enter(struct sio_socket *s, struct str name)
 /* Take the socket out of its i-th room; the last membership and the last member fill the gaps. */
 static void leave_at(struct sio_socket *s, uint32_t i)
 {
-	struct sio_membership gone = s->memberships[i];
+	struct sio_membership gone = *membership(s, i);
 	struct sio_room *r = gone.room;
 	struct sio_member last_member = r->members[r->count - 1];
-	struct sio_membership last_membership = s->memberships[s->membership_count - 1];
+	struct sio_membership last_membership = *membership(s, s->membership_count - 1);
 
 	assert(r->members[gone.member].socket == s && r->members[gone.member].membership == i);
 	r->members[gone.member] = last_member;
-	last_member.socket->memberships[last_member.membership].member = gone.member;
+	membership(last_member.socket, last_member.membership)->member = gone.member;
 	r->count--;
 	s->membership_count--;
 	if (i != s->membership_count) {
-		s->memberships[i] = last_membership;
+		*membership(s, i) = last_membership;
 		last_membership.room->members[last_membership.member].membership = i;
 	}
 	if (r->count > 0)
@@ -166,7 +177,7 @@ void sio_rooms_leave_all(struct sio_socket *s)
 		leave_at(s, s->membership_count - 1);
 	free(s->memberships);
 	s->memberships = NULL;
-	s->membership_cap = 0;
+	s->membership_room = 0;
 }
 
 int sio_join(struct sio_socket *s, const char *room)
@@ -186,7 +197,7 @@ void sio_leave(struct sio_socket *s, const char *room)
 	const struct sio_room *r = sio_room_find(rooms_of(s), room);
 
 	for (uint32_t i = 1; r != NULL && i < s->membership_count; i++) {
-		if (s->memberships[i].room == r) {
+		if (membership(s, i)->room == r) {
 			leave_at(s, i);
 			return;
 		}

@@ -41,7 +41,7 @@ struct sio_room {
 
 struct sio_member {
 	struct sio_socket *socket;
-	uint32_t membership; /* its place in the socket's memberships */
+	uint32_t membership; /* its number among the socket's memberships */
 };
 
 struct sio_membership {
@@ -54,14 +54,15 @@ struct sio_socket {
 	struct eio_session *session;
 	struct sio_client *client;
 	struct sio_space *space;
-	struct sio_loop *at;
 	struct list in_client; /* in client->sockets, then in at->dead_sockets */
-	struct sio_membership *memberships; /* [0] is the room of all */
-	uint32_t membership_count, membership_cap;
-	uint32_t slot, generation;
+	struct sio_membership all; /* the first membership: an idle socket needs no table */
+	struct sio_membership *memberships; /* the others */
 	uint64_t *acks; /* ids of the client's events that wait for our answer */
+	uint32_t slot, generation;
+	uint32_t membership_count; /* the first included */
 	uint16_t ack_count, ack_cap;
 	uint16_t ask_count;
+	uint8_t membership_room; /* the table has room for 2^(this - 1); 0: there is none */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
 	uint64_t next_ask;
 	struct list asks; /* struct sio_ask_waiting */
@@ -82,12 +83,13 @@ struct sio_pending {
 /* One Engine.IO session. */
 struct sio_client {
 	struct eio_session *session; /* NULL once it has closed */
-	struct sio_server *server;
 	struct sio_loop *at;
 	struct list sockets;
-	struct list dead; /* in at->dead_clients */
+	union {
+		struct net_delay connecting; /* until it has joined its first namespace */
+		struct list dead; /* once its session has ended: in at->dead_clients */
+	};
 	struct sio_pending *pending;
-	struct net_delay connecting; /* until it has joined its first namespace */
 	bool is_lagging; /* as its sockets have been told */
 	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */

@@ -34,7 +34,7 @@ void sio_sid(const struct sio_socket *s, char *out)
 	uint8_t bytes[15];
 
 	memcpy(bytes, s->random, sizeof(s->random));
-	bytes[11] = (uint8_t)net_loop_index(s->at->loop);
+	bytes[11] = (uint8_t)net_loop_index(s->client->at->loop);
 	bytes[12] = (uint8_t)(s->slot >> 16);
 	bytes[13] = (uint8_t)(s->slot >> 8);
 	bytes[14] = (uint8_t)s->slot;
@@ -120,7 +120,7 @@ static bool is_admitted(struct sio_socket *s, struct str auth)
 	if (s->client->session == NULL)
 		return false; /* it was closed meanwhile */
 	if (!admitted) {
-		sio_count(&s->at->counts.refused, 1);
+		sio_count(&s->client->at->counts.refused, 1);
 		send_refused(s->client, s->space, &refusal);
 	}
 	return admitted;
@@ -129,7 +129,7 @@ static bool is_admitted(struct sio_socket *s, struct str auth)
 /* It has not joined. */
 static void drop_socket(struct sio_socket *s)
 {
-	slots_take(&s->at->sockets, s->slot);
+	slots_take(&s->client->at->sockets, s->slot);
 	s->session = NULL;
 	free_socket(s);
 }
@@ -145,7 +145,6 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 	list_init(&s->asks);
 	s->client = c;
 	s->space = space;
-	s->at = at;
 	if (!slots_put(&at->sockets, s, &s->slot, &s->generation)) {
 		free_socket(s);
 		return false;
@@ -173,7 +172,7 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 
 void sio_socket_close(struct sio_socket *s, const char *reason)
 {
-	struct sio_loop *at = s->at;
+	struct sio_loop *at = s->client->at;
 
 	if (s->session == NULL)
 		return;
@@ -199,11 +198,15 @@ void sio_bury(struct net_task *task)
 {
 	struct sio_loop *at = list_entry(task, struct sio_loop, bury);
 
-	while (!list_empty(&at->dead_sockets))
-		bury_socket(list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
-	/* None of their sockets is left. */
-	while (!list_empty(&at->dead_clients))
+	/* A client goes when none of its sockets is left. What is destroyed with it may send others away too. */
+	for (;;) {
+		while (!list_empty(&at->dead_sockets))
+			bury_socket(
+				list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
+		if (list_empty(&at->dead_clients))
+			return;
 		sio_client_free(list_entry(list_take_first(&at->dead_clients), struct sio_client, dead));
+	}
 }
 
 struct sio_socket *sio_socket_find(const struct sio_loop *at, struct sio_id id)
@@ -403,7 +406,7 @@ int sio_connection_close_all(struct sio_space *space)
 struct sio_id sio_id(const struct sio_socket *s)
 {
 	return (struct sio_id){
-		.loop = net_loop_index(s->at->loop), .slot = s->slot, .generation = s->generation
+		.loop = net_loop_index(s->client->at->loop), .slot = s->slot, .generation = s->generation
 	};
 }
 

@@ -34,14 +34,14 @@ struct ws_conn {
 	uint16_t close_code; /* ours */
 	uint8_t close_bytes, close_sent;
 	uint8_t close[CLOSE_FRAME_BYTES];
-	uint16_t pings; /* in the second ping_s */
-	uint32_t ping_s;
-	uint8_t state;
-	bool busy; /* within a callback that goes on using it: freeing waits */
-	bool freed;
-	bool gathered_all; /* the last gather was the owner's alone; else it was the following */
+	uint16_t pings, ping_s; /* in the second with these lowest bits */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
-	uint32_t gathered_rest, gathered_urgent, gathered_owner;
+	uint16_t gathered_urgent;
+	uint8_t state;
+	bool busy : 1; /* within a callback that goes on using it: freeing waits */
+	bool freed : 1;
+	bool gathered_all : 1; /* the last gather was the owner's alone: the figures say nothing */
+	uint32_t gathered_rest, gathered_owner;
 };
 
 static const struct net_conn_ops net_ops;
@@ -242,7 +242,7 @@ static void drop_pong(struct urgent *u)
 /* Only the last of several pings is answered: a pong that has not begun to go is replaced (RFC 6455, 5.5.3). */
 static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
 {
-	uint32_t now_s = (uint32_t)(net_loop_now_ns(net_conn_loop(w->net)) / CLOCK_NS_PER_S);
+	uint16_t now_s = (uint16_t)(net_loop_now_ns(net_conn_loop(w->net)) / CLOCK_NS_PER_S);
 
 	if (w->close_sent > 0)
 		return true; /* nothing may follow a close frame, nor come into one */
@@ -325,7 +325,7 @@ static void gather_urgent(struct ws_conn *w, struct net_gather *g)
 	if (u == NULL || u->sent == u->bytes)
 		return;
 	if (net_gather_add(g, u->frames + u->sent, (size_t)(u->bytes - u->sent)))
-		w->gathered_urgent = (uint32_t)(u->bytes - u->sent);
+		w->gathered_urgent = (uint16_t)(u->bytes - u->sent);
 }
 
 static void gather_owner(struct ws_conn *w, struct net_gather *g)
@@ -362,7 +362,8 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 		w->ops->gather(w->ctx, g);
 		return;
 	}
-	w->gathered_rest = w->gathered_urgent = w->gathered_owner = 0;
+	w->gathered_rest = w->gathered_owner = 0;
+	w->gathered_urgent = 0;
 	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING &&
 		w->ops->mid_frame(w->ctx)) {
 		/* The rest of the frame that has begun, and nothing else, may go before. */

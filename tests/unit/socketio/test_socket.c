@@ -1,4 +1,7 @@
-/* Who comes in when there is no memory: what `allow` and the middleware made is destroyed once, whatever becomes of it. */
+/*
+ * What `allow` and the middleware made: destroyed once, whatever becomes of it, also when there is no memory; and what it may do
+ * then.
+ */
 #include <errno.h>
 
 #include "lib/failing_alloc.h"
@@ -124,11 +127,61 @@ static void handshakes_that_come_to_nothing(void **state)
 	assert_int_equal(atomic_load(&destroyed), 2);
 }
 
+static atomic_uint gone, heard_of;
+
+/* The first to go takes all others along. */
+static void destroy_and_send_away(void *data)
+{
+	if (atomic_fetch_add(&gone, 1) == 0)
+		assert(sio_connection_close_all(data) == 0);
+}
+
+static bool allow_with_space(void *ctx, const struct sio_request *r, struct sio_admission *a)
+{
+	(void)r;
+	a->data = sio_of(*(struct sio_server **)ctx, "/");
+	a->destroy = destroy_and_send_away;
+	return true;
+}
+
+static void on_sent_away(const struct sio_event *e)
+{
+	/* Its connection's data is there until all its sockets have been heard of. */
+	assert(atomic_load(&gone) == atomic_load(&heard_of));
+	assert(sio_connection_data(e->socket) == sio_space_of(e->socket));
+	atomic_fetch_add(&heard_of, 1);
+}
+
+static void data_that_sends_others_away(void **state)
+{
+	static struct sio_server *io;
+	char targets[2][100];
+	int fds[2];
+
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1, .allow = allow_with_space, .allow_ctx = &io });
+	io = s.io;
+	assert_int_equal(sio_on(sio_of(io, "/"), "disconnect", on_sent_away, NULL), 0);
+	served_run(&s);
+	for (size_t i = 0; i < 2; i++) {
+		fds[i] = client_connect(&s.h);
+		assert_true(served_open(fds[i], targets[i]));
+		assert_int_equal(served_ask(fds[i], "POST", targets[i], "40", NULL), 200);
+	}
+	assert_int_equal(served_ask(fds[0], "POST", targets[0], "1", NULL), 200); /* the session's end */
+	WAIT_FOR(atomic_load(&gone) == 2);
+	assert_int_equal(atomic_load(&heard_of), 2);
+	for (size_t i = 0; i < 2; i++)
+		close(fds[i]);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_allocation_fails),
 		cmocka_unit_test(handshakes_that_come_to_nothing),
+		cmocka_unit_test(data_that_sends_others_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
