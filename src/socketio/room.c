@@ -44,24 +44,27 @@ static struct sio_membership *membership(struct sio_socket *s, uint32_t i)
 	return i == 0 ? &s->all : &s->memberships[i - 1];
 }
 
-static uint32_t table_room(const struct sio_socket *s)
+/* 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: by half, so that little of a table is empty. */
+static uint32_t table_room(uint32_t steps)
 {
-	return s->membership_room == 0 ? 0 : UINT32_C(1) << (s->membership_room - 1);
+	if (steps < 2)
+		return steps;
+	return (steps % 2 == 0 ? UINT32_C(2) : UINT32_C(3)) << (steps / 2 - 1);
 }
 
 /* Make both tables one longer, or neither. */
 static bool reserve(struct sio_socket *s, struct sio_room *r)
 {
-	if (s->membership_count > table_room(s)) {
-		struct sio_membership *bigger =
-			realloc(s->memberships, sizeof(*bigger) << s->membership_room);
+	if (s->membership_count > table_room(s->membership_steps)) {
+		uint32_t room = table_room(s->membership_steps + 1u);
+		struct sio_membership *bigger = realloc(s->memberships, room * sizeof(*bigger));
 		if (bigger == NULL)
 			return false;
 		s->memberships = bigger;
-		s->membership_room++;
+		s->membership_steps++;
 	}
 	if (r->count == r->cap) {
-		uint32_t cap = r->cap == 0 ? 2 : r->cap * 2;
+		uint32_t cap = r->cap < 2 ? r->cap + 1 : r->cap + r->cap / 2;
 		struct sio_member *bigger = realloc(r->members, cap * sizeof(*bigger));
 		if (bigger == NULL)
 			return false;
@@ -177,7 +180,7 @@ void sio_rooms_leave_all(struct sio_socket *s)
 		leave_at(s, s->membership_count - 1);
 	free(s->memberships);
 	s->memberships = NULL;
-	s->membership_room = 0;
+	s->membership_steps = 0;
 }
 
 int sio_join(struct sio_socket *s, const char *room)

@@ -39,15 +39,16 @@ struct sio_room {
 	char name[]; /* NUL-terminated */
 };
 
+/* Packed: there is one of each for every membership, and 12 bytes instead of 16 are fewer to walk, too. */
 struct sio_member {
 	struct sio_socket *socket;
 	uint32_t membership; /* its number among the socket's memberships */
-};
+} __attribute__((packed, aligned(4)));
 
 struct sio_membership {
 	struct sio_room *room;
 	uint32_t member; /* its place in the room's members */
-};
+} __attribute__((packed, aligned(4)));
 
 struct sio_socket {
 	/* A broadcast needs no more than this. NULL until it has joined, and once disconnected. */
@@ -62,7 +63,7 @@ struct sio_socket {
 	uint32_t membership_count; /* the first included */
 	uint16_t ack_count, ack_cap;
 	uint16_t ask_count;
-	uint8_t membership_room; /* the table has room for 2^(this - 1); 0: there is none */
+	uint8_t membership_steps; /* how often the table has grown: it has room for table_room(this) */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
 	uint64_t next_ask;
 	struct list asks; /* struct sio_ask_waiting */

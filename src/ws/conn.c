@@ -16,7 +16,10 @@ enum ws_conn_state {
 	WS_FINISHED, /* net/ waits for the peer's end */
 };
 
-enum { CLOSE_FRAME_BYTES = 4 }; /* header and code */
+enum {
+	CLOSE_FRAME_BYTES = 4, /* header and code */
+	GATHERED_OWNER = UINT16_MAX, /* more than the reserve */
+};
 
 /* The answer to the handshake, pings and pongs, waiting. */
 struct urgent {
@@ -36,11 +39,10 @@ struct ws_conn {
 	uint8_t close[CLOSE_FRAME_BYTES];
 	uint16_t pings, ping_s; /* in the second with these lowest bits */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
-	uint16_t gathered_urgent;
+	uint16_t gathered_urgent; /* GATHERED_OWNER: all of it was the owner's, and the other figures say nothing */
 	uint8_t state;
 	bool busy : 1; /* within a callback that goes on using it: freeing waits */
 	bool freed : 1;
-	bool gathered_all : 1; /* the last gather was the owner's alone: the figures say nothing */
 	uint32_t gathered_rest, gathered_owner;
 };
 
@@ -357,8 +359,8 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 {
 	struct ws_conn *w = ctx;
 
-	w->gathered_all = w->state == WS_OPEN && w->urgent == NULL;
-	if (w->gathered_all) {
+	if (w->state == WS_OPEN && w->urgent == NULL) {
+		w->gathered_urgent = GATHERED_OWNER;
 		w->ops->gather(w->ctx, g);
 		return;
 	}
@@ -424,10 +426,10 @@ static void on_sent(struct net_conn *net, void *ctx, size_t bytes)
 	struct ws_conn *w = ctx;
 
 	/* Nearly always all of it was the owner's. */
-	if (w->gathered_all && w->state <= WS_CLOSING)
-		w->ops->sent(w->ctx, bytes);
-	else if (!w->gathered_all)
+	if (w->gathered_urgent != GATHERED_OWNER)
 		sent_mixed(w, net, bytes);
+	else if (w->state <= WS_CLOSING)
+		w->ops->sent(w->ctx, bytes);
 }
 
 static void on_closed(struct net_conn *net, void *ctx, int error)

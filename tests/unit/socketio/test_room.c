@@ -1,0 +1,118 @@
+/* Who is in which room, beside a table of truth: at random, with memory that fails now and then. */
+#include <errno.h>
+
+#include "lib/failing_alloc.h"
+#include "lib/rng.h"
+#include "served.h"
+
+enum { SOCKETS = 24, ROOMS = 120, STEPS = 40000, FAIL_EVERY = 7 };
+
+static struct served s;
+static struct sio_client client;
+static struct sio_socket sockets[SOCKETS];
+static bool truth[SOCKETS][ROOMS];
+static const struct sio_space_loop *rooms;
+
+static const char *name_of(uint32_t room)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "room %u", room);
+	return name;
+}
+
+static void check_socket(struct sio_socket *socket, const bool *in)
+{
+	uint32_t count = 1;
+
+	for (uint32_t r = 0; r < ROOMS; r++)
+		count += in[r];
+	assert_int_equal(socket->membership_count, count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct sio_membership *m = i == 0 ? &socket->all : &socket->memberships[i - 1];
+
+		assert_true(m->member < m->room->count);
+		assert_ptr_equal(m->room->members[m->member].socket, socket);
+		assert_int_equal(m->room->members[m->member].membership, i);
+	}
+	assert_ptr_equal(socket->all.room, rooms->all);
+}
+
+static void check_everything(void)
+{
+	for (uint32_t i = 0; i < SOCKETS; i++)
+		check_socket(&sockets[i], truth[i]);
+	for (uint32_t r = 0; r < ROOMS; r++) {
+		const struct sio_room *room = sio_room_find(rooms, name_of(r));
+		uint32_t count = 0;
+
+		for (uint32_t i = 0; i < SOCKETS; i++)
+			count += truth[i][r];
+		assert_true(room == NULL ? count == 0 : room->count == count && count > 0);
+	}
+	assert_int_equal(rooms->all->count, SOCKETS);
+}
+
+static void come(uint32_t i)
+{
+	memset(truth[i], 0, sizeof(truth[i]));
+	assert_true(sio_room_enter_all(&sockets[i]));
+}
+
+static void step(struct rng *rng)
+{
+	uint32_t i = (uint32_t)rng_below(rng, SOCKETS), r = (uint32_t)rng_below(rng, ROOMS);
+	uint32_t what = (uint32_t)rng_below(rng, 100);
+
+	if (what == 0) { /* another comes in its place */
+		sio_rooms_leave_all(&sockets[i]);
+		come(i);
+	} else if (what < 60) {
+		if (what % FAIL_EVERY == 0)
+			failing_alloc_arm(1 + what / 30);
+		int rc = sio_join(&sockets[i], name_of(r));
+		(void)!failing_alloc_disarm();
+		assert_true(rc == 0 || (rc == -ENOMEM && what % FAIL_EVERY == 0));
+		truth[i][r] = truth[i][r] || rc == 0;
+	} else {
+		sio_leave(&sockets[i], name_of(r));
+		truth[i][r] = false;
+	}
+}
+
+static void tables_that_name_each_other(void **state)
+{
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	struct sio_space *root = sio_of(s.io, "/");
+	rooms = &root->loops[0];
+	client.at = &s.io->loops[0];
+	for (uint32_t i = 0; i < SOCKETS; i++) {
+		sockets[i].client = &client;
+		sockets[i].space = root;
+		sockets[i].session = (void *)&client; /* it has joined: more is not asked of it */
+		come(i);
+	}
+	for (uint32_t n = 0; n < STEPS; n++) {
+		step(&rng);
+		if (n % 64 == 0)
+			check_everything();
+	}
+	for (uint32_t i = 0; i < SOCKETS; i++)
+		sio_rooms_leave_all(&sockets[i]);
+	assert_null(rooms->all);
+	assert_null(map_any(&rooms->rooms));
+	served_finish(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tables_that_name_each_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
