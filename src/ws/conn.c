@@ -39,7 +39,7 @@ struct ws_conn {
 	uint8_t close[CLOSE_FRAME_BYTES];
 	uint16_t pings, ping_s; /* in the second with these lowest bits */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
-	uint16_t gathered_urgent; /* GATHERED_OWNER: all of it was the owner's, and the other figures say nothing */
+	uint16_t gathered_urgent; /* GATHERED_OWNER: the other figures say nothing */
 	uint8_t state;
 	bool busy : 1; /* within a callback that goes on using it: freeing waits */
 	bool freed : 1;
