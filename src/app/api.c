@@ -80,7 +80,7 @@ static struct chat_fault check(const struct app *app, const struct sio_request *
 {
 	struct str path = str_of_sio(q->path);
 	size_t skip = sizeof(prefix) - 1;
-	struct chat_fault fault = visitor_judge(app->config, q, true, ret_visitor);
+	struct chat_fault fault = visitor_judge(app->config, app->cookie, q, true, ret_visitor);
 
 	if (fault.error != CHAT_OK)
 		return fault;

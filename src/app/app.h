@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "app/visitor.h"
 #include "sio/sio.h"
 #include "store/store.h"
 
@@ -38,6 +39,7 @@ struct app {
 	struct sio_server *io;
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
+	char cookie[VISITOR_COOKIE_BYTES]; /* its name */
 	atomic_uint reads; /* unanswered, of everybody */
 	atomic_size_t command_bytes; /* of all requests that there are */
 	atomic_uint unlogged; /* sockets whose coming was not logged, by LIMIT_LOG, since that was told */

@@ -12,8 +12,6 @@
 #include "app/limits.h"
 #include "sio/sio.h"
 
-#define CONFIG_COOKIE "palaver"
-
 enum {
 	CONFIG_TEXT_BYTES = 256, /* of an option's value, with its NUL */
 	CONFIG_PATH_BYTES = 4096,

@@ -172,9 +172,8 @@ static void answer_http(struct request *r, struct json *object, uint16_t status,
 	}
 	if (status == 200 && r->set_cookie) {
 		/* A year; a browser sends it again to this host alone, and scripts do not see it. */
-		snprintf(cookie, sizeof(cookie),
-			CONFIG_COOKIE "=%.*s; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax",
-			(int)sizeof(r->token), r->token);
+		snprintf(cookie, sizeof(cookie), "%s=%.*s; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax",
+			r->app->cookie, (int)sizeof(r->token), r->token);
 		headers[response.header_count++] = (struct sio_header){ "Set-Cookie", cookie };
 	}
 	if (!json_failed(object))

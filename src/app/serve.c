@@ -38,7 +38,7 @@ static bool allow(void *ctx, const struct sio_request *q, struct sio_admission *
 	struct sio_str upgrade;
 	struct visitor visitor;
 	bool websocket = sio_request_header(q, "upgrade", &upgrade);
-	struct chat_fault fault = visitor_judge(app->config, q, websocket, &visitor);
+	struct chat_fault fault = visitor_judge(app->config, app->cookie, q, websocket, &visitor);
 
 	if (fault.error != CHAT_OK) {
 		admission->message = chat_error_message(fault.error);
@@ -150,6 +150,7 @@ static bool begin(struct app *app, char *err, size_t err_bytes)
 		err, err_bytes);
 	if (app->store == NULL)
 		return false;
+	visitor_cookie_name(str_of(app->store->epoch, STORE_EPOCH_BYTES), app->cookie);
 	app->sequencer = sequencer_create(app, err, err_bytes);
 	bool begun = app->sequencer != NULL && read_heads(app, err, err_bytes) &&
 		     open_sockets(app, err, err_bytes);

@@ -2,11 +2,23 @@
 #include "app/visitor.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/siphash.h"
 
-static const char cookie_name[] = CONFIG_COOKIE "=";
+static const char cookie_prefix[] = "palaver_";
+
+enum { COOKIE_EPOCH_CHARS = VISITOR_COOKIE_BYTES - sizeof(cookie_prefix) };
+
+void visitor_cookie_name(struct str epoch, char ret_name[VISITOR_COOKIE_BYTES])
+{
+	assert(epoch.bytes >= COOKIE_EPOCH_CHARS);
+	int n = snprintf(
+		ret_name, VISITOR_COOKIE_BYTES, "%s%.*s", cookie_prefix, COOKIE_EPOCH_CHARS, epoch.s);
+	assert(n == VISITOR_COOKIE_BYTES - 1);
+}
 
 static struct str header(const struct sio_request *r, const char *name)
 {
@@ -116,8 +128,8 @@ static void keep_token(struct visitor *v, struct str token, bool cookie)
 	v->by_cookie = cookie;
 }
 
-/* "a=1; palaver=TOKEN; b=2" */
-static void read_cookies(struct visitor *v, struct str cookies)
+/* "a=1; palaver_01234567=TOKEN; b=2" */
+static void read_cookies(struct visitor *v, struct str name, struct str cookies)
 {
 	const char *at = cookies.s, *end = cookies.s + cookies.bytes;
 
@@ -128,9 +140,8 @@ static void read_cookies(struct visitor *v, struct str cookies)
 		if (stop == NULL)
 			stop = end;
 		struct str pair = str_of(at, (size_t)(stop - at));
-		size_t skip = sizeof(cookie_name) - 1;
-		if (str_starts(pair, str_of(cookie_name, skip)))
-			keep_token(v, str_of(pair.s + skip, pair.bytes - skip), true);
+		if (str_starts(pair, name) && pair.bytes > name.bytes && pair.s[name.bytes] == '=')
+			keep_token(v, str_of(pair.s + name.bytes + 1, pair.bytes - name.bytes - 1), true);
 		at = stop;
 	}
 }
@@ -146,8 +157,8 @@ static uint64_t address_key(const char *text)
 	return siphash(key, text, strlen(text));
 }
 
-struct chat_fault visitor_judge(
-	const struct config *c, const struct sio_request *r, bool wants_origin, struct visitor *ret_visitor)
+struct chat_fault visitor_judge(const struct config *c, const char *cookie, const struct sio_request *r,
+	bool wants_origin, struct visitor *ret_visitor)
 {
 	struct visitor v = { .guests = false };
 	struct str origin = header(r, "origin"), host = header(r, "host");
@@ -158,7 +169,7 @@ struct chat_fault visitor_judge(
 	v.address = address_key(v.text);
 	if (origin.bytes > 0 && !origin_fits(c, origin, host))
 		return (struct chat_fault){ CHAT_FORBIDDEN, NULL };
-	read_cookies(&v, cookies);
+	read_cookies(&v, str_c(cookie), cookies);
 	if (v.has_token && origin.bytes == 0 && wants_origin)
 		return (struct chat_fault){ CHAT_FORBIDDEN, NULL };
 	if (authorization.bytes > bearer.bytes &&

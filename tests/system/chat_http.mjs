@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { io } from 'socket.io-client';
 import {
-  api, ends, fails, fileServer, joinChat, joinRoot, LOBBY, member, newCid, newToken, ok, range, seqs, TEXT_BYTES_MAX, wholeLog,
+  api, ends, fails, fileServer, joinChat, joinRoot, LOBBY, member, newCid, newCookie, newToken, ok, range, seqs, TEXT_BYTES_MAX, wholeLog,
 } from './lib/chat.mjs';
 import { RawSocket, request } from './lib/http.mjs';
+import { startPalaver } from './lib/palaver.mjs';
 import { Person } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
 
@@ -24,11 +25,6 @@ const send = (text = 'x', more = {}, headers = bearer) =>
 function refused(answer, status, code) {
   assert.equal(answer.status, status, answer.text);
   fails(answer.json, code);
-}
-
-async function cookieOf(name = 'Ann') {
-  const { headers } = await api(server, 'hello', { name, cookie: true }, { origin });
-  return headers['set-cookie'][0].split(';')[0];
 }
 
 test('every command is answered with 200, as on a socket', async (t) => {
@@ -56,7 +52,8 @@ test('a guest by cookie: HttpOnly, SameSite=Lax, Path=/, and no token in the ans
   assert.equal('token' in json, false);
   assert.equal(headers['set-cookie'].length, 1);
   const [pair, ...flags] = headers['set-cookie'][0].split('; ');
-  const [, value] = /^palaver=([A-Za-z0-9_-]{22})$/.exec(pair);
+  const [, name, value] = /^(palaver_[0-9a-f]{8})=([A-Za-z0-9_-]{22})$/.exec(pair);
+  assert.equal(name, `palaver_${json.epoch.slice(0, 8)}`);
   assert.ok(flags.includes('HttpOnly') && flags.includes('SameSite=Lax') && flags.includes('Path=/'), headers['set-cookie'][0]);
   assert.ok(!flags.some((flag) => /^Domain/i.test(flag)), 'it is for this host alone');
   assert.equal(text.includes(value), false);
@@ -70,7 +67,7 @@ test('a guest by cookie: HttpOnly, SameSite=Lax, Path=/, and no token in the ans
 });
 
 test('sockets by cookie: hello with nothing else, on both transports and with official clients', async (t) => {
-  const cookie = await cookieOf('Cookie');
+  const cookie = await newCookie(server, 'Cookie');
   const { user } = (await api(server, 'hello', {}, { cookie, origin })).json;
   for (const transport of ['websocket', 'polling']) {
     const client = await member(t, server, {}, { transport, headers: { cookie, origin } });
@@ -88,8 +85,31 @@ test('sockets by cookie: hello with nothing else, on both transports and with of
 });
 
 test('the cookie of another program, or one that is none of ours, is nobody', async () => {
-  for (const cookie of ['palaver=', 'palaver=x', 'xpalaver=' + token, 'palaver2=' + token, `palaver=${token}x`, `a=palaver=${token}`, ';;; =', 'palaver']) {
+  const [name] = (await newCookie(server)).split('=');
+  const none = [`${name}=`, `${name}=x`, `x${name}=${token}`, `${name}2=${token}`, `${name}=${token}x`, `a=${name}=${token}`, ';;; =', name,
+    `palaver=${token}`, `palaver_00000000=${token}`];
+  for (const cookie of none) {
     refused(await api(server, 'hello', {}, { cookie, origin }), 401, 'unauthenticated');
+  }
+});
+
+test('two servers of one host, each with its data, leave each other their guests: cookies know no ports', async (t) => {
+  const other = await startPalaver(t);
+  const jar = new Map(); // of a browser, for the host
+  const guests = new Map();
+  const hello = async (where, body) => {
+    const cookie = [...jar].map((pair) => pair.join('=')).join('; ');
+    const { headers, json } = await api(where, 'hello', body, { origin: where.url, cookie });
+    for (const line of headers['set-cookie'] ?? []) {
+      jar.set(...line.split(';')[0].split('='));
+    }
+    return ok(json).user;
+  };
+  for (const where of [server, other]) {
+    guests.set(where, await hello(where, { name: `Ann of ${where.port}`, cookie: true }));
+  }
+  for (const where of [server, other, server]) {
+    assert.deepEqual(await hello(where, {}), guests.get(where));
   }
 });
 

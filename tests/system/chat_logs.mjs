@@ -37,7 +37,7 @@ async function talk(t, server) {
   await ann.command(SECRETS[3], { token: tokens[0] });
   const { headers } = await api(server, 'hello', { name: SECRETS[4], cookie: true }, { origin: server.url });
   const cookie = headers['set-cookie'][0].split(';')[0];
-  tokens.push(cookie.slice('palaver='.length));
+  tokens.push(cookie.split('=')[1]);
   ok((await api(server, 'message.send', { room: LOBBY, cid: newCid(), text: SECRETS[1] }, { authorization: `Bearer ${tokens[0]}` })).json);
   await api(server, 'message.send', { room: LOBBY, cid: '', text: SECRETS[3] }, { cookie, origin: 'http://evil.tld' });
   await api(server, 'message.send', SECRETS[3], { authorization: `Bearer ${tokens[0]}` });
@@ -60,7 +60,7 @@ async function forge(t, server) {
   for (const args of [[FORGED, FORGED], ['message.send', { [FORGED]: FORGED }], ['hello', { name: FORGED }], [FORGED]]) {
     await client.command(...args);
   }
-  for (const [name, value] of [['origin', 'x'], ['user-agent', 'x'], ['x-forwarded-for', 'x'], ['host', 'x'], ['cookie', 'palaver=x'], ['authorization', 'x']]) {
+  for (const [name, value] of [['origin', 'x'], ['user-agent', 'x'], ['x-forwarded-for', 'x'], ['host', 'x'], ['cookie', 'palaver_0=x'], ['authorization', 'x']]) {
     const socket = await RawSocket.open(server);
     await socket.write(`GET ${target({ EIO: 4, transport: 'polling' })} HTTP/1.1\r\nHost: localhost\r\n`
       + `${name}: ${value}\x1b[31mFORGED\x9b\xff"}{\\\r\nConnection: close\r\n\r\n`);

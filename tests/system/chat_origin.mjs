@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
-import { api, ends, fails, fileServer, newToken, ok, Raw, UNLIMITED } from './lib/chat.mjs';
+import { api, ends, fails, fileServer, newCookie, newToken, ok, Raw, UNLIMITED } from './lib/chat.mjs';
 import { EngineClient } from './lib/engine.mjs';
 import { RawSocket, request, target } from './lib/http.mjs';
 import { startPalaver } from './lib/palaver.mjs';
@@ -31,7 +31,7 @@ const ODD_HOSTS = ['[::1', '[::1].evil.tld', 'localhost:80.evil.tld', 'localhost
 
 const server = await fileServer({ args: [...UNLIMITED, ...ALLOWED.flatMap((url) => ['--origin', url])] });
 const token = await newToken(server);
-const cookie = `palaver=${token}`;
+const cookie = await newCookie(server);
 
 // The status of an Engine.IO handshake by polling, or of a WebSocket's.
 async function polling(headers, where = server, query = {}) {

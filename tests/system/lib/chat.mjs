@@ -128,6 +128,12 @@ export async function newToken(server, name = 'Ann') {
   return ok((await api(server, 'hello', { name })).json).token;
 }
 
+/** A new guest's cookie, `name=token` as a browser sends it. */
+export async function newCookie(server, name = 'Ann') {
+  const { headers } = await api(server, 'hello', { name, cookie: true }, { origin: server.url });
+  return headers['set-cookie'][0].split(';')[0];
+}
+
 /** Every entry of the lobby, oldest first, by room.history over HTTP; fails unless its numbers are dense from 1. */
 export async function wholeLog(server) {
   const headers = { authorization: `Bearer ${await newToken(server, 'Reader')}` };

@@ -11,8 +11,9 @@
 
 enum { REQUEST_BYTES = 4096 };
 
-#define TOKEN "abcdefghijklmnopqrst-_"
-#define OTHER "ZYXWVUTSRQPONMLKJIHGFE"
+#define TOKEN  "abcdefghijklmnopqrst-_"
+#define COOKIE "palaver_0123abcd"
+#define OTHER  "ZYXWVUTSRQPONMLKJIHGFE"
 
 /* Stand-ins for libsio's. */
 static struct {
@@ -86,7 +87,8 @@ static enum chat_error judge(const char *lines, bool wants_origin)
 
 	slice(&head, lines);
 	memset(&visitor, 0x55, sizeof(visitor));
-	fault = visitor_judge(&config, &(struct sio_request){ .head = &head }, wants_origin, &visitor);
+	fault = visitor_judge(
+		&config, COOKIE, &(struct sio_request){ .head = &head }, wants_origin, &visitor);
 	if (fault.error != CHAT_OK)
 		assert_int_equal(fault.error, CHAT_FORBIDDEN);
 	return fault.error;
@@ -290,15 +292,18 @@ static void expect_token(const char *lines, const char *token, bool by_cookie)
 static void a_cookie_has_the_token(void **state)
 {
 	(void)state;
-	static const char *const with[] = { "palaver=" TOKEN, "a=1; palaver=" TOKEN, "palaver=" TOKEN "; b=2",
-		"a=1; palaver=" TOKEN "; b=2", "a=1;palaver=" TOKEN ";b=2", "; ;palaver=" TOKEN ";",
-		"xpalaver=" OTHER "; palaver=" TOKEN, "palaverx=" OTHER "; palaver=" TOKEN,
-		"a; =; palaver=" TOKEN };
-	static const char *const without[] = { "", "palaver", "palaver=", "palaver=;", "palaver=x",
-		"palaver=\"" TOKEN "\"", "palaver=" TOKEN "x", "palaver=abcdefghijklmnopqrst-",
-		"palaver= " TOKEN, "xpalaver=" TOKEN, "Palaver=" TOKEN, "palaver2=" TOKEN, "a=palaver=" TOKEN,
-		"palaver==" TOKEN, "palaver =" TOKEN,
-		"palaver=abcdefghijklmnopqrst-=", "palaver=abcdefghijklmnopqrst/+", "a b palaver=" TOKEN };
+	static const char *const with[] = { COOKIE "=" TOKEN, "a=1; " COOKIE "=" TOKEN,
+		COOKIE "=" TOKEN "; b=2", "a=1; " COOKIE "=" TOKEN "; b=2", "a=1;" COOKIE "=" TOKEN ";b=2",
+		"; ;" COOKIE "=" TOKEN ";", "x" COOKIE "=" OTHER "; " COOKIE "=" TOKEN,
+		COOKIE "x=" OTHER "; " COOKIE "=" TOKEN, "a; =; " COOKIE "=" TOKEN,
+		"palaver_fedcba98=" OTHER "; " COOKIE "=" TOKEN,
+		COOKIE "=" TOKEN "; palaver_fedcba98=" OTHER };
+	static const char *const without[] = { "", "palaver=" TOKEN, "palaver_=" TOKEN,
+		"palaver_0123abc=" TOKEN, "palaver_0123abce=" TOKEN, COOKIE, COOKIE "=", COOKIE "=;",
+		COOKIE "=x", COOKIE "=\"" TOKEN "\"", COOKIE "=" TOKEN "x", COOKIE "=abcdefghijklmnopqrst-",
+		COOKIE "= " TOKEN, "x" COOKIE "=" TOKEN, "Palaver_0123abcd=" TOKEN, COOKIE "2=" TOKEN,
+		"a=" COOKIE "=" TOKEN, COOKIE "==" TOKEN, COOKIE " =" TOKEN,
+		COOKIE "=abcdefghijklmnopqrst-=", COOKIE "=abcdefghijklmnopqrst/+", "a b " COOKIE "=" TOKEN };
 	char lines[512];
 
 	for (size_t i = 0; i < COUNT_OF(with); i++) {
@@ -312,10 +317,22 @@ static void a_cookie_has_the_token(void **state)
 	expect_token("Host: localhost\r\n", NULL, false);
 }
 
+/* Of the database, and short: it goes with every request. */
+static void a_cookie_has_a_name_for_each_database(void **state)
+{
+	(void)state;
+	char name[VISITOR_COOKIE_BYTES], other[VISITOR_COOKIE_BYTES];
+
+	visitor_cookie_name(STR("0123abcd89abcdef0123456789abcdef"), name);
+	assert_string_equal(name, COOKIE);
+	visitor_cookie_name(STR("0123abce89abcdef0123456789abcdef"), other);
+	assert_string_not_equal(other, name);
+}
+
 static void a_long_cookie_is_no_danger(void **state)
 {
 	(void)state;
-	char lines[REQUEST_BYTES - 64] = "Cookie: palaver=";
+	char lines[REQUEST_BYTES - 64] = "Cookie: " COOKIE "=";
 	size_t bytes = strlen(lines);
 
 	memset(lines + bytes, 'A', sizeof(lines) - bytes);
@@ -340,24 +357,24 @@ static void an_authorization_has_the_token(void **state)
 		expect_token(lines, NULL, false);
 	}
 	/* What a program says itself counts, not what a browser adds. */
-	expect_token("Cookie: palaver=" OTHER "\r\nAuthorization: Bearer " TOKEN "\r\n", TOKEN, false);
+	expect_token("Cookie: " COOKIE "=" OTHER "\r\nAuthorization: Bearer " TOKEN "\r\n", TOKEN, false);
 }
 
 /* A page of somebody else's can make a browser send its cookie, not leave out the origin. */
 static void a_cookie_wants_an_origin(void **state)
 {
 	(void)state;
-	static const char cookie[] = "Host: localhost\r\nCookie: palaver=" TOKEN "\r\n";
-	static const char empty[] = "Host: localhost\r\nOrigin:\r\nCookie: palaver=" TOKEN "\r\n";
+	static const char cookie[] = "Host: localhost\r\nCookie: " COOKIE "=" TOKEN "\r\n";
+	static const char empty[] = "Host: localhost\r\nOrigin:\r\nCookie: " COOKIE "=" TOKEN "\r\n";
 	static const char own[] =
-		"Host: localhost\r\nOrigin: http://localhost\r\nCookie: a=1; palaver=" TOKEN "\r\n";
+		"Host: localhost\r\nOrigin: http://localhost\r\nCookie: a=1; " COOKIE "=" TOKEN "\r\n";
 
 	assert_int_equal(judge(cookie, true), CHAT_FORBIDDEN);
 	assert_int_equal(judge(empty, true), CHAT_FORBIDDEN);
 	assert_int_equal(judge(own, true), CHAT_OK);
 	assert_true(visitor.has_token && visitor.by_cookie);
 	assert_int_equal(judge(cookie, false), CHAT_OK);
-	assert_int_equal(judge("Host: localhost\r\nOrigin: null\r\nCookie: palaver=" TOKEN "\r\n", false),
+	assert_int_equal(judge("Host: localhost\r\nOrigin: null\r\nCookie: " COOKIE "=" TOKEN "\r\n", false),
 		CHAT_FORBIDDEN);
 	/* A cookie of others, and a program with a token of its own, need none. */
 	assert_int_equal(judge("Host: localhost\r\nCookie: other=1\r\n", true), CHAT_OK);
@@ -400,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup(what_was_forwarded_is_not_from_here, set_up),
 		cmocka_unit_test_setup(guests_may_be_on_or_off_for_all, set_up),
 		cmocka_unit_test_setup(a_cookie_has_the_token, set_up),
+		cmocka_unit_test_setup(a_cookie_has_a_name_for_each_database, set_up),
 		cmocka_unit_test_setup(a_long_cookie_is_no_danger, set_up),
 		cmocka_unit_test_setup(an_authorization_has_the_token, set_up),
 		cmocka_unit_test_setup(a_cookie_wants_an_origin, set_up),

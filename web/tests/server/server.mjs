@@ -51,6 +51,7 @@ export class FakeServer {
   mute = false;
   calls = []; // [command, args]
   #nextUser = 2;
+  #cookie = `palaver_${this.epoch.slice(0, 8)}`; // a host's cookies go to all its ports
 
   addUser(name) {
     const token = randomBytes(16).toString('hex');
@@ -155,8 +156,8 @@ export class FakeServer {
   }
 
   #userOf(cookie = '') {
-    const token = /(?:^|; )palaver=([0-9a-f]+)/.exec(cookie)?.[1];
-    return token === undefined ? undefined : this.users.get(token);
+    const pair = cookie.split('; ').find((text) => text.startsWith(`${this.#cookie}=`));
+    return pair && this.users.get(pair.slice(this.#cookie.length + 1));
   }
 
   #connect(socket) {
@@ -198,7 +199,7 @@ export class FakeServer {
       const length = [...args.name].length;
       if (length < 1 || length > 32) return json(refuse('invalid', 'A name has 1 to 32 characters.'));
       const { token, user } = this.addUser(args.name);
-      return json(this.hello(user), { 'set-cookie': `palaver=${token}; Path=/; HttpOnly; SameSite=Lax` });
+      return json(this.hello(user), { 'set-cookie': `${this.#cookie}=${token}; Path=/; HttpOnly; SameSite=Lax` });
     }
     const file = pathname === '/chat' ? 'index.html' : /^\/chat\/(assets\/[\w.-]+)$/.exec(pathname)?.[1];
     const content = file && (await readFile(join(DIST, file)).catch(() => null));
