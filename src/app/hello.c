@@ -180,6 +180,14 @@ static void be_new(struct request *r)
 		fail(r, (struct chat_fault){ chat_error_of(status), NULL });
 }
 
+/* Whom his cookie made known has it for another year, so that who comes every day is never forgotten. */
+static bool wants_cookie(const struct request *r)
+{
+	bool by_cookie = r->visitor.by_cookie && !r->args[ARG_TOKEN].given;
+
+	return r->args[ARG_COOKIE].flag || (by_cookie && r->way == REQUEST_BY_HTTP);
+}
+
 static void be_known(struct request *r, struct str token)
 {
 	uint8_t hash[STORE_TOKEN_HASH_BYTES];
@@ -192,7 +200,7 @@ static void be_known(struct request *r, struct str token)
 		return;
 	if (r->peer != NULL)
 		peer_set_state(r->peer, PEER_GREETING);
-	r->set_cookie = r->args[ARG_COOKIE].flag;
+	r->set_cookie = wants_cookie(r);
 	if (r->set_cookie)
 		memcpy(r->token, token.s, sizeof(r->token));
 	chat_token_hash(token, hash);

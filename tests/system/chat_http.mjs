@@ -54,14 +54,21 @@ test('a guest by cookie: HttpOnly, SameSite=Lax, Path=/, and no token in the ans
   const [pair, ...flags] = headers['set-cookie'][0].split('; ');
   const [, name, value] = /^(palaver_[0-9a-f]{8})=([A-Za-z0-9_-]{22})$/.exec(pair);
   assert.equal(name, `palaver_${json.epoch.slice(0, 8)}`);
+  assert.ok(flags.includes('Max-Age=31536000'), 'a year');
   assert.ok(flags.includes('HttpOnly') && flags.includes('SameSite=Lax') && flags.includes('Path=/'), headers['set-cookie'][0]);
   assert.ok(!flags.some((flag) => /^Domain/i.test(flag)), 'it is for this host alone');
   assert.equal(text.includes(value), false);
   const again = await api(server, 'hello', {}, { origin, cookie: `a=b; ${pair}; c=d` });
   assert.deepEqual([again.status, again.json.user], [200, json.user]);
-  assert.equal(again.headers['set-cookie'], undefined);
+  assert.deepEqual(again.headers['set-cookie'], headers['set-cookie'], 'for another year');
+  assert.equal(again.text.includes(value), false);
   const sent = await send('by cookie', {}, { origin, cookie: pair });
   assert.equal((await wholeLog(server))[sent.json.seq - 1].author.id, json.user.id);
+  for (const [body, more] of [[{ token }, {}], [{}, bearer]]) {
+    const known = await api(server, 'hello', body, { origin, cookie: pair, ...more });
+    assert.deepEqual([known.status, known.headers['set-cookie']], [200, undefined], 'it was not the cookie that was taken');
+  }
+  refused(await api(server, 'hello', {}, { origin, cookie: `${name}=${'a'.repeat(22)}` }), 401, 'unauthenticated');
   const plain = await api(server, 'hello', { name: 'Ann', cookie: false }, { origin });
   assert.deepEqual([plain.headers['set-cookie'], plain.json.token.length], [undefined, 22]);
 });
