@@ -19,6 +19,9 @@ const DRAIN_MS = 2000;
 const FEW_MS = 900 * slower; // to end with a few clients
 const STOP_MS = 5000;
 const FLOOD = 500;
+const ASKERS = 8;
+const LATE_MS = 1000; // longer than its turn is who waits for an answer served
+const TRIES = 5;
 
 async function closes(clients, from) {
   const times = clients.map(async (client, index) => {
@@ -148,6 +151,43 @@ for (const transport of ['websocket', 'polling']) {
     await within(client.end.promise, 'the end');
     await ended;
     assert.deepEqual(client.packets.items.map(({ data }) => data[1]), Array.from({ length: FLOOD - 1 }, (_, i) => i + 1));
+  });
+}
+
+/** A stop while ASKERS wait for answers, which come as soon as all others have been told: what they heard, and after how long. */
+async function stopOwingAnswers(t, transport) {
+  const server = await startServer('probe', { SIO_THREADS: '1', DRAIN_MS: '4000' });
+  const agent = manyConnections(4 * ASKERS);
+  t.after(() => agent.destroy());
+  const join = () => Promise.all(Array.from({ length: ASKERS }, () => SioClient.join(server, { transport, agent })));
+  const others = await join();
+  const askers = await join();
+  const asked = askers.map((client) => client.ask('hold').then(([answer]) => answer, String));
+  await until(async () => (await others[0].ask('hold-count'))[0] === ASKERS, 'all questions');
+  const began = performance.now();
+  const ended = server.stop();
+  await closes(others, began);
+  if (!askers[0].isClosed) {
+    askers[0].emit('release', 'late');
+  }
+  const answers = await Promise.all(asked);
+  const took_ms = performance.now() - began;
+  await closes(askers, began);
+  await ended;
+  return { answers, took_ms };
+}
+
+for (const transport of ['websocket', 'polling']) {
+  test(`${transport}: who waits for an answer has it, though the application gives it late`, async (t) => {
+    for (let tries = 1; tries <= TRIES; tries++) {
+      const { answers, took_ms } = await stopOwingAnswers(t, transport);
+      if (answers.every((answer) => answer === 'late')) {
+        return;
+      }
+      assert.ok(took_ms > LATE_MS / 2, `told after ${took_ms.toFixed()} ms: ${answers}`);
+      t.comment(`begun anew: it took ${took_ms.toFixed()} ms`);
+    }
+    assert.fail('the machine was never fast enough');
   });
 }
 
