@@ -39,6 +39,7 @@ struct app {
 	struct sio_server *io;
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
+	char epoch[STORE_EPOCH_BYTES]; /* the database's name, which outlives the store */
 	char cookie[VISITOR_COOKIE_BYTES]; /* its name */
 	atomic_uint reads; /* unanswered, of everybody */
 	atomic_size_t command_bytes; /* of all requests that there are */

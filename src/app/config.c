@@ -57,6 +57,22 @@ static bool set_drain(struct config *c, const char *value, int which)
 	return true;
 }
 
+enum { CONNECTIONS_IN_ALL, CONNECTIONS_PER_ADDRESS };
+
+static bool set_connections(struct config *c, const char *value, int which)
+{
+	uint64_t count;
+
+	if (!str_parse_u64(str_c(value), CONFIG_CONNECTIONS_MAX, &count) ||
+		(count == 0 && which == CONNECTIONS_PER_ADDRESS))
+		return false;
+	if (which == CONNECTIONS_IN_ALL)
+		c->connections = (uint32_t)count;
+	else
+		c->connections_per_address = (uint32_t)count;
+	return true;
+}
+
 /* Which of the words it is, or -1. */
 static int word_of(const char *const *words, size_t count, const char *value)
 {
@@ -152,9 +168,18 @@ static const struct option {
 } options[] = {
 	{ "listen", "ADDR:PORT", "127.0.0.1:3000", "where to listen; port 0 takes any that is free",
 		set_listen, 0 },
-	{ "data", "DIR", NULL, "the folder of everything that is kept (default $XDG_DATA_HOME/palaver)",
+	{ "data", "DIR", NULL,
+		"the folder of everything that is kept (default $XDG_DATA_HOME/palaver, without that "
+		"~/.local/share/palaver, and without HOME palaver-data where it is started)",
 		set_data, 0 },
-	{ "threads", "N", "0", "threads for connections; 0 is one for each core", set_threads, 0 },
+	{ "threads", "N", "0", "threads for connections, at most 64; 0 is one for each core", set_threads,
+		0 },
+	{ "connections", "N", "0",
+		"connections there may be, at most 1000000; 0 is as many as descriptors allow",
+		set_connections, CONNECTIONS_IN_ALL },
+	{ "connections-per-address", "N", "1024",
+		"connections from one address, at most 1000000; this machine's own are not counted",
+		set_connections, CONNECTIONS_PER_ADDRESS },
 	{ "guests", "local|on|off", "local",
 		"who may speak without an account: those on this machine, all, nobody", set_guests, 0 },
 	{ "origin", "URL", NULL, "a further origin whose pages may connect; may be given several times",
@@ -162,10 +187,12 @@ static const struct option {
 	{ "log-level", "LEVEL", "info", "debug, info, warn, error or off", set_log_level, 0 },
 	{ "log-format", "auto|json|text", "auto", "a JSON object a line, or text; auto: text on a terminal",
 		set_log_format, 0 },
-	{ "drain-ms", "MS", "4000", "at a stop, clients are told over at most this time", set_drain, 0 },
+	{ "drain-ms", "MS", "4000", "at a stop, clients are told over at most this time; 0 to 4000",
+		set_drain, 0 },
 	{ "rate-limits", "on|off", "on", "all of the limits below", set_rate_limits, 0 },
 	{ "limit-send", "RATE:BURST", "10:40",
-		"messages a second of a user, and at once after a rest; or off", set_limit, LIMIT_SEND },
+		"messages a second of a user, and at once after a rest, 1 to 1000000 each; or off", set_limit,
+		LIMIT_SEND },
 	{ "limit-send-address", "RATE:BURST", "50:200", "messages of an address", set_limit,
 		LIMIT_SEND_ADDRESS },
 	{ "limit-read", "RATE:BURST", "20:100", "reads of history by a user", set_limit, LIMIT_READ },

@@ -17,6 +17,7 @@ enum {
 	CONFIG_PATH_BYTES = 4096,
 	CONFIG_ORIGINS_MAX = 16,
 	CONFIG_THREADS_MAX = 64,
+	CONFIG_CONNECTIONS_MAX = 1000000,
 };
 
 enum config_guests {
@@ -41,6 +42,7 @@ struct config {
 	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_BYTES];
 	uint32_t origin_count;
 	uint32_t drain_ms;
+	uint32_t connections, connections_per_address; /* 0: libsio's default */
 	bool rate_limits;
 	struct limit limits[LIMIT_KINDS];
 };

@@ -79,7 +79,7 @@ static void write_answer(struct sequencer *s, struct request *r)
 		json_string(j, str_of(r->token, sizeof(r->token)));
 	}
 	json_lit(j, ",\"epoch\":");
-	json_string(j, str_of(r->app->store->epoch, STORE_EPOCH_BYTES));
+	json_string(j, str_of(r->app->epoch, STORE_EPOCH_BYTES));
 	json_lit(j, ",\"now\":");
 	json_signed(j, write_now_ms());
 	json_lit(j, ",\"rooms\":[");

@@ -374,6 +374,11 @@ void log_from_sio(void *ctx, enum sio_log_level level, const char *text)
 	from_base(ctx, (enum log_level)((int)level - SIO_LOG_DEBUG), text);
 }
 
+bool log_is_for_programs(void)
+{
+	return how.json && how.least <= LOG_ERROR;
+}
+
 void log_begin(const struct config *c)
 {
 	how.least = (enum log_level)((int)c->log_level - SIO_LOG_DEBUG);

@@ -33,6 +33,8 @@ void log_start(void);
  * written at once again, or where something was left not at all until log_begin().
  */
 void log_end(void);
+/* Lines are JSON objects, and LOG_ERROR is among those that are written. */
+bool log_is_for_programs(void);
 /* libsio's lines: give it to struct sio_options. */
 void log_from_sio(void *ctx, enum sio_log_level, const char *text);
 /*

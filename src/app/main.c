@@ -23,6 +23,12 @@ static bool is(const char *word, const char *a, const char *b)
 	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
 }
 
+static int version(void)
+{
+	printf("palaver " APP_VERSION "\n");
+	return EXIT_SUCCESS;
+}
+
 static int run_serve(int argc, char **argv)
 {
 	static struct config config;
@@ -34,6 +40,8 @@ static int run_serve(int argc, char **argv)
 			config_help(stdout);
 			return EXIT_SUCCESS;
 		}
+		if (strcmp(argv[i], "--version") == 0)
+			return version();
 	}
 	if (!config_read(&config, argc, argv, err, sizeof(err))) {
 		fprintf(stderr, "palaver: %s\n", err);
@@ -48,10 +56,8 @@ int main(int argc, char **argv)
 		return help(stderr);
 	if (strcmp(argv[1], "serve") == 0)
 		return run_serve(argc - 2, argv + 2);
-	if (is(argv[1], "--version", "version")) {
-		printf("palaver " APP_VERSION "\n");
-		return EXIT_SUCCESS;
-	}
+	if (is(argv[1], "--version", "version"))
+		return version();
 	if (is(argv[1], "--help", "help") || strcmp(argv[1], "-h") == 0)
 		return help(stdout);
 	fprintf(stderr, "palaver: no such command: %s\n\n", argv[1]);

@@ -28,6 +28,12 @@ static void on_sent(void *ctx, enum store_status status, const struct store_sent
 	request_push(r, NULL, 0, 0); /* its entry was pushed by the same thread just before */
 }
 
+/* What a message counts as, for the rates: one, and one more for each SEND_UNIT_BYTES. */
+static uint32_t weight(struct str text)
+{
+	return 1 + (uint32_t)(text.bytes / SEND_UNIT_BYTES);
+}
+
 void send_message(struct request *r, int64_t room, struct str cid, struct str text, store_sent_fn *fn)
 {
 	struct chat_fault fault = cid.bytes == 0 ? CHAT_FINE : chat_cid_check(cid);
@@ -40,8 +46,8 @@ void send_message(struct request *r, int64_t room, struct str cid, struct str te
 		request_fail(r, fault);
 		return;
 	}
-	if (!command_allowed(r, LIMIT_SEND, r->limit_key, 1) ||
-		!command_allowed(r, LIMIT_SEND_ADDRESS, r->visitor.address, 1))
+	if (!command_allowed(r, LIMIT_SEND, r->limit_key, weight(text)) ||
+		!command_allowed(r, LIMIT_SEND_ADDRESS, r->visitor.address, weight(text)))
 		return;
 	struct store_send send = {
 		.room = room,

@@ -6,6 +6,8 @@
 
 #include "app/request.h"
 
+enum { SEND_UNIT_BYTES = 4096 }; /* of text: so much more counts as one more message, for the rates */
+
 /*
  * Check, count against the limits, and store; `fn` is called with the request, unless that is answered at once. cid empty:
  * none.

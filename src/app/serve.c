@@ -111,6 +111,8 @@ static bool open_sockets(struct app *app, char *err, size_t err_bytes)
 			.threads = threads(c),
 			.allow = allow,
 			.allow_ctx = app,
+			.connections_max = c->connections,
+			.connections_per_address_max = c->connections_per_address,
 			.drain_ms = c->drain_ms == 0 ? 1 : c->drain_ms, /* to libsio 0 is its default */
 			.log_least = c->log_level,
 			.log = log_from_sio,
@@ -150,7 +152,8 @@ static bool begin(struct app *app, char *err, size_t err_bytes)
 		err, err_bytes);
 	if (app->store == NULL)
 		return false;
-	visitor_cookie_name(str_of(app->store->epoch, STORE_EPOCH_BYTES), app->cookie);
+	memcpy(app->epoch, app->store->epoch, sizeof(app->epoch));
+	visitor_cookie_name(str_of(app->epoch, sizeof(app->epoch)), app->cookie);
 	app->sequencer = sequencer_create(app, err, err_bytes);
 	bool begun = app->sequencer != NULL && read_heads(app, err, err_bytes) &&
 		     open_sockets(app, err, err_bytes);
@@ -227,6 +230,15 @@ static int run(struct app *app)
 	return rc;
 }
 
+/* Once: as an event where a program reads the log, else as a sentence. */
+static void say_failed(const char *event, const char *why)
+{
+	if (log_is_for_programs())
+		log_event(LOG_ERROR, event, "why", why, NULL);
+	else
+		say(STDERR_FILENO, why, "", "");
+}
+
 int serve(const struct config *config)
 {
 	struct app app = { .config = config };
@@ -245,10 +257,10 @@ int serve(const struct config *config)
 		peer_log_unlogged(&app);
 		log_event(LOG_INFO, "stopped", NULL);
 	} else {
-		say(STDERR_FILENO, err, "", "");
+		say_failed("not_started", err);
 	}
 	if (begun && rc != 0)
-		say(STDERR_FILENO, strerror(-rc), "", "");
+		say_failed("failed", strerror(-rc));
 	end(&app);
 	log_end();
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

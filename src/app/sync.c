@@ -142,7 +142,7 @@ static bool read_known(struct str key, struct json_value item, struct known *ret
 
 static struct chat_fault read_rooms(const struct request *r, struct sync *sync)
 {
-	bool same = str_equal(r->args[ARG_EPOCH].string, str_of(r->app->store->epoch, STORE_EPOCH_BYTES));
+	bool same = str_equal(r->args[ARG_EPOCH].string, str_of(r->app->epoch, STORE_EPOCH_BYTES));
 	struct json_walk walk = json_walk_begin(r->args[ARG_ROOMS].json);
 	struct json_value item;
 	struct str key;
@@ -183,7 +183,7 @@ static void run(struct request *r)
 		!command_allowed(r, LIMIT_READ_ADDRESS, r->visitor.address, reads))
 		return;
 	json_lit(&r->answer, "{\"ok\":true,\"epoch\":");
-	json_string(&r->answer, str_of(r->app->store->epoch, STORE_EPOCH_BYTES));
+	json_string(&r->answer, str_of(r->app->epoch, STORE_EPOCH_BYTES));
 	json_lit(&r->answer, ",\"rooms\":[");
 	ask_next(r);
 }

@@ -2,6 +2,7 @@
 // not take what it is sent.
 
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { api, ends, fails, fileServer, joinRoot, LOBBY, member, newCid, newToken, ok, range, seqs, syncAll, TEXT_BYTES_MAX, wholeLog } from './lib/chat.mjs';
 import { startPalaver } from './lib/palaver.mjs';
 import { PacketType } from './lib/sio.mjs';
@@ -96,6 +97,43 @@ test('sends of one address are limited too', async (t) => {
   }
   await untilLimited(() => ann.say('x'), 24);
   await untilLimited(() => bob.say('x'), 24);
+});
+
+test('a long message counts as several: one more for each 4 KiB', async (t) => {
+  const limited = await startPalaver(t, { args: ['--limit-send', '1:20', '--limit-send-address', 'off'] });
+  const [ann, bob] = [await member(t, limited), await member(t, limited)];
+  const long = 'x'.repeat(65536); // 17 of 20
+  ok(await ann.say(long));
+  ok(await ann.say('x'));
+  const { retry_ms } = fails(await ann.say(long), 'rate_limited');
+  assert.ok(retry_ms > 12_000, `${retry_ms} ms until 15 more are there`);
+  for (let i = 0; i < 20; i++) {
+    ok(await bob.say('x'.repeat(4095)));
+  }
+  await untilLimited(() => bob.say('x'), 3);
+});
+
+test('what is longer than the burst allows is let in once in a burst', async (t) => {
+  const limited = await startPalaver(t, { args: ['--limit-send', '1:2'] });
+  const ann = await member(t, limited);
+  ok(await ann.say('x'.repeat(65536)));
+  fails(await ann.say('x'), 'rate_limited');
+});
+
+test('so many connections, and no more', async (t) => {
+  const limited = await startPalaver(t, { args: ['--connections', '3'] });
+  const open = () =>
+    new Promise((resolve) => {
+      const socket = connect(limited.port, '127.0.0.1');
+      t.after(() => socket.destroy());
+      socket.on('error', () => {});
+      socket.on('close', () => resolve('closed'));
+      socket.on('data', () => resolve('served'));
+      socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    });
+  for (const expected of ['served', 'served', 'served', 'closed']) {
+    assert.equal(await open(), expected);
+  }
 });
 
 test('reads are limited by user', async (t) => {

@@ -216,6 +216,15 @@ async function fails(args, pattern, env = {}) {
   assert.equal(out, '');
 }
 
+// The log is JSON where nobody reads it on a terminal: then so is why it could not start, in one line.
+async function failsToStart(args, pattern) {
+  const { code, out, err } = await runs(args);
+  assert.deepEqual([code, out], [1, '']);
+  const told = err.trimEnd().split('\n').map((line) => JSON.parse(line)).filter(({ event }) => event === 'not_started');
+  assert.deepEqual(told.map(({ level }) => level), ['error'], err);
+  assert.match(told[0].why, pattern);
+}
+
 test('a second process on the same folder says so and ends; the first goes on', async (t) => {
   const server = await startPalaver(t);
   const token = await newToken(server);
@@ -247,21 +256,23 @@ test('an address that is in use, or is none, says so', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => other.close());
-  await fails(['serve', '--listen', `127.0.0.1:${other.address().port}`, '--data', data], /^palaver: .*(in use|listen)/im);
+  await failsToStart(['serve', '--listen', `127.0.0.1:${other.address().port}`, '--data', data], /in use|listen/i);
   for (const listen of ['127.0.0.1', '127.0.0.1:x', '127.0.0.1:65536', '127.0.0.1:-1', ':::', '300.0.0.1:80', '127.0.0.1:']) {
-    await fails(['serve', '--listen', listen, '--data', data], /^palaver: /m);
+    await failsToStart(['serve', '--listen', listen, '--data', data], /./);
+    await fails(['serve', '--listen', listen, '--data', data, '--log-format', 'text'], /^palaver: \S.*$/m);
+    await fails(['serve', '--listen', listen, '--data', data, '--log-level', 'off'], /^palaver: \S.*\n$/);
   }
 });
 
 test('a folder that cannot be had, or with something else in it, says so', async (t) => {
   const data = folder(t);
   writeFileSync(join(data, 'file'), 'x');
-  await fails(['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'file')], /^palaver: .*file/m);
-  await fails(['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'file', 'below')], /^palaver: .*file/m);
+  await failsToStart(['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'file')], /file/);
+  await failsToStart(['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'file', 'below')], /file/);
   const damaged = join(data, 'damaged');
   mkdirSync(damaged, { mode: 0o700 });
   writeFileSync(join(damaged, 'palaver.db'), 'this is no database'.repeat(1000));
-  await fails(['serve', '--listen', '127.0.0.1:0', '--data', damaged], /^palaver: .*is damaged/m);
+  await failsToStart(['serve', '--listen', '127.0.0.1:0', '--data', damaged], /is damaged/);
 });
 
 test('options that are wrong end it with 1, and say which', async (t) => {
@@ -289,7 +300,7 @@ test('help and version are said and are no failure; nothing, or an unknown comma
     assert.deepEqual([code, err], [0, ''], args.join(' '));
     assert.match(out, /serve/);
   }
-  for (const args of [['--version'], ['version']]) {
+  for (const args of [['--version'], ['version'], ['serve', '--version']]) {
     const { code, out } = await runs(args);
     assert.equal(code, 0);
     assert.match(out, /^palaver \d+\.\d+\.\d+\S*\n$/);

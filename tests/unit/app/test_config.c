@@ -18,7 +18,8 @@ static char err[ERR_BYTES];
 
 static const char *const names[] = { "listen", "data", "threads", "guests", "origin", "log-level",
 	"log-format", "drain-ms", "rate-limits", "limit-send", "limit-send-address", "limit-read",
-	"limit-read-address", "limit-guest", "limit-hello", "limit-token", "limit-log" };
+	"limit-read-address", "limit-guest", "limit-hello", "limit-token", "limit-log", "connections",
+	"connections-per-address" };
 enum { NAMES = sizeof(names) / sizeof(*names) };
 
 /* "log-level" is PALAVER_LOG_LEVEL. */
@@ -226,6 +227,18 @@ static void limits_log(void)
 	expect_limit(LIMIT_LOG, 6, 1, 5);
 }
 
+static void many_connections(void)
+{
+	assert_int_equal(config.connections, 1000000);
+	assert_int_equal(config.connections_per_address, 1024);
+}
+
+static void few_from_one(void)
+{
+	assert_int_equal(config.connections, 0);
+	assert_int_equal(config.connections_per_address, 3);
+}
+
 static const struct option options[NAMES] = {
 	{ "listen", "[::]:0", listens },
 	{ "data", "some/where=else", has_data },
@@ -244,6 +257,8 @@ static const struct option options[NAMES] = {
 	{ "limit-hello", "2:9", limits_hello },
 	{ "limit-token", "3:4", limits_token },
 	{ "limit-log", "6:5", limits_log },
+	{ "connections", "1000000", many_connections },
+	{ "connections-per-address", "3", few_from_one },
 };
 
 static void every_option_is_a_flag_and_a_variable(void **state)
@@ -344,8 +359,9 @@ static void bad_values_are_refused(void **state)
 		{ "limit-send", "1000001:1" }, { "limit-send", "1:1000001" }, { "limit-send", "1:2:3" },
 		{ "limit-send", "-1:2" }, { "limit-send", "1.5:2" }, { "limit-send", "on" },
 		{ "limit-send", "1: 2" }, { "limit-send-address", "x" }, { "limit-read", "x" },
-		{ "limit-guest", "x" }, { "limit-hello", "x" }, { "limit-token", "x" },
-		{ "limit-log", "x" } };
+		{ "limit-guest", "x" }, { "limit-hello", "x" }, { "limit-token", "x" }, { "limit-log", "x" },
+		{ "connections", "1000001" }, { "connections", "-1" }, { "connections", "" },
+		{ "connections-per-address", "0" }, { "connections-per-address", "x" } };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		char flag[64], both[128], name[64];
