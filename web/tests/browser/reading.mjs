@@ -154,26 +154,59 @@ export async function the_largest_message_does_not_blank_the_room(world) {
   await until('the one before it', () => page.getByText('9: see').isVisible());
 }
 
+/**
+ * While one entry comes after the other: 'read' as soon as more than `seq` are, 'paused' if before that none came for a while,
+ * else what is wrong. It is the page that notes when they come, so how slow anybody else is plays no part.
+ */
+function readWhileTheyCome(page, seq) {
+  return page.evaluate(
+    ([wanted, pauseMs, comeMax]) =>
+      new Promise((resolve) => {
+        const log = document.querySelector('.log');
+        const newest = () => [...log.querySelectorAll('article.msg')].at(-1)?.dataset.key;
+        const isRead = () => Number(Object.entries(localStorage).find(([key]) => key.includes('.read.'))?.[1]);
+        let key = newest();
+        let at = performance.now();
+        let come = 0;
+        const look = () => {
+          if (newest() === key) return null;
+          const before = at;
+          key = newest();
+          at = performance.now();
+          if (at - before >= pauseMs) return 'paused';
+          if (document.querySelector('.jump')) return 'not followed';
+          if (isRead() > wanted) return 'read';
+          return ++come < comeMax ? null : `only ${isRead()} of ${wanted} read, though ${come} have come since`;
+        };
+        const rows = new MutationObserver(() => {
+          const how = look();
+          if (how === null) return;
+          rows.disconnect();
+          resolve(how);
+        });
+        rows.observe(log, { childList: true, subtree: true });
+      }),
+    [seq, 250, 100],
+  );
+}
+
 export async function a_busy_room_is_read(world) {
   const ben = fill(world.server, 10);
   const page = await world.page(await world.context());
   await join(page, world.url, 'Ann');
   await page.waitForSelector('article.msg');
-  // One comes each tenth of a second, until more than 20 are read: it is never quiet before that.
+  // It is never quiet for as long as what is in sight takes to be read; where the machine was too slow for that, begin anew.
   let said = 0;
-  const talk = setInterval(() => world.server.say(ben, `and on ${said++}`), 100);
+  const talk = setInterval(() => world.server.say(ben, `and on ${said++}`), 50);
+  let how = 'paused';
   try {
-    await until('more than 20 to be read', async () => {
-      const now = await page.evaluate(() => ({
-        read: Number(Object.entries(localStorage).find(([key]) => key.includes('.read.'))?.[1]),
-        jumps: document.querySelectorAll('.jump').length,
-      }));
-      assert.equal(now.jumps, 0);
-      return now.read > 20;
-    });
+    for (let tries = 0; how === 'paused' && tries < 5; tries++) {
+      how = await readWhileTheyCome(page, world.server.entries.length + 10);
+    }
   } finally {
     clearInterval(talk);
   }
+  assert.equal(how, 'read', how === 'paused' ? 'the entries never came steadily' : how);
 }
 
 export async function a_gap_is_filled(world) {
