@@ -17,6 +17,8 @@ ROUNDS = 5
 RATIO_MAX = 2
 FLOOR_US = scale("FLOOR_US", 2000, 200)  # less is nobody's wait; two cores that others share cannot tell it apart
 LEAST_FLOOD = 10000  # echoes a second
+NOISY_US = 1000  # who waits so long alone waits for others that run here: then it is tried again
+TRIES = 3
 
 
 def apart(server, quiet, flooder):
@@ -34,6 +36,17 @@ def apart(server, quiet, flooder):
             note("others that run here may be in the way")
 
 
+def take_rounds(quiet, flooder):
+    """What the quiet saw alone, what they saw beside the flooder, and its echoes a second."""
+    alone, beside, floods = [], [], []
+    for _ in range(ROUNDS):
+        alone.append(quiet.ask(f"echo {EVERY_MS} {FOR_MS}")[0])
+        flooder.tell(0, f"flood {FOR_MS + 200} {WINDOW}")
+        beside.append(quiet.ask(f"echo {EVERY_MS} {FOR_MS}")[0])
+        floods.append(flooder.answer(0)["count"] * 1000 // (FOR_MS + 200))
+    return alone, beside, floods
+
+
 def wait_of_the_quiet(sender):
     server = Server(SIO_SENDER=sender)
     quiet, flooder = Crowd(server), Crowd(server)
@@ -41,16 +54,15 @@ def wait_of_the_quiet(sender):
     flooder.connect(1)
     apart(server, quiet, flooder)
     quiet.ask(f"echo {EVERY_MS} {FOR_MS}")
-    alone, beside, floods = [], [], []
-    for _ in range(ROUNDS):
-        alone.append(quiet.ask(f"echo {EVERY_MS} {FOR_MS}")[0])
-        flooder.tell(0, f"flood {FOR_MS + 200} {WINDOW}")
-        beside.append(quiet.ask(f"echo {EVERY_MS} {FOR_MS}")[0])
-        floods.append(flooder.answer(0)["count"] * 1000 // (FOR_MS + 200))
+    for _ in range(TRIES):
+        alone, beside, floods = take_rounds(quiet, flooder)
+        p99 = [statistics.median(part["p99_us"] for part in parts) for parts in (alone, beside)]
+        if p99[0] <= NOISY_US:
+            break
+        note(f"{sender}: p99 {p99[0]} us alone, {p99[1]} us beside: too noisy")
     flooder.end()
     quiet.end()
     server.stop()
-    p99 = [statistics.median(part["p99_us"] for part in parts) for parts in (alone, beside)]
     p50 = [statistics.median(part["p50_us"] for part in parts) for parts in (alone, beside)]
     note(f"{sender}: p50 {p50[0]} us alone, {p50[1]} us beside a flooder; p99 {p99[0]} us alone, {p99[1]} us beside it "
          f"({p99[1] / p99[0]:.2f} times); {statistics.median(floods)} echoes a second for it")
