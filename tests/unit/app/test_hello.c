@@ -1,6 +1,8 @@
 /* `/chat`: `hello` when the store has made a guest and can do no more; and who has asked for too much already. */
 #include "app/command.h"
 
+#include <semaphore.h>
+
 #include "stand_ins.h"
 
 static struct {
@@ -81,6 +83,49 @@ static void a_known_guest_is_told_what_it_was(void **state)
 	expect(token, STORE_OK, STORE_OK, STORE_UNAVAILABLE, "unavailable");
 }
 
+static sem_t store_has_gone;
+
+static void wait_for_the_store(struct sequencer *s, struct sequencer_item *item)
+{
+	(void)s;
+	(void)item;
+	while (sem_wait(&store_has_gone) != 0)
+		continue;
+}
+
+/* At the end: what stands in the sequencer's inbox is answered when the store is there no more. */
+static void the_epoch_outlives_the_store(void **state)
+{
+	struct sequencer_item first = { .run = wait_for_the_store };
+	struct store *passing = calloc(1, sizeof(*passing));
+	char err[128];
+
+	(void)state;
+	memset(&seen, 0, sizeof(seen));
+	assert_non_null(passing);
+	passing->ops = &ops;
+	app.store = passing;
+	memset(app.epoch, 'e', sizeof(app.epoch));
+	script.made = script.rooms_begun = script.rooms = STORE_OK;
+	assert_int_equal(sem_init(&store_has_gone, 0, 0), 0);
+	app.sequencer = sequencer_create(&app, err, sizeof(err));
+	assert_non_null(app.sequencer);
+	sequencer_push(app.sequencer, &first);
+	struct request *r = request_create(&app, NULL, &command_hello, 64);
+	assert_non_null(r);
+	r->visitor.guests = true;
+	assert_int_equal(command_read(r, STR("{\"name\":\"Ann\"}")).error, CHAT_OK);
+	command_hello.run(r);
+	app.store = NULL;
+	free(passing);
+	sem_post(&store_has_gone);
+	sequencer_destroy(app.sequencer);
+	app.sequencer = NULL;
+	sem_destroy(&store_has_gone);
+	assert_int_equal(seen.answers, 1);
+	assert_non_null(strstr(seen.text, "\"epoch\":\"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\""));
+}
+
 /* On a socket: what is under way of its connection is bounded in bytes too, and only then `busy`. */
 static void arguments_under_way_are_bounded(void **state)
 {
@@ -111,6 +156,7 @@ int main(void)
 		cmocka_unit_test(arguments_under_way_are_bounded),
 		cmocka_unit_test(a_guest_that_may_have_been_made_is_unknown),
 		cmocka_unit_test(a_known_guest_is_told_what_it_was),
+		cmocka_unit_test(the_epoch_outlives_the_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
