@@ -189,7 +189,7 @@ class Run:
     def write(self):
         path = programs.BENCH / "results" / f"{self.date}-{machine.commit()}-post.md"
         facts = machine.describe() + [
-            ("SQLite's library", machine.library(self.options.palaver, "sqlite3")), ("disk", self.disk),
+            ("SQLite's library", machine.shared_object(self.options.palaver, "sqlite3")), ("disk", self.disk),
             ("rounds", f"{self.options.rounds}, slices of {self.options.seconds} s"),
             ("taken by other programs", f"{self.foreign():.1%} of the machine, median of the slices"),
             ("network", "own namespace" if self.options.own_network else "the machine's")]

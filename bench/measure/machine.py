@@ -107,7 +107,7 @@ def commit():
     return name + ("-dirty" if changed not in ("", "unknown") else "")
 
 
-def library(program, name):
+def shared_object(program, name):
     """The file that a program has of a shared library, whose name ends in its version."""
     lines = (line.split() for line in _output("ldd", program).splitlines())
     return next((os.path.basename(os.path.realpath(f[2])) for f in lines if name in f[0] and len(f) > 2), "built in")

@@ -40,7 +40,7 @@ struct app {
 	struct sio_space *chat; /* `/chat` */
 	struct sio_space *root; /* `/` */
 	char epoch[STORE_EPOCH_BYTES]; /* the database's name, which outlives the store */
-	char cookie[VISITOR_COOKIE_BYTES]; /* its name */
+	char cookie[VISITOR_COOKIE_BYTES]; /* the name of the cookie that holds a guest's token */
 	atomic_uint reads; /* unanswered, of everybody */
 	atomic_size_t command_bytes; /* of all requests that there are */
 	atomic_uint unlogged; /* sockets whose coming was not logged, by LIMIT_LOG, since that was told */

@@ -35,41 +35,24 @@ static bool set_data(struct config *c, const char *value, int which)
 	return set_text(c->data, sizeof(c->data), value);
 }
 
-static bool set_threads(struct config *c, const char *value, int which)
+/* Options that are a number. */
+enum { NUMBER_THREADS, NUMBER_DRAIN, NUMBER_CONNECTIONS, NUMBER_PER_ADDRESS };
+
+static bool set_number(struct config *c, const char *value, int which)
 {
-	uint64_t threads;
+	const struct {
+		uint32_t *out, least, most;
+	} numbers[] = {
+		[NUMBER_THREADS] = { &c->threads, 0, CONFIG_THREADS_MAX },
+		[NUMBER_DRAIN] = { &c->drain_ms, 0, DRAIN_MS_MAX },
+		[NUMBER_CONNECTIONS] = { &c->connections, 0, CONFIG_CONNECTIONS_MAX },
+		[NUMBER_PER_ADDRESS] = { &c->connections_per_address, 1, CONFIG_CONNECTIONS_MAX },
+	};
+	uint64_t number;
 
-	(void)which;
-	if (!str_parse_u64(str_c(value), CONFIG_THREADS_MAX, &threads))
+	if (!str_parse_u64(str_c(value), numbers[which].most, &number) || number < numbers[which].least)
 		return false;
-	c->threads = (uint32_t)threads;
-	return true;
-}
-
-static bool set_drain(struct config *c, const char *value, int which)
-{
-	uint64_t ms;
-
-	(void)which;
-	if (!str_parse_u64(str_c(value), DRAIN_MS_MAX, &ms))
-		return false;
-	c->drain_ms = (uint32_t)ms;
-	return true;
-}
-
-enum { CONNECTIONS_IN_ALL, CONNECTIONS_PER_ADDRESS };
-
-static bool set_connections(struct config *c, const char *value, int which)
-{
-	uint64_t count;
-
-	if (!str_parse_u64(str_c(value), CONFIG_CONNECTIONS_MAX, &count) ||
-		(count == 0 && which == CONNECTIONS_PER_ADDRESS))
-		return false;
-	if (which == CONNECTIONS_IN_ALL)
-		c->connections = (uint32_t)count;
-	else
-		c->connections_per_address = (uint32_t)count;
+	*numbers[which].out = (uint32_t)number;
 	return true;
 }
 
@@ -172,14 +155,14 @@ static const struct option {
 		"the folder of everything that is kept (default $XDG_DATA_HOME/palaver, without that "
 		"~/.local/share/palaver, and without HOME palaver-data where it is started)",
 		set_data, 0 },
-	{ "threads", "N", "0", "threads for connections, at most 64; 0 is one for each core", set_threads,
-		0 },
+	{ "threads", "N", "0", "threads for connections, at most 64; 0 is one for each core", set_number,
+		NUMBER_THREADS },
 	{ "connections", "N", "0",
-		"connections there may be, at most 1000000; 0 is as many as descriptors allow",
-		set_connections, CONNECTIONS_IN_ALL },
+		"connections there may be, at most 1000000; 0 is as many as descriptors allow", set_number,
+		NUMBER_CONNECTIONS },
 	{ "connections-per-address", "N", "1024",
 		"connections from one address, at most 1000000; this machine's own are not counted",
-		set_connections, CONNECTIONS_PER_ADDRESS },
+		set_number, NUMBER_PER_ADDRESS },
 	{ "guests", "local|on|off", "local",
 		"who may speak without an account: those on this machine, all, nobody", set_guests, 0 },
 	{ "origin", "URL", NULL, "a further origin whose pages may connect; may be given several times",
@@ -188,7 +171,7 @@ static const struct option {
 	{ "log-format", "auto|json|text", "auto", "a JSON object a line, or text; auto: text on a terminal",
 		set_log_format, 0 },
 	{ "drain-ms", "MS", "4000", "at a stop, clients are told over at most this time; 0 to 4000",
-		set_drain, 0 },
+		set_number, NUMBER_DRAIN },
 	{ "rate-limits", "on|off", "on", "all of the limits below", set_rate_limits, 0 },
 	{ "limit-send", "RATE:BURST", "10:40",
 		"messages a second of a user, and at once after a rest, 1 to 1000000 each; or off", set_limit,

@@ -1,8 +1,10 @@
 /*
  * socketio/room.c -- who is in which room, on one loop.
  *
- *      room.members:         [ {socket A, 1} | {socket B, 3} | ... ]      the numbers are places in each other:
- *      A: all, memberships: [ {room, 0} | ... ]                           joining and leaving are O(1)
+ *      room.members:        [ {socket A, 1} | {socket B, 3} | ... ]      the numbers are places in each other, so
+ *      A: all, memberships: [ {room, 0} | ... ]                          nobody else is moved but the last of each
+ *
+ * Joining looks through the socket's own rooms or the room, whichever is shorter; leaving through the socket's rooms.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -103,7 +105,7 @@ bool sio_room_enter_all(struct sio_socket *s)
 	return false;
 }
 
-static bool is_member(struct sio_socket *s, const struct sio_room *r)
+static bool is_member(const struct sio_socket *s, const struct sio_room *r)
 {
 	/* The shorter of the two lists. */
 	if (r->count < s->membership_count) {
@@ -114,7 +116,7 @@ static bool is_member(struct sio_socket *s, const struct sio_room *r)
 		return false;
 	}
 	for (uint32_t i = 1; i < s->membership_count; i++) {
-		if (membership(s, i)->room == r)
+		if (s->memberships[i - 1].room == r)
 			return true;
 	}
 	return false;
