@@ -49,7 +49,10 @@ fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 	@tools/fuzz.sh build-fuzz
 
 bench: test-packages build ## the benchmark: its peers, durable posts, scale (under 25 minutes)
-	@status=0; for part in run post scale; do $(PYTHON) bench/$$part.py --build $(BUILD) $(ARGS) || status=$$?; done; exit $$status
+	@worst=0; for part in run post scale; do \
+		$(PYTHON) bench/$$part.py --build $(BUILD); status=$$?; \
+		if [ $$status -gt $$worst ]; then worst=$$status; fi; \
+	done; exit $$worst
 
 bench-quick: test-packages build ## socket.io on Node alone, in 3 minutes
 	@$(PYTHON) bench/run.py --build $(BUILD) --quick $(ARGS)

@@ -4,44 +4,30 @@
     bench/run.py --quick     socket.io on Node only, under 3 minutes, no report unless --report
     bench/run.py             all peers, about a quarter of an hour, writes bench/results/<date>-<commit>.md
 
-Exit: 0 all targets reached, 1 one was missed, 2 too noisy to judge, 3 a slice was not valid.
+Exit: 0 all targets reached, 1 one was missed, 2 something was too noisy to judge, 3 a slice was not valid. What was measured
+until then is in the report.
 """
 
 import argparse
 import contextlib
 import datetime
-import json
 import os
 import pathlib
 import shlex
 import statistics
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from measure import machine, programs, report, rounds  # noqa: E402
+from measure.verdict import CONNS, Verdict  # noqa: E402
 
 ROOT = programs.BENCH.parent
-CONNS = 1000
 MEMORY_CONNS = 5000
 MEMORY_IDLE_SECONDS = 2
+MEMORY_SAMPLES = 3  # the median counts
 WARM_DELIVERIES = 300_000
-
-# What is to be reached: by peer and sender, the 25th percentile of the ratio in each workload.
-TARGETS = {
-    ("socketio", "uring"): {"W=1": 3.0, "W=8": 20.0, "echo": 2.5},
-    ("socketio", "plain"): {"W=1": 2.0, "W=8": 13.0},
-    ("socketio_uws", "uring"): {"W=1": 2.0, "W=8": 2.0, "echo": 1.8},
-    ("socketio_uws", "plain"): {"W=1": 1.25, "W=8": 1.4},
-    ("uws_raw", "uring"): {"W=1": 1.5, "W=8": 1.5, "echo": 1.0},
-    ("uws_raw", "plain"): {"W=1": 1.0, "W=8": 1.0},
-}
-OTHER_CONNS_FLOOR = 1.0  # at 100 and 5,000 connections, either sender, any peer
-MEMORY_BYTES_MAX = 1000
-MEMORY_RATIO_MIN = 17  # socket.io's over ours
-CONNECT_US_MAX = 40
-CONNECT_RATIO_MIN = 12
+LATENCY_SECONDS = 2
 
 
 class Run:
@@ -54,12 +40,23 @@ class Run:
         self.peers = [programs.PEERS[name] for name in options.peers]
         self.results, self.latency, self.memory = [], {}, {}
         self.latency_rate, self.memory_conns = 0, options.memory_conns
-        self.judgements, self.missed, self.facts = {}, [], []
+        self.verdict, self.facts = Verdict(self.peers), []
         self.svg_name = None
 
     def measure(self):
-        """Everything, in order. Raises programs.Invalid."""
-        self.facts = machine.describe() + self._versions()
+        """Everything, in order. What is not valid ends it; what was measured before stays."""
+        self.facts = machine.describe() + programs.versions() + [
+            ("rounds", f"{self.options.rounds} of A B … B A, slices of {self.options.seconds} s behind {rounds.LEAD_IN_SECONDS} s "
+                       "that do not count"),
+            ("network", "own namespace" if self.options.own_network else "the machine's")]
+        try:
+            self._measure_speed()
+            if self.options.memory:
+                self._measure_memory()
+        except programs.Invalid as invalid:
+            self.verdict.invalid = str(invalid)
+
+    def _measure_speed(self):
         with contextlib.ExitStack() as stack:
             servers = []
             for spec in self.specs:
@@ -67,19 +64,16 @@ class Run:
                 stack.callback(servers[-1].stop)
             for conns in self.options.conns:
                 self.results.append(self._rounds(servers, conns))
-        if self.options.memory:
-            for spec in self.specs:
-                if spec.name != "again" and not spec.floor:
-                    self.memory[spec.name] = self._memory(spec)
-        self._judge()
+                self.verdict.judge_ratios(self.results[-1])
 
-    def _versions(self):
-        lock = json.loads((programs.BENCH / "package-lock.json").read_text())["packages"]
-        wanted = ("socket.io", "engine.io", "ws", "@trufflesuite/uws-js-unofficial")
-        facts = [(name, lock[f"node_modules/{name}"]["version"]) for name in wanted]
-        facts.append(("rounds", f"{self.options.rounds} of A B … B A, slices of {self.options.seconds} s"))
-        facts.append(("network", "own namespace" if self.options.own_network else "the machine's"))
-        return facts
+    def _measure_memory(self):
+        specs = [spec for spec in self.specs if spec.name != "again" and not spec.floor]
+        taken = {spec.name: [] for spec in specs}
+        for _ in range(MEMORY_SAMPLES):
+            for spec in specs:
+                taken[spec.name].append(self._memory(spec))
+        self.memory = {name: {key: statistics.median(t[key] for t in taken[name]) for key in taken[name][0]} for name in taken}
+        self.verdict.judge_memory(self.memory)
 
     def _rounds(self, servers, conns):
         decides = conns == CONNS
@@ -94,10 +88,10 @@ class Run:
                 self._warm(generator, conns)
             self._check_senders(servers)
             workloads = rounds.DECIDING if decides else rounds.DECIDING[:2]
-            results = rounds.take(generators, workloads, self.options.rounds if decides else
-                                  max(4, self.options.rounds // 2), self.options.seconds, conns, self._progress)
+            results = rounds.take(generators, workloads, self.options.rounds, self.options.seconds, conns, self._progress)
             if decides and self.options.latency:
                 self._latency(generators, results)
+                self.verdict.judge_latency(self.latency)
         return results
 
     def _warm(self, generator, conns):
@@ -123,10 +117,10 @@ class Run:
         generators = {name: g for name, g in generators.items() if not g.server.spec.floor}
         capacity = min(max(results.median(w, p.name, "per_second") for w in ("W=1", "W=8")) for p in self.peers)
         self.latency_rate = capacity / 2
-        command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds=2"
+        command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds={LATENCY_SECONDS}"
         taken = {name: [] for name in generators}
-        for _ in range(max(2, self.options.rounds // 4)):
-            for name in [*generators, *reversed(generators)]:
+        for number in range(max(2, self.options.rounds // 2)):
+            for name in rounds.in_turn(generators, number):
                 taken[name].append(generators[name].run(command))
         for name, answers in taken.items():
             self.latency[name] = {f"{p}_ms": statistics.median(a[f"{p}_us"] for a in answers) / 1e3
@@ -159,61 +153,13 @@ class Run:
               f"  {result['connect_us']:6.1f} µs per connect", flush=True)
         return result
 
-    def noisy(self):
-        """Where it is at the number of connections that decides (or at all there are), nothing is judged."""
-        deciding = [r for r in self.results if r.conns == CONNS] or self.results
-        return any(r.too_noisy() for r in deciding)
-
-    def _judge(self):
-        if self.noisy():
-            return
-        for results in (r for r in self.results if not r.too_noisy()):
-            for peer in self.peers:
-                for sender in ("uring", "plain"):
-                    for workload in results.workloads():
-                        self._judge_one(results, peer, sender, workload)
-        self._judge_memory()
-        for peer in self.peers if self.latency else []:
-            if self.latency["uring"]["p99_ms"] > self.latency[peer.name]["p99_ms"]:
-                self.missed.append(f"p99 latency is above that of {peer.title}")
-
-    def _judge_one(self, results, peer, sender, workload):
-        target = OTHER_CONNS_FLOOR
-        if results.conns == CONNS:
-            target = TARGETS.get((peer.name, sender), {}).get(workload)
-        if target is None:
-            return
-        _, low = results.ratio(workload, peer.name, sender)
-        self.judgements[results.conns, peer.name, sender, workload] = f"{'≥' if low >= target else '✗ below'} {target:g}"
-        if low < target:
-            self.missed.append(f"{workload} with {sender} at {results.conns}: {low:.2f} of {target:g} "
-                               f"against {peer.title}")
-
-    def _judge_memory(self):
-        for sender in ("uring", "plain"):
-            if not (mine := self.memory.get(sender)):
-                continue
-            theirs = self.memory.get("socketio", {"user": float("inf"), "connect_us": float("inf")})
-            if mine["user"] > MEMORY_BYTES_MAX or theirs["user"] < MEMORY_RATIO_MIN * mine["user"]:
-                self.missed.append(f"memory with {sender}: {mine['user']:,.0f} bytes per connection")
-            if mine["connect_us"] > CONNECT_US_MAX or theirs["connect_us"] < CONNECT_RATIO_MIN * mine["connect_us"]:
-                self.missed.append(f"connecting with {sender}: {mine['connect_us']:.1f} µs")
-
-    def verdict(self):
-        if self.noisy():
-            return "Too noisy: palaver against itself differs by more than 7 %. Nothing is judged."
-        unjudged = "".join(f" Too noisy to judge at {r.conns:,} connections." for r in self.results if r.too_noisy())
-        if self.missed:
-            return "Missed: " + "; ".join(self.missed) + "." + unjudged
-        return "All targets reached." + unjudged
-
     def print_summary(self):
         for results in self.results:
             print(f"\n{results.conns} connections: CPU per delivery, theirs over ours, median (25th percentile)\n")
-            print(report.ratios_table(results, self.specs, self.judgements).replace("**", ""), end="")
+            print(report.ratios_table(results, self.specs, self.verdict.marks).replace("**", ""), end="")
             if any(name.startswith("floor_") for name in next(iter(results.figures.values()))):
                 print("\n" + report.floor_table(results), end="")
-        print(f"\n{self.verdict()}")
+        print(f"\n{self.verdict}")
 
     def write(self):
         folder = programs.BENCH / "results"
@@ -228,7 +174,7 @@ class Run:
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="6 rounds of 0.6 s slices, socket.io on Node only")
+    parser.add_argument("--quick", action="store_true", help="6 rounds of 0.5 s slices, socket.io on Node only")
     parser.add_argument("--report", action="store_true", help="write a report even if quick")
     parser.add_argument("--build", default="build", help="the build folder (build)")
     parser.add_argument("--ours", type=shlex.split, help="command of our server (BUILD/examples/broadcast)")
@@ -246,7 +192,7 @@ def parse():
     o.ours = o.ours or [str(build / "examples" / "broadcast")]
     o.peers = o.peers or (["socketio"] if o.quick else list(programs.PEERS))
     o.rounds = o.rounds or (6 if o.quick else 8)
-    o.seconds = o.seconds or (0.6 if o.quick else 1.0)
+    o.seconds = o.seconds or (0.5 if o.quick else 0.8)
     o.conns = o.conns or ([CONNS] if o.quick else [CONNS, 100, 5000])
     o.latency = not o.quick
     return o
@@ -254,20 +200,19 @@ def parse():
 
 def main():
     options = parse()
-    if not (programs.BENCH / "node_modules").exists():  # before the network is gone
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=programs.BENCH, check=True)
+    try:
+        programs.fetch_peers()  # before the network is gone
+    except programs.Invalid as invalid:
+        print(f"Not valid: {invalid}", file=sys.stderr)
+        return 3
     options.own_network = machine.own_network([sys.executable, *sys.argv])
     os.sched_setaffinity(0, {machine.GENERATOR_CORE})
     run = Run(options)
-    try:
-        run.measure()
-    except programs.Invalid as invalid:
-        print(f"\nNot valid: {invalid}", file=sys.stderr)
-        return 3
+    run.measure()
     run.print_summary()
-    if CONNS in options.conns and (options.report or not options.quick):
+    if any(r.conns == CONNS for r in run.results) and (options.report or not options.quick):
         run.write()
-    return 2 if run.noisy() else 1 if run.missed else 0
+    return run.verdict.status()
 
 
 sys.exit(main())

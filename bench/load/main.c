@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { LINE_BYTES_MAX = 256 };
@@ -32,7 +33,7 @@ static void usage(void)
 		"usage: load --port P [options] [COMMAND...]\n"
 		"  --host A        IPv4 address of the server (127.0.0.1)\n"
 		"  --source A      IPv4 address to connect from\n"
-		"  --protocol P    socketio (default), raw, rooms or chat\n"
+		"  --protocol P    socketio (default), raw, rooms, raw-rooms or chat\n"
 		"  --n N           connections (1000)\n"
 		"  --bytes B       length of a text (100)\n"
 		"  --at-once K     connections being made at a time (64)\n"
@@ -190,6 +191,17 @@ static int commands_from_stdin(struct load_slice *s)
 	}
 }
 
+/* The usual 1,024 descriptors are too few. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -203,6 +215,7 @@ int main(int argc, char **argv)
 		free(slice);
 		return 2;
 	}
+	raise_descriptors();
 	error = load_client_init(&client, &o.client);
 	if (error < 0) {
 		fprintf(stderr, "load: %s\n", strerror(-error));

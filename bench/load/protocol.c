@@ -133,6 +133,28 @@ static size_t raw_echo(char *out, uint32_t id, const char *text, size_t text_byt
 	return put(out, at, text, text_bytes);
 }
 
+static size_t raw_joined(char *out, uint32_t id)
+{
+	return put_id(out, PUT(out, 0, "j"), id);
+}
+
+static size_t raw_join(char *out, uint32_t id, uint32_t first, uint32_t count)
+{
+	size_t at = PUT(out, raw_joined(out, id), " ");
+
+	at = put_id(out, at, first);
+	at = PUT(out, at, " ");
+	return put_id(out, at, count);
+}
+
+static size_t raw_say(char *out, uint32_t room, const char *text, size_t text_bytes)
+{
+	size_t at = put_id(out, PUT(out, 0, "g"), room);
+
+	at = PUT(out, at, " ");
+	return at + raw_broadcast(out + at, text, text_bytes);
+}
+
 static const struct load_protocol protocols[] = {
 	{
 		.name = "socketio",
@@ -152,6 +174,17 @@ static const struct load_protocol protocols[] = {
 		.broadcast = raw_broadcast,
 		.echo_request = raw_echo,
 		.echo_reply = raw_echo,
+		.broadcast_text_at = 1,
+	},
+	{
+		.name = "raw-rooms",
+		.path = "/",
+		.join_begins = LOAD_JOIN_DONE,
+		.step = raw_step,
+		.broadcast = raw_broadcast,
+		.join = raw_join,
+		.joined = raw_joined,
+		.say = raw_say,
 		.broadcast_text_at = 1,
 	},
 	{

@@ -8,8 +8,11 @@
  *	echo          -> 42ID["echo",TEXT]  <- 43ID[TEXT]  -> eID TEXT  <- the same
  *	heartbeat     <- 2  -> 3                         (WebSocket pings)
  *
- * rooms, which is socketio with `42ID["join",FIRST,COUNT]`, answered by `43ID[]`, and `42["say",ROOM,TEXT]`, which comes to all
- * in that room as a broadcast; and chat, Socket.IO too, which only posts: see chat.h.
+ *	              rooms                              raw-rooms
+ *	join          -> 42ID["join",FIRST,COUNT] <- 43ID[]  -> jID FIRST COUNT  <- jID
+ *	say           -> 42["say",ROOM,TEXT]             -> gROOM bTEXT; either comes to all in that room as a broadcast
+ *
+ * and chat, Socket.IO too, which only posts: see chat.h.
  *
  * Used by: client.c (steps), slice_*.c (messages).
  */

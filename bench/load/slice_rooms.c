@@ -75,7 +75,11 @@ static void say(struct load_slice *s, unsigned i)
 	slot->at_ns = load_now_ns();
 	s->busy |= UINT64_C(1) << i;
 	s->started++;
-	load_client_send(s->client, &s->client->conns[group], message,
+	/* By another member each, so that nobody's messages only wait for one another. */
+	uint32_t members = s->client->options.conns / groups_of(s),
+		 speaker = group + i % members * groups_of(s);
+
+	load_client_send(s->client, &s->client->conns[speaker], message,
 		protocol->say(message, room, text, s->text_bytes));
 }
 

@@ -124,7 +124,6 @@ def describe():
         ("memory", f"{memory:.1f} GiB"),
         ("system", f"{os_release.get('PRETTY_NAME', '?').strip(chr(34))}, Linux {platform.release()}"),
         ("compiler", _output("cc", "--version").splitlines()[0]),
-        ("Node", _output("node", "--version")),
         ("commit", commit()),
     ]
 

@@ -1,6 +1,7 @@
 """The programs of a run: servers on one core, a load generator for each on another."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -12,10 +13,47 @@ from measure import machine
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 15
+NODE = "{node}"  # in a command: that of node()
 
 
 class Invalid(Exception):
     """A slice that does not count: something was lost, doubled, broken or closed."""
+
+
+ROOT = BENCH.parent
+PEER_PACKAGES = ("socket.io", "engine.io", "ws", "@trufflesuite/uws-js-unofficial")
+NODE_MAJOR = 20  # newer ones have no native uWebSockets.js
+OWN_NODE = ROOT / "web" / "node"  # of the web application's tools
+
+
+def node_version(node):
+    try:
+        return subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+
+
+@functools.cache
+def node():
+    """The system's if it is of the right version, else the one that the web application's tools bring along."""
+    for candidate in ("node", str(OWN_NODE / "node_modules" / ".bin" / "node")):
+        if node_version(candidate).startswith(f"v{NODE_MAJOR}."):
+            return candidate
+    raise Invalid(f"the peers are measured under Node {NODE_MAJOR}, and there is {node_version('node')}")
+
+
+def fetch_peers():
+    """The packages of the lock file, and a Node for them. Needs the network the first time."""
+    if not node_version("node").startswith(f"v{NODE_MAJOR}."):
+        subprocess.run([str(ROOT / "tools" / "npm.sh"), str(OWN_NODE)], check=True)
+    subprocess.run([str(ROOT / "tools" / "npm.sh"), str(BENCH)], check=True,
+                   env={**os.environ, "PATH": f"{pathlib.Path(node()).parent}:{os.environ['PATH']}"})
+
+
+def versions():
+    """(what, version) of what the peers are run with, as it is there."""
+    return [("Node", node_version(node()))] + [
+        (name, json.loads((BENCH / "node_modules" / name / "package.json").read_text())["version"]) for name in PEER_PACKAGES]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +67,11 @@ class Spec:
     floor: bool = False  # no server but the price of the kernel's part
     warm: bool = False  # compiles while it runs: 300,000 deliveries before anything counts
     cores: str = str(machine.SERVER_CORE)
+    text_bytes: int = 100  # of what is said to it
 
 
 def peer(name, title, protocol):
-    return Spec(name, title, protocol, ("node", str(BENCH / "peers" / f"{name}.mjs")),
+    return Spec(name, title, protocol, (NODE, str(BENCH / "peers" / f"{name}.mjs")),
                 {"NODE_ENV": "production"}, warm=True)
 
 
@@ -56,8 +95,8 @@ def ours(command):
 
 
 def floors(command):
-    """bench/prototypes/floor.c with either sender."""
-    return [Spec(f"floor_{sender}", f"the kernel's part, {title}", "raw", (command,), {"SENDER": sender}, floor=True)
+    """bench/prototypes/floor.c with either sender. It sends as many bytes as we do: `42["message","` and `"]` are in them."""
+    return [Spec(f"floor_{sender}", f"the kernel's part, {title}", "raw", (command,), {"SENDER": sender}, floor=True, text_bytes=116)
             for sender, title in (("uring", "io_uring"), ("plain", "plain send"))]
 
 
@@ -66,7 +105,7 @@ class Server:
         self.spec, self.port = spec, machine.free_port()
         self.process = subprocess.Popen(
             ["taskset", "-c", spec.cores,
-             *(word.replace("{port}", str(self.port)) for word in spec.command)],
+             *(node() if word == NODE else word.replace("{port}", str(self.port)) for word in spec.command)],
             env={**os.environ, **spec.env, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
         self._wait_until_it_listens()
 
@@ -101,7 +140,7 @@ class Generator:
         self.server = server
         self.process = subprocess.Popen(
             ["taskset", "-c", cores, load, "--port", str(server.port),
-             "--protocol", server.spec.protocol, "--n", str(conns), *options],
+             "--protocol", server.spec.protocol, "--n", str(conns), "--bytes", str(server.spec.text_bytes), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
 

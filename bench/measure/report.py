@@ -15,7 +15,7 @@ def table(head, rows):
 
 
 def ratios_table(results, specs, judgements):
-    """One row a peer and sender: median (25th percentile) and what was to be reached."""
+    """One row a peer and sender: median (25th percentile) and what was to be reached. Then ours over our io_uring's."""
     head = ["against", "with"] + results.workloads()
     rows = []
     for peer in (s for s in specs if not s.ours and not s.floor):
@@ -27,7 +27,13 @@ def ratios_table(results, specs, judgements):
                 cells.append(f"**{median:.2f}×** ({low:.2f})" + (f" {judged}" if judged else ""))
             rows.append([peer.title, sender, *cells])
     rows.append(["palaver itself (A/A)", "uring", *(f"{v:.3f}" for v in results.noise().values())])
+    rows.append(["its other sender", "plain", *(between(results.quartiles(w, "plain", "uring")) for w in results.workloads())])
     return table(head, rows)
+
+
+def between(quartiles):
+    low, median, high = quartiles
+    return f"{median:.2f}× ({low:.2f} to {high:.2f})"
 
 
 def floor_table(results):
@@ -36,9 +42,9 @@ def floor_table(results):
     for sender in ("uring", "plain"):
         cells = []
         for workload in results.workloads():
-            over, _ = results.ratio(workload, sender, f"floor_{sender}", "cpu_per_receive_ns")
+            over = results.quartiles(workload, sender, f"floor_{sender}", "cpu_per_receive_ns")
             floor = results.median(workload, f"floor_{sender}", "cpu_per_receive_ns")
-            cells.append(f"{over:.2f}× of {floor:,.0f} ns")
+            cells.append(f"{between(over)} of {floor:,.0f} ns")
         rows.append([sender, *cells])
     return table(["our CPU per send, over the kernel's part", *results.workloads()], rows)
 
@@ -77,15 +83,15 @@ def latency_table(latency, specs):
 def markdown(run):
     """`run` is run.Run when all is done."""
     text = f"# Benchmark of {run.date}, commit {run.commit}\n\n"
-    text += f"**{run.verdict()}**\n\n"
+    text += f"**{run.verdict}**\n\n"
     text += ("What is measured is CPU time of the server per delivery (user and system of all its threads, and its "
              "core's ksoftirqd) on loopback, 100-byte text; `docs/benchmark.md` says how. Ratios are a peer's over "
              "ours, so above 1 palaver is cheaper: the median over the rounds, in brackets the 25th percentile, "
-             "which is what decides.\n\n")
+             "which is what decides. The last row of each table is our plain sender's CPU over our io_uring's, with quartiles.\n\n")
     if run.svg_name:
         text += f"![CPU per delivery]({run.svg_name})\n\n"
     for results in run.results:
-        text += f"## {results.conns:,} connections\n\n" + ratios_table(results, run.specs, run.judgements) + "\n"
+        text += f"## {results.conns:,} connections\n\n" + ratios_table(results, run.specs, run.verdict.marks) + "\n"
         specs = [s for s in run.specs if s.name in next(iter(results.figures.values()))]
         text += figures_table(results, specs) + "\n"
         if any(s.floor for s in specs):

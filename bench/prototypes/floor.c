@@ -3,10 +3,13 @@
  *
  *      all that can be read --> one run of frames --> the same run to every connection, by one send each
  *
- * Raw frames in, raw frames out: `b...` goes to everybody, `e...` back to its sender. No protocol above the frames, no
- * rooms, no heartbeats, no queues; a send that the kernel does not take whole ends the program. So what its deliveries cost
+ * Raw frames in, raw frames out: `b...` goes to everybody, `e...` back to its sender. `jID FIRST COUNT` puts a connection into
+ * the rooms from FIRST on, which have the same members: a group; `gROOM b...` goes to a group, one send a member and message. No
+ * protocol above the frames, no names of rooms, no heartbeats, no queues; a send that the kernel does not take whole ends the program. So what its deliveries cost
  * is the kernel's price, and what ours cost beyond it is the price of what we do. SENDER=plain or uring; PORT names the
- * port of 127.0.0.1. One thread.
+ * port of 127.0.0.1. One thread. With TOUCH=n it also writes to n cache lines of each connection's own before a batch is sent and
+ * after it, as a program with something to remember does: what that costs beside the writing is what the kernel's memory loses
+ * its places in the caches for.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -16,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +28,8 @@
 
 enum {
 	FDS_MAX = 20000,
+	LINE_BYTES = 64,
+	LINES_MAX = 16, /* of a connection */
 	RECV_BYTES = 64 << 10,
 	RUN_BYTES_MAX = 1 << 20, /* of one iteration */
 	BATCH_MAX = 256, /* as net/sender.h */
@@ -33,14 +39,17 @@ enum {
 struct conn {
 	bool upgraded;
 	uint32_t place; /* among those that listen */
+	int next; /* of its group; 0: none */
 	struct ws_decoder decoder;
 };
 
 static struct conn conns[FDS_MAX];
 static int listening[FDS_MAX];
 static uint32_t listening_count;
-static uint8_t received[RECV_BYTES], run[RUN_BYTES_MAX];
-static size_t run_bytes;
+static int groups[FDS_MAX]; /* their first; 0: none */
+static unsigned long group_rooms = 1; /* of each group */
+static uint8_t received[RECV_BYTES], run[RUN_BYTES_MAX], said[RUN_BYTES_MAX];
+static size_t run_bytes, said_bytes;
 static struct io_uring ring;
 static bool by_ring;
 static int poller;
@@ -86,15 +95,114 @@ static void upgrade(int fd, size_t bytes)
 	listening[listening_count++] = fd;
 }
 
+/* What is sent in this iteration to some. */
+struct to_one {
+	int fd;
+	const uint8_t *data;
+	size_t bytes;
+};
+static struct to_one sends[BATCH_MAX];
+static uint32_t send_count;
+static uint8_t lines[FDS_MAX][LINES_MAX][LINE_BYTES];
+static unsigned long touched;
+
+static void touch(int fd)
+{
+	for (unsigned long i = 0; i < touched; i++)
+		lines[fd][i][0]++;
+}
+
+static void send_batch(void)
+{
+	struct io_uring_cqe *cqe;
+
+	for (uint32_t i = 0; i < send_count; i++) {
+		const struct to_one *s = &sends[i];
+
+		if (by_ring) {
+			struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+			io_uring_prep_send(
+				sqe, s->fd, s->data, s->bytes, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+			io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+		} else {
+			need(send(s->fd, s->data, s->bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)s->bytes,
+				"send");
+		}
+	}
+	if (by_ring && send_count > 0) {
+		need(io_uring_submit(&ring) == (int)send_count, "io_uring_submit");
+		need(io_uring_peek_cqe(&ring, &cqe) != 0, "every send to go whole");
+	}
+	for (uint32_t i = 0; i < send_count; i++)
+		touch(sends[i].fd);
+	send_count = 0;
+}
+
+static void send_later(int fd, const uint8_t *data, size_t bytes)
+{
+	if (send_count == BATCH_MAX)
+		send_batch();
+	touch(fd);
+	sends[send_count++] = (struct to_one){ fd, data, bytes };
+}
+
+static size_t frame_of(uint8_t *out, const uint8_t *data, size_t bytes)
+{
+	size_t header = ws_frame_header_encode(out, WS_OP_TEXT, true, bytes);
+
+	memcpy(out + header, data, bytes);
+	return header + bytes;
+}
+
+/* One that is to hear what is said in some rooms. */
+static void take_join(int fd, const uint8_t *data, size_t bytes)
+{
+	char text[64] = "", *after_id, *rest;
+	uint8_t frame[WS_SERVER_HEADER_BYTES_MAX + sizeof(text)];
+
+	memcpy(text, data, bytes < sizeof(text) ? bytes : sizeof(text) - 1);
+	(void)strtoul(text + 1, &after_id, 10);
+	unsigned long first = strtoul(after_id, &rest, 10);
+	group_rooms = strtoul(rest, NULL, 10);
+	need(group_rooms > 0 && first / group_rooms < FDS_MAX && conns[fd].next == 0, "rooms to join, once");
+	conns[fd].next = groups[first / group_rooms];
+	groups[first / group_rooms] = fd;
+	size_t n = frame_of(frame, data, (size_t)(after_id - text));
+	need(send(fd, frame, n, MSG_NOSIGNAL) == (ssize_t)n, "send");
+}
+
+/* What is said in one room. */
+static void take_said(const uint8_t *data, size_t bytes)
+{
+	char number[16] = "";
+	const uint8_t *text = memchr(data, ' ', bytes);
+
+	need(text != NULL && text - data < (ptrdiff_t)sizeof(number), "a room's number");
+	memcpy(number, data + 1, (size_t)(text - data - 1));
+	text++;
+	need(said_bytes + bytes <= sizeof(said), "room for an iteration's frames");
+	size_t n = frame_of(said + said_bytes, text, bytes - (size_t)(text - data));
+	for (int fd = groups[strtoul(number, NULL, 10) / group_rooms]; fd != 0; fd = conns[fd].next)
+		send_later(fd, said + said_bytes, n);
+	said_bytes += n;
+}
+
 static void take_frame(int fd, const struct ws_piece *p)
 {
 	uint8_t frame[WS_SERVER_HEADER_BYTES_MAX + 256];
 
-	need(p->first && p->last && p->data_bytes <= 256, "a whole, short frame");
-	size_t header = ws_frame_header_encode(frame, WS_OP_TEXT, true, p->data_bytes);
-	memcpy(frame + header, p->data, p->data_bytes);
-	size_t bytes = header + p->data_bytes;
-	if (p->data_bytes > 0 && p->data[0] == 'e') {
+	need(p->first && p->last && p->data_bytes > 0 && p->data_bytes <= 256, "a whole, short frame");
+	if (p->data[0] == 'j') {
+		take_join(fd, p->data, p->data_bytes);
+		return;
+	}
+	if (p->data[0] == 'g') {
+		take_said(p->data, p->data_bytes);
+		return;
+	}
+	size_t bytes = frame_of(frame, p->data, p->data_bytes);
+	if (p->data[0] == 'e') {
 		need(send(fd, frame, bytes, MSG_NOSIGNAL) == (ssize_t)bytes, "send");
 		return;
 	}
@@ -126,28 +234,13 @@ static void readable(int fd)
 	}
 }
 
-static void send_batch(const int *fds, uint32_t count)
-{
-	struct io_uring_cqe *cqe;
-
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-
-		io_uring_prep_send(sqe, fds[i], run, run_bytes, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
-		io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
-	}
-	need(io_uring_submit(&ring) == (int)count, "io_uring_submit");
-	need(io_uring_peek_cqe(&ring, &cqe) != 0, "every send to go whole");
-}
-
+/* What went to some waits in its batch already; what is for all goes to each by one send. */
 static void flush(void)
 {
-	for (uint32_t i = 0; by_ring && i < listening_count; i += BATCH_MAX)
-		send_batch(listening + i, listening_count - i < BATCH_MAX ? listening_count - i : BATCH_MAX);
-	for (uint32_t i = 0; !by_ring && i < listening_count; i++)
-		need(send(listening[i], run, run_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)run_bytes,
-			"send");
-	run_bytes = 0;
+	for (uint32_t i = 0; run_bytes > 0 && i < listening_count; i++)
+		send_later(listening[i], run, run_bytes);
+	send_batch();
+	run_bytes = said_bytes = 0;
 }
 
 static void accept_all(int listener)
@@ -164,15 +257,29 @@ static void accept_all(int listener)
 	}
 }
 
+/* The usual 1,024 descriptors are too few. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(void)
 {
-	const char *port = getenv("PORT"), *sender = getenv("SENDER");
+	const char *port = getenv("PORT"), *sender = getenv("SENDER"), *touch_lines = getenv("TOUCH");
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct epoll_event events[EVENTS_MAX], e = { .events = EPOLLIN };
 	const int on = 1;
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	need(port != NULL && sender != NULL, "PORT and SENDER");
+	touched = touch_lines != NULL ? strtoul(touch_lines, NULL, 10) : 0;
+	need(touched <= LINES_MAX, "so many lines");
+	raise_descriptors();
 	at.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
 	by_ring = strcmp(sender, "uring") == 0;
 	need(!by_ring || io_uring_queue_init(BATCH_MAX, &ring, 0) == 0, "io_uring");
@@ -191,7 +298,6 @@ int main(void)
 			else
 				readable(events[i].data.fd);
 		}
-		if (run_bytes > 0)
-			flush();
+		flush();
 	}
 }

@@ -54,18 +54,17 @@ bool eio_queue_grow(struct eio_queue *q, struct eio_rings *rings)
 }
 
 /* An empty queue owns nothing. */
-static void rest(struct eio_queue *q, struct eio_rings *rings)
+static inline void rest(struct eio_queue *q, struct eio_rings *rings)
 {
-	if (q->count > 0)
+	if (q->count > 0 || q->ring == NULL)
 		return;
 	assert(q->bytes == 0 && q->sent == 0);
-	if (q->ring != NULL)
-		give_ring(rings, q->ring, q->cap);
+	give_ring(rings, q->ring, q->cap);
 	q->ring = NULL;
 	q->cap = q->head = 0;
 }
 
-static void pop(struct eio_queue *q)
+static inline void pop(struct eio_queue *q)
 {
 	struct blob_share *front = eio_queue_at(q, 0);
 
@@ -122,7 +121,7 @@ static bool make_bundle(const struct eio_queue *q, struct net_bundle *b, uint32_
 	return true;
 }
 
-void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
+static __attribute__((noinline)) void gather_many(const struct eio_queue *q, struct net_gather *g)
 {
 	uint32_t units = q->count < NET_BUNDLE_PARTS_MAX ? q->count : NET_BUNDLE_PARTS_MAX;
 
@@ -143,7 +142,19 @@ void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
 	}
 }
 
-void eio_queue_sent(struct eio_queue *q, struct eio_rings *rings, size_t bytes)
+void eio_queue_gather(const struct eio_queue *q, struct net_gather *g)
+{
+	if (q->count != 1) {
+		gather_many(q, g);
+		return;
+	}
+	/* One message is under way: nearly always. */
+	const struct blob_share *unit = eio_queue_at(q, 0);
+
+	(void)net_gather_add(g, unit->data + q->sent, unit->bytes - q->sent);
+}
+
+static __attribute__((noinline)) void sent_some(struct eio_queue *q, struct eio_rings *rings, size_t bytes)
 {
 	while (bytes > 0) {
 		assert(q->count > 0);
@@ -156,6 +167,16 @@ void eio_queue_sent(struct eio_queue *q, struct eio_rings *rings, size_t bytes)
 		bytes -= left;
 		pop(q);
 	}
+	rest(q, rings);
+}
+
+void eio_queue_sent(struct eio_queue *q, struct eio_rings *rings, size_t bytes)
+{
+	if (q->count != 1 || bytes != q->bytes - q->sent) {
+		sent_some(q, rings, bytes);
+		return;
+	}
+	pop(q);
 	rest(q, rings);
 }
 

@@ -327,7 +327,7 @@ void eio_session_bad_packet(struct eio_session *s)
 }
 
 /* It would go at once. */
-static bool can_take_now(const struct eio_session *s)
+static __attribute__((noinline)) bool can_take_now(const struct eio_session *s)
 {
 	if (s->is_lagging)
 		return false;
@@ -351,7 +351,7 @@ static bool count_burst(struct eio_loop *at)
  * The queue is past the hard limit; it is too long, unless it only waits for this iteration's flush, which is nobody's
  * slowness: then of what is shared with others there may be more, and a little of its own.
  */
-static bool is_too_long(struct eio_session *s, uint32_t more_bytes, unsigned flags)
+static __attribute__((noinline)) bool is_too_long(struct eio_session *s, uint32_t more_bytes, unsigned flags)
 {
 	size_t max = s->at->server->options.queue_bytes_max;
 	bool slow = s->ws != NULL ? net_conn_blocked(ws_conn_net(s->ws)) : s->is_lagging || s->tried;

@@ -46,19 +46,23 @@ static struct sio_membership *membership(struct sio_socket *s, uint32_t i)
 	return i == 0 ? &s->all : &s->memberships[i - 1];
 }
 
-/* 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: by half, so that little of a table is empty. */
-static uint32_t table_room(uint32_t steps)
+/* Never by more than 3/10, so that a membership takes at most 1.3 times its two places: by a step of the one, by a call of the other. */
+#define OCTAVE(n) 8 << (n), 10 << (n), 13 << (n)
+static const uint32_t table_room[] = { 0, 1, 2, 3, 4, 6, OCTAVE(0), OCTAVE(1), OCTAVE(2), OCTAVE(3),
+	OCTAVE(4), OCTAVE(5), OCTAVE(6), OCTAVE(7), OCTAVE(8), OCTAVE(9), OCTAVE(10), OCTAVE(11), OCTAVE(12),
+	OCTAVE(13) };
+_Static_assert(8 << 13 >= SIO_ROOMS_PER_SOCKET_MAX, "a socket's table may grow to its limit");
+
+static uint32_t grown(uint32_t cap)
 {
-	if (steps < 2)
-		return steps;
-	return (steps % 2 == 0 ? UINT32_C(2) : UINT32_C(3)) << (steps / 2 - 1);
+	return cap < 4 ? cap + 1 : cap < 8 ? cap + 2 : cap + cap / 10 * 3 + cap % 10 * 3 / 10;
 }
 
 /* Make both tables one longer, or neither. */
 static bool reserve(struct sio_socket *s, struct sio_room *r)
 {
-	if (s->membership_count > table_room(s->membership_steps)) {
-		uint32_t room = table_room(s->membership_steps + 1u);
+	if (s->membership_count > table_room[s->membership_steps]) {
+		uint32_t room = table_room[s->membership_steps + 1];
 		struct sio_membership *bigger = realloc(s->memberships, room * sizeof(*bigger));
 		if (bigger == NULL)
 			return false;
@@ -66,7 +70,7 @@ static bool reserve(struct sio_socket *s, struct sio_room *r)
 		s->membership_steps++;
 	}
 	if (r->count == r->cap) {
-		uint32_t cap = r->cap < 2 ? r->cap + 1 : r->cap + r->cap / 2;
+		uint32_t cap = grown(r->cap);
 		struct sio_member *bigger = realloc(r->members, cap * sizeof(*bigger));
 		if (bigger == NULL)
 			return false;

@@ -63,7 +63,7 @@ struct sio_socket {
 	uint32_t membership_count; /* the first included */
 	uint16_t ack_count, ack_cap;
 	uint16_t ask_count;
-	uint8_t membership_steps; /* how often the table has grown: it has room for table_room(this) */
+	uint8_t membership_steps; /* how often their table has grown: it has room for table_room[this] */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
 	uint64_t next_ask;
 	struct list asks; /* struct sio_ask_waiting */

@@ -355,15 +355,9 @@ static bool closing_is_due(const struct ws_conn *w, const struct net_gather *g)
 	return w->state == WS_ENDING || (w->state == WS_CLOSING && !g->more);
 }
 
-static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
+static __attribute__((noinline)) void gather_mixed(
+	struct ws_conn *w, struct net_conn *net, struct net_gather *g)
 {
-	struct ws_conn *w = ctx;
-
-	if (w->state == WS_OPEN && w->urgent == NULL) {
-		w->gathered_urgent = GATHERED_OWNER;
-		w->ops->gather(w->ctx, g);
-		return;
-	}
 	w->gathered_rest = w->gathered_owner = 0;
 	w->gathered_urgent = 0;
 	if (w->urgent != NULL && w->urgent->sent == 0 && w->state <= WS_CLOSING &&
@@ -386,6 +380,18 @@ static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
 		end(w, net); /* a frame was cut in two: no close frame can follow */
 }
 
+static void on_gather(struct net_conn *net, void *ctx, struct net_gather *g)
+{
+	struct ws_conn *w = ctx;
+
+	if (w->state != WS_OPEN || w->urgent != NULL) {
+		gather_mixed(w, net, g);
+		return;
+	}
+	w->gathered_urgent = GATHERED_OWNER;
+	w->ops->gather(w->ctx, g);
+}
+
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -400,7 +406,7 @@ static void urgent_sent(struct ws_conn *w, size_t bytes)
 		drop_urgent(w);
 }
 
-static void sent_mixed(struct ws_conn *w, struct net_conn *net, size_t bytes)
+static __attribute__((noinline)) void sent_mixed(struct ws_conn *w, struct net_conn *net, size_t bytes)
 {
 	size_t rest = least(bytes, w->gathered_rest);
 	size_t urgent = least(bytes - rest, w->gathered_urgent);

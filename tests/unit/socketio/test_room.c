@@ -6,6 +6,7 @@
 #include "served.h"
 
 enum { SOCKETS = 24, ROOMS = 120, STEPS = 40000, FAIL_EVERY = 7 };
+enum { ALLOCATIONS = 4 }; /* of one that joins a new room: the room, its place in the map, both tables */
 
 static struct served s;
 static struct sio_client client;
@@ -69,7 +70,7 @@ static void step(struct rng *rng)
 		come(i);
 	} else if (what < 60) {
 		if (what % FAIL_EVERY == 0)
-			failing_alloc_arm(1 + what / 30);
+			failing_alloc_arm(1 + (uint32_t)rng_below(rng, ALLOCATIONS));
 		int rc = sio_join(&sockets[i], name_of(r));
 		(void)!failing_alloc_disarm();
 		assert_true(rc == 0 || (rc == -ENOMEM && what % FAIL_EVERY == 0));
