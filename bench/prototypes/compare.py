@@ -1,23 +1,23 @@
 #!/usr/bin/python3
-"""Measures examples/broadcast beside its twin on libuv: the figures of docs/adr/0001.
+"""Measures examples/broadcast beside other programs that speak as it does: its twin on libuv, or itself as it was.
 
     bench/prototypes/build.sh build/prototypes
-    bench/prototypes/compare.py [--build build] [--rounds 40] [--seconds 0.4] [--conns 1000]
+    bench/prototypes/compare.py --other 'on libuv=build/prototypes/libuv_broadcast' --other 'as it was=/elsewhere/broadcast'
 
-As bench/run.py does (docs/benchmark.md), but with many short slices, which suits a machine that others use too: servers on
-core 0, generators on core 1, every round takes all servers forwards and backwards. Prints the medians of the ratios of CPU
-per delivery, libuv's over ours, with their quartiles, and the same of our program beside itself.
+As bench/run.py does (docs/benchmark.md), with shorter slices and more rounds. Others are told PORT, and SIO_SENDER=uring. Prints the
+medians of the ratios of CPU per delivery, theirs over ours, with their quartiles, and the same of our program beside itself;
+writes them to bench/results/<date>-<commit>-compare.md.
 """
 
 import argparse
 import contextlib
+import datetime
 import os
 import pathlib
-import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from measure import machine, programs, rounds  # noqa: E402
+from measure import machine, programs, report, rounds  # noqa: E402
 
 ROOT = programs.BENCH.parent
 
@@ -25,25 +25,17 @@ ROOT = programs.BENCH.parent
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="the build folder (build)")
-    parser.add_argument("--libuv", help="the prototype (BUILD/prototypes/libuv_broadcast)")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--other", action="append", default=[], metavar="TITLE=PROGRAM", type=lambda s: s.partition("=")[::2])
+    parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=0.4, help="length of a slice")
     parser.add_argument("--conns", type=int, default=1000)
     o = parser.parse_args()
     build = ROOT / o.build
     o.load, o.ours = str(build / "bench" / "load"), str(build / "examples" / "broadcast")
-    o.libuv = o.libuv or str(build / "prototypes" / "libuv_broadcast")
     return o
 
 
-def quartiles(results, workload, theirs, ours):
-    pairs = zip(results.figures[workload][theirs], results.figures[workload][ours], strict=True)
-    ratios = [t.cpu_per_delivery_ns / m.cpu_per_delivery_ns for t, m in pairs]
-    return statistics.quantiles(ratios, n=4, method="inclusive")
-
-
-def measure(o):
-    specs = [*programs.ours([o.ours]), programs.Spec("libuv", "the prototype on libuv", "socketio", (o.libuv,))]
+def measure(o, specs):
     with contextlib.ExitStack() as stack:
         generators = {}
         for spec in specs:
@@ -51,30 +43,33 @@ def measure(o):
             stack.callback(server.stop)
             generators[spec.name] = programs.Generator(o.load, server, o.conns)
             stack.callback(generators[spec.name].stop)
-        for generator in generators.values():
-            generator.run("broadcast w=8 seconds=0.2")
-        return rounds.take(generators, rounds.DECIDING, o.rounds, o.seconds, o.conns, lambda *_: None)
+        return rounds.take(generators, rounds.DECIDING, o.rounds, o.seconds, o.conns,
+                           lambda number, count, workload, _: print(f"round {number}/{count} {workload.name}", flush=True))
 
 
 def main():
     o = parse()
+    o.own_network = machine.own_network([sys.executable, *sys.argv])
     os.sched_setaffinity(0, {machine.GENERATOR_CORE})
+    others = [programs.Spec(title, title, "socketio", (program,), {"SIO_SENDER": "uring", "SIO_THREADS": "1"})
+              for title, program in o.other]
     try:
-        results = measure(o)
+        results = measure(o, [*programs.ours([o.ours]), *others])
     except programs.Invalid as invalid:
         print(f"Not valid: {invalid}", file=sys.stderr)
         return 3
-    print(f"{o.conns} connections, {o.rounds} rounds of slices of {o.seconds} s; CPU per delivery, median (quartiles)\n")
-    print("| | " + " | ".join(results.workloads()) + " |\n|---|" + "---|" * len(results.workloads()))
-    for title, theirs, ours in (("libuv over io_uring sender", "libuv", "uring"), ("libuv over plain sender", "libuv", "plain"),
-                                ("plain over io_uring sender", "plain", "uring"), ("ours beside itself", "again", "uring")):
-        cells = ["{1:.2f} ({0:.2f} to {2:.2f})".format(*quartiles(results, w, theirs, ours)) for w in results.workloads()]
-        print(f"| {title} | " + " | ".join(cells) + " |")
-    print()
-    for name in ("uring", "plain", "libuv"):
-        cells = [f"{w} {results.median(w, name, 'cpu_per_delivery_ns'):,.0f} ns, {results.median(w, name, 'frames_per_receive'):.2f}"
-                 " frames per receive" for w in results.workloads()]
-        print(f"{name:6} " + "; ".join(cells))
+    pairs = [(f"{other.title}, over our {sender}", other.name, sender) for other in others for sender in ("uring", "plain")]
+    pairs += [("our plain over our uring", "plain", "uring"), ("ours beside itself", "again", "uring")]
+    ratios = report.table(["CPU per delivery", *results.workloads()], [
+        [title, *(report.between(results.quartiles(w, theirs, ours)) for w in results.workloads())] for title, theirs, ours in pairs])
+    figures = report.figures_table(results, [*programs.ours([o.ours]), *others])
+    facts = machine.describe() + [("rounds", f"{o.rounds}, slices of {o.seconds} s behind {rounds.LEAD_IN_SECONDS} s"),
+                                  ("network", "own namespace" if o.own_network else "the machine's")]
+    path = programs.BENCH / "results" / f"{datetime.date.today().isoformat()}-{machine.commit()}-compare.md"
+    path.write_text(f"# examples/broadcast beside others, {datetime.date.today().isoformat()}, commit {machine.commit()}\n\n"
+                    f"{o.conns:,} connections; medians over the rounds, with quartiles. `docs/benchmark.md` says how.\n\n"
+                    f"{ratios}\n{figures}\n## The run\n\n{report.table(['what', ''], facts)}")
+    print(f"\n{ratios}\n{figures}\nWritten: {path.relative_to(ROOT)}")
     return 0
 
 
