@@ -192,7 +192,7 @@ def parse():
     o.ours = o.ours or [str(build / "examples" / "broadcast")]
     o.peers = o.peers or (["socketio"] if o.quick else list(programs.PEERS))
     o.rounds = o.rounds or (6 if o.quick else 8)
-    o.seconds = o.seconds or (0.5 if o.quick else 0.8)
+    o.seconds = o.seconds or (0.5 if o.quick else 0.7)
     o.conns = o.conns or ([CONNS] if o.quick else [CONNS, 100, 5000])
     o.latency = not o.quick
     return o
