@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import time
@@ -36,7 +37,7 @@ def node_version(node):
 @functools.cache
 def node():
     """The system's if it is of the right version, else the one that the web application's tools bring along."""
-    for candidate in ("node", str(OWN_NODE / "node_modules" / ".bin" / "node")):
+    for candidate in (shutil.which("node") or "node", str(OWN_NODE / "node_modules" / ".bin" / "node")):
         if node_version(candidate).startswith(f"v{NODE_MAJOR}."):
             return candidate
     raise Invalid(f"the peers are measured under Node {NODE_MAJOR}, and there is {node_version('node')}")
