@@ -150,7 +150,8 @@ export async function the_largest_message_does_not_blank_the_room(world) {
   await join(page, world.url, 'Ann');
   await until('it', async () => (await page.locator('.msg-text', { hasText: 'the largest' }).count()) === 1);
   await rest(page);
-  await page.evaluate(() => (document.querySelector('.log').scrollTop = 0));
+  await page.locator('.log').hover();
+  await page.mouse.wheel(0, -100_000); // as a reader does: where nobody has moved anything, the page keeps its place
   await until('the one before it', () => page.getByText('9: see').isVisible());
 }
 
