@@ -230,7 +230,8 @@ async function survivesRestart(t, io, transports) {
   t.after(() => alice.socket.io.reconnection(false));
   const gone = alice.disconnected();
   await first.stop();
-  assert.ok(['transport close', 'transport error', 'io server disconnect'].includes(await gone));
+  const reason = await gone;
+  assert.ok(['transport close', 'transport error', 'io server disconnect'].includes(reason), reason);
   const second = await startServer('probe', {}, first.port);
   t.after(() => second.stop());
   alice.socket.connect();
