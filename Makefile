@@ -49,10 +49,7 @@ fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 	@tools/fuzz.sh build-fuzz
 
 bench: test-packages build ## the benchmark: its peers, durable posts, scale (under 25 minutes)
-	@worst=0; for part in run post scale; do \
-		$(PYTHON) bench/$$part.py --build $(BUILD); status=$$?; \
-		if [ $$status -gt $$worst ]; then worst=$$status; fi; \
-	done; exit $$worst
+	@status=0; for part in run post scale; do $(PYTHON) bench/$$part.py --build $(BUILD) $(ARGS) || status=1; done; exit $$status
 
 bench-quick: test-packages build ## socket.io on Node alone, in 3 minutes
 	@$(PYTHON) bench/run.py --build $(BUILD) --quick $(ARGS)

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Where the CPU of a delivery goes, by function, beside a program that does nothing but send. Needs perf.
 
-    bench/profile.py --build build       about 2 minutes, writes bench/results/<date>-<commit>-profile.md
+    bench/profile.py --build build       about 3 minutes, writes bench/results/<date>-<commit>-profile.md
 
-perf samples the server's CPU clock while it works; what it costs per send comes from the same slices, so samples become
-nanoseconds. The two programs take turns. Hardware counters are not asked for: virtual machines have none.
+perf samples the server's CPU clock while it works, its lead-in included; what it costs per send comes from the same time, so samples
+become nanoseconds. (The core's ksoftirqd is in what it costs, and sampled nowhere: of the functions' figures it is a share.) The two programs take turns. Hardware counters are not asked for: virtual machines have none.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from measure import machine, programs, report, rounds  # noqa: E402
@@ -28,29 +27,48 @@ from measure import machine, programs, report, rounds  # noqa: E402
 ROOT = programs.BENCH.parent
 CONNS = 1000
 SAMPLES_PER_S = 15000
-ATTACH_SECONDS = 0.4  # perf has begun by then
 SHOWN_NS = 20  # a function that takes less in both is not shown
 LINE = re.compile(r"\s*(\d+)\s+\S+\s+\[(.)\]\s+(\S+)")
 CONNECT = rounds.Workload("connect", "", "connection")
 
 
 class Perf:
-    """Samples of one process, by (is the kernel's, function)."""
+    """Samples of one process, by (is the kernel's, function), from now until stop()."""
 
     def __init__(self, pid, folder):
         self.data = f"{folder}/perf.data"
+        (told, tell), (heard, answer) = os.pipe(), os.pipe()
         self.process = subprocess.Popen(
-            ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_PER_S), "-p", str(pid), "-o", self.data],
-            stderr=subprocess.DEVNULL)
-        time.sleep(ATTACH_SECONDS)
+            ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_PER_S), "-p", str(pid), "-o", self.data, "--delay=-1",
+             f"--control=fd:{told},{answer}"], stderr=subprocess.PIPE, text=True, pass_fds=(told, answer))
+        os.close(told)
+        os.close(answer)
+        self.control, self.acknowledged = open(tell, "w"), open(heard)
+        with contextlib.suppress(BrokenPipeError):
+            print("enable", file=self.control, flush=True)
+        if "ack" not in self.acknowledged.readline():  # nothing is read where it has ended
+            self.stop()
+            raise programs.Invalid(f"perf cannot look at process {pid}")
 
     def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        said = self.process.communicate()[1].strip()
+        with contextlib.suppress(BrokenPipeError):
+            self.control.close()
+        self.acknowledged.close()
+        if said:
+            print(f"perf: {said}", file=sys.stderr)
+
+    def samples(self):
+        """When it has stopped."""
         said = subprocess.run(["perf", "report", "-q", "-i", self.data, "--stdio", "--sort", "dso,symbol", "-F", "sample,dso,symbol"],
-                              capture_output=True, text=True, check=True).stdout
+                              capture_output=True, text=True).stdout
         found = (LINE.match(line) for line in said.splitlines())
-        return collections.Counter({(m[2] == "k", m[3]): int(m[1]) for m in found if m})
+        samples = collections.Counter({(m[2] == "k", m[3]): int(m[1]) for m in found if m})
+        if not samples:
+            raise programs.Invalid("perf took no samples")
+        return samples
 
 
 @dataclasses.dataclass
@@ -71,25 +89,33 @@ class Taken:
         return sum(ns for (k, _), ns in self.by_function().items() if k == kernel)
 
 
+@contextlib.contextmanager
+def watched(server, folder):
+    """The Perf of the server for as long as the block takes; its samples afterwards."""
+    perf = Perf(server.process.pid, folder)
+    try:
+        yield perf
+    finally:
+        perf.stop()
+
+
 def work(options, generator, workload, folder):
-    """One slice under perf: samples, CPU, sends (of an echo: round trips)."""
-    generator.run(workload.command.format(seconds=rounds.LEAD_IN_SECONDS))
-    perf = Perf(generator.server.process.pid, folder)
-    generator.run(workload.command.format(seconds=rounds.LEAD_IN_SECONDS))
-    answer = generator.run(workload.command.format(seconds=options.seconds))
-    return perf.stop(), answer["cpu_ns"], answer["receives"]
+    """One slice and its lead-in under perf: samples, CPU, sends (of an echo: round trips)."""
+    with watched(generator.server, folder) as perf:
+        answers = [generator.run(workload.command.format(seconds=seconds)) for seconds in (rounds.LEAD_IN_SECONDS, options.seconds)]
+    return perf.samples(), sum(a["cpu_ns"] for a in answers), sum(a["receives"] for a in answers)
 
 
 def connect(options, server, folder):
-    """As many connections as before, which come anew."""
-    perf = Perf(server.process.pid, folder)
-    before = server.cpu_ns()
-    generator = programs.Generator(options.load, server, options.connects)
-    cpu_ns = server.cpu_ns() - before
-    samples = perf.stop()
+    """Connections that come anew, beside those that are there."""
+    open_files = machine.descriptors(server.process.pid)
+    with watched(server, folder) as perf:
+        before = server.cpu_ns()
+        generator = programs.Generator(options.load, server, options.connects)
+        cpu_ns = server.cpu_ns() - before
     generator.stop()
-    time.sleep(0.3)  # they end
-    return samples, cpu_ns, options.connects
+    server.wait_until_alone(open_files)
+    return perf.samples(), cpu_ns, options.connects
 
 
 def measure(options):
@@ -149,7 +175,7 @@ def write(options, taken):
         ("network", "own namespace" if options.own_network else "the machine's")]
     text = (f"# Where the time goes, {date}, commit {commit}\n\n"
             f"CPU of the server, by samples: a send with {CONNS:,} receivers (W=1, W=8), a round trip (echo), and a connection with its "
-            "handshakes (connect). `floor` is `bench/prototypes/floor.c`, which sends as many bytes and does nothing else; of a "
+            "handshakes (connect). `floor` is `bench/prototypes/floor.c`, which sends as many bytes (of an echo some more) and does nothing else; of a "
             "connection it answers the WebSocket's handshake alone. perf itself makes all of it some per cent dearer.\n\n"
             f"{summary(taken)}")
     for (workload, sender, program), mine in taken.items():
@@ -162,7 +188,7 @@ def write(options, taken):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="the build folder (build)")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a slice")
     parser.add_argument("--connects", type=int, default=4000, help="connections made at a time")
     o = parser.parse_args()

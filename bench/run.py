@@ -4,8 +4,8 @@
     bench/run.py --quick     socket.io on Node only, under 3 minutes, no report unless --report
     bench/run.py             all peers, about a quarter of an hour, writes bench/results/<date>-<commit>.md
 
-Exit: 0 all targets reached, 1 one was missed, 2 something was too noisy to judge, 3 a slice was not valid. What was measured
-until then is in the report.
+Exit: 0 all targets reached, 1 one was missed, 2 something could not be judged, 3 a slice was not valid; the whole rounds
+before it are in the report.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from measure import machine, programs, report, rounds  # noqa: E402
-from measure.verdict import CONNS, Verdict  # noqa: E402
+from measure.verdict import CONNS, ROUNDS_MIN, Verdict  # noqa: E402
 
 ROOT = programs.BENCH.parent
 MEMORY_CONNS = 5000
@@ -55,6 +55,8 @@ class Run:
                 self._measure_memory()
         except programs.Invalid as invalid:
             self.verdict.invalid = str(invalid)
+        self.results = [results for results in self.results if results.rounds() > 0]
+        self.verdict.judge(self.results, self.latency, self.memory)
 
     def _measure_speed(self):
         with contextlib.ExitStack() as stack:
@@ -63,8 +65,7 @@ class Run:
                 servers.append(programs.Server(spec))
                 stack.callback(servers[-1].stop)
             for conns in self.options.conns:
-                self.results.append(self._rounds(servers, conns))
-                self.verdict.judge_ratios(self.results[-1])
+                self._rounds(servers, conns)
 
     def _measure_memory(self):
         specs = [spec for spec in self.specs if spec.name != "again" and not spec.floor]
@@ -73,7 +74,6 @@ class Run:
             for spec in specs:
                 taken[spec.name].append(self._memory(spec))
         self.memory = {name: {key: statistics.median(t[key] for t in taken[name]) for key in taken[name][0]} for name in taken}
-        self.verdict.judge_memory(self.memory)
 
     def _rounds(self, servers, conns):
         decides = conns == CONNS
@@ -84,15 +84,15 @@ class Run:
                 print(f"{conns:6} connections to {server.spec.title}", flush=True)
                 generators[server.spec.name] = programs.Generator(self.options.load, server, conns)
                 stack.callback(generators[server.spec.name].stop)
-            for name, generator in generators.items():
+            for generator in generators.values():
                 self._warm(generator, conns)
             self._check_senders(servers)
             workloads = rounds.DECIDING if decides else rounds.DECIDING[:2]
-            results = rounds.take(generators, workloads, self.options.rounds, self.options.seconds, conns, self._progress)
+            results = rounds.Results(conns)
+            self.results.append(results)  # what is whole of it stays, whatever comes
+            rounds.take(results, generators, workloads, self.options.rounds, self.options.seconds, self._progress)
             if decides and self.options.latency:
-                self._latency(generators, results)
-                self.verdict.judge_latency(self.latency)
-        return results
+                self.latency = self._latency(generators, results)
 
     def _warm(self, generator, conns):
         """The second time only the connections are new."""
@@ -117,16 +117,16 @@ class Run:
         generators = {name: g for name, g in generators.items() if not g.server.spec.floor}
         capacity = min(max(results.median(w, p.name, "per_second") for w in ("W=1", "W=8")) for p in self.peers)
         self.latency_rate = capacity / 2
-        command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds={LATENCY_SECONDS}"
+        command = f"rate per_second={self.latency_rate / CONNS:.3f} seconds={{seconds}}"
         taken = {name: [] for name in generators}
         for number in range(max(2, self.options.rounds // 2)):
             for name in rounds.in_turn(generators, number):
-                taken[name].append(generators[name].run(command))
-        for name, answers in taken.items():
-            self.latency[name] = {f"{p}_ms": statistics.median(a[f"{p}_us"] for a in answers) / 1e3
-                                  for p in ("p50", "p99")}
-            print(f"latency  {name:13} p50 {self.latency[name]['p50_ms']:7.1f} ms"
-                  f"  p99 {self.latency[name]['p99_ms']:7.1f} ms", flush=True)
+                taken[name].append(rounds.slice_of(generators[name], command, LATENCY_SECONDS))
+        latency = {name: {f"{p}_ms": statistics.median(a[f"{p}_us"] for a in answers) / 1e3 for p in ("p50", "p99")}
+                   for name, answers in taken.items()}
+        for name, ms in latency.items():
+            print(f"latency  {name:13} p50 {ms['p50_ms']:7.1f} ms  p99 {ms['p99_ms']:7.1f} ms", flush=True)
+        return latency
 
     def _memory(self, spec):
         """On a fresh server: what N idle connections add; then, connected anew, what connecting costs."""
@@ -140,9 +140,7 @@ class Run:
             result = {"idle": rss, "user": (machine.rss_bytes(server.process.pid) - rss) / n,
                       "kernel": (machine.kernel_bytes() - kernel) / n}
             generator.stop()
-            until = time.monotonic() + 10
-            while machine.descriptors(server.process.pid) > open_files and time.monotonic() < until:
-                time.sleep(0.05)
+            server.wait_until_alone(open_files)
             before = server.cpu_ns()
             generator = programs.Generator(self.options.load, server, n)
             result["connect_us"] = (server.cpu_ns() - before) / n / 1e3
@@ -165,21 +163,28 @@ class Run:
         folder = programs.BENCH / "results"
         folder.mkdir(exist_ok=True)
         self.svg_name = f"{self.date}-{self.commit}.svg"
-        decisive = next(r for r in self.results if r.conns == CONNS)
+        decisive = next((r for r in self.results if r.conns == CONNS), self.results[0])
         (folder / self.svg_name).write_text(report.svg(decisive, self.specs))
         path = folder / f"{self.date}-{self.commit}.md"
         path.write_text(report.markdown(self))
         print(f"\nWritten: {path.relative_to(ROOT)}")
 
 
+def peers(text):
+    names = text.split(",")
+    if unknown := [name for name in names if name not in programs.PEERS]:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)}")
+    return names
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="6 rounds of 0.5 s slices, socket.io on Node only")
+    parser.add_argument("--quick", action="store_true", help="slices of 0.3 s, socket.io on Node only")
     parser.add_argument("--report", action="store_true", help="write a report even if quick")
     parser.add_argument("--build", default="build", help="the build folder (build)")
     parser.add_argument("--ours", type=shlex.split, help="command of our server (BUILD/examples/broadcast)")
     parser.add_argument("--any-sender", action="store_true", help="do not check that --ours uses what SENDER says")
-    parser.add_argument("--peers", type=lambda s: s.split(","), help=f"some of {','.join(programs.PEERS)}")
+    parser.add_argument("--peers", type=peers, help=f"some of {','.join(programs.PEERS)}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="length of a slice")
     parser.add_argument("--conns", type=lambda s: [int(n) for n in s.split(",")],
@@ -191,8 +196,8 @@ def parse():
     o.load, o.floor = str(build / "bench" / "load"), str(build / "bench" / "floor")
     o.ours = o.ours or [str(build / "examples" / "broadcast")]
     o.peers = o.peers or (["socketio"] if o.quick else list(programs.PEERS))
-    o.rounds = o.rounds or (6 if o.quick else 8)
-    o.seconds = o.seconds or (0.5 if o.quick else 0.7)
+    o.rounds = o.rounds or ROUNDS_MIN
+    o.seconds = o.seconds or (0.3 if o.quick else 0.7)
     o.conns = o.conns or ([CONNS] if o.quick else [CONNS, 100, 5000])
     o.latency = not o.quick
     return o
@@ -210,7 +215,7 @@ def main():
     run = Run(options)
     run.measure()
     run.print_summary()
-    if any(r.conns == CONNS for r in run.results) and (options.report or not options.quick):
+    if run.results and (options.report or not options.quick):
         run.write()
     return run.verdict.status()
 

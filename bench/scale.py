@@ -4,7 +4,8 @@
     bench/scale.py           about 5 minutes, writes bench/results/<date>-<commit>-scale.md
     bench/scale.py --quick   shorter slices, no report
 
-Exit: 0 all targets reached, 1 one was missed, 2 something was too noisy to judge, 3 a slice was not valid.
+Exit: 0 all targets reached, 1 one was missed, 2 something could not be judged, 3 a slice was not valid; the
+whole parts before it are in the report.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from measure import machine, plot, programs, report, rounds  # noqa: E402
+from measure.verdict import ROUNDS_MIN, said, status  # noqa: E402
 
 ROOT = programs.BENCH.parent
 CONNS = (10, 100, 1000, 5000, 15000)  # receivers of a broadcast
@@ -30,14 +32,16 @@ SETTLE_SECONDS = 1
 CONNECTION_BYTES_MAX = 1000
 MEMBERSHIP_BYTES_MAX = 32
 PLACES_BYTES = 24  # of a membership, without what its tables have to spare
+PACKED_MIN = 1.5  # frames per receive: from here on a send is not one message
 STARTS = 15
 START_MS_MAX = 100
 IDLE_MB_MAX = 15
 CHAT_CONNS = 5000
 
-# Connections, rooms, rooms of each connection. A million memberships or more in most; with 1,281 a table has just grown.
-ARRANGEMENTS = ((10_000, 0, 0), (10_000, 1, 1), (1_000, 1_000, 1_000), (1_281, 1_281, 1_281), (10_000, 100_000, 100))
-ARRANGEMENTS_QUICK = ((1_000, 0, 0), (1_000, 1, 1), (100, 1_000, 1_000), (161, 161, 161), (1_000, 10_000, 100))
+# Connections, rooms, rooms of each connection. A million memberships or more in most. Where 1,238 are in 1,281 rooms each, the tables of
+# the rooms and of the sockets have just grown, all of them.
+ARRANGEMENTS = ((10_000, 0, 0), (10_000, 1, 1), (1_000, 1_000, 1_000), (1_238, 1_281, 1_281), (10_000, 100_000, 100))
+ARRANGEMENTS_QUICK = ((1_000, 0, 0), (1_000, 1, 1), (100, 1_000, 1_000), (154, 161, 161), (1_000, 10_000, 100))
 SPOKEN_IN = ((1_000, 1_000), (100, 1_000), (10_000, 100_000), (1_000, 10_000))  # connections and rooms of those in which there is talk
 
 
@@ -58,7 +62,9 @@ class Scale:
         self.options = options
         self.date, self.commit = datetime.date.today().isoformat(), machine.commit()
         self.goals = []  # what, figure, at most
-        self.noisy = []  # what could not be judged
+        self.unjudged = []  # what could not be judged, and why
+        self.invalid = ""  # what ended the run early
+        self.curves = {}
         self.sections = []  # Markdown
 
     def judge(self, what, figure, most):
@@ -97,12 +103,18 @@ class Scale:
             return statistics.median(a / b for a, b in zip(taken["uring", n], taken[name, n], strict=True))
 
         itself = {n: over("again", n) for n in o.conns}
-        self.noisy += [f"a broadcast to {n:,}" for n, ratio in itself.items() if not rounds.AA_MIN <= ratio <= rounds.AA_MAX]
-        mine, beside = [median["uring", n] for n in o.conns], [over("floor_uring", n) for n in o.conns]
-        if not self.noisy:
-            span = f"{o.conns[0]} to {o.conns[-1]:,} receivers, dearest over cheapest"
-            self.judge(f"a delivery's CPU with {span}", max(mine) / min(mine), FLAT_MAX)
-            self.judge(f"a delivery's CPU over the kernel's part, with {span}", max(beside) / min(beside), FLAT_MAX)
+        noisy = [n for n, ratio in itself.items() if not rounds.AA_MIN <= ratio <= rounds.AA_MAX]
+        beside = [over("floor_uring", n) for n in o.conns]
+        span = f"{o.conns[0]} to {o.conns[-1]:,} receivers, dearest over cheapest"
+        if noisy:
+            self.unjudged.append(f"{span} (too noisy at {', '.join(f'{n:,}' for n in noisy)})")
+        elif o.rounds < ROUNDS_MIN:
+            self.unjudged.append(f"{span} ({o.rounds} rounds of {ROUNDS_MIN})")
+        else:
+            dear, cheap = (taken["uring", end(o.conns, key=lambda n: median["uring", n])] for end in (max, min))
+            spans = statistics.quantiles((d / c for d, c in zip(dear, cheap, strict=True)), n=4, method="inclusive")
+            self.judge(f"a delivery's CPU with {span}; 75th percentile of the rounds", spans[2], FLAT_MAX)
+            self.judge(f"a delivery's CPU over the kernel's part, with {span}; of medians", max(beside) / min(beside), FLAT_MAX)
         self.curves = {title: [(n, median[name, n]) for n in o.conns]
                        for name, title in (("uring", "palaver"), ("floor_uring", "the kernel's part"))}
         self.section("Receivers", "One broadcast in flight (W=1), io_uring. The kernel's part is `bench/prototypes/floor.c`, which "
@@ -126,22 +138,30 @@ class Scale:
                 worst = max(worst, joining / memberships)
             rows.append([f"{conns:,}", f"{count:,}", f"{members:,}", f"{each:,}", f"{connection:,.0f}",
                          f"{joining / memberships:.1f}" if count else "–", f"{total / 2**20:,.0f}", f"{join_us:.2f}" if count else "–"])
-        self.judge("bytes of a connection with a room", memory[1][3] + memory[1][4] / memory[1][0], CONNECTION_BYTES_MAX)
-        self.judge("bytes of a membership, the worst of the sizes", worst, MEMBERSHIP_BYTES_MAX)
+        if self.options.quick:
+            self.unjudged.append("memory (so few take less than what comes and goes)")
+        else:
+            self._judge_memory(memory, worst)
         conns, count, each, _, joining, *_ = memory[-1]
         room = (joining - PLACES_BYTES * conns * each) / count
         self.section("Rooms and memberships", "Memory is resident: what connections add, then what joining adds, rooms included. A "
                      "membership takes two places of 12 bytes, one of its room's and one of its socket's; a table grows by at most "
-                     f"3/10, so that is 24 to 31.2 bytes, and what `malloc` adds. A small room takes {room:.0f} bytes besides, its "
-                     "name, its place in the map and what its table has to spare included.",
+                     f"3/10 (the smallest by one or two), so that is 24 to 31.2 bytes, and what `malloc` adds; where there is one room, some of "
+                     f"it is what connecting has left free. A small room takes {room:.0f} bytes besides, its name, its place in the map and "
+                     "what its table has to spare included.",
                      ["connections", "rooms", "members of each", "rooms of each connection", "bytes per connection",
                       "bytes per membership, room included", "MiB in all", "CPU µs per join"], rows)
         self.section("Many rooms at once", "A message goes to one room, its sender included. W is how many rooms are spoken in at once, each "
                      "by another sender. Where rooms have ten members of 10,000 connections, a message goes to ten whose sockets have "
                      "last been used thousands of deliveries ago; the kernel's part shows what that costs. It packs nothing: where W=64 "
-                     "makes the same people hear 64 messages, we send them together.",
+                     "makes the same people hear 64 messages, we send them together, and a send of ours is not to be compared with one of its. "
+                     "Sums over all slices, taken in turns; no A/A.",
                      ["connections", "rooms", "members of each", "W", "CPU ns per delivery", "of the kernel's part",
-                      "frames per send", "ours per send, over the kernel's part"], [row for rows in talk for row in rows])
+                      "our frames per receive", "its", "ours over it, per receive"], [row for rows in talk for row in rows])
+
+    def _judge_memory(self, memory, worst):
+        self.judge("bytes of a connection with a room", memory[1][3] + memory[1][4] / memory[1][0], CONNECTION_BYTES_MAX)
+        self.judge("bytes of a membership, the worst of the sizes from a hundred on", worst, MEMBERSHIP_BYTES_MAX)
 
     def _arrange(self, conns, count, each):
         """What it takes: bytes per connection, bytes that joining adds, bytes in all, µs per join."""
@@ -182,10 +202,11 @@ class Scale:
         rows = []
         for w in (1, 64):
             mine, least = taken["ours", w], taken["floor_uring", w]
-            per_send = [sum(a["cpu_ns"] for a in answers) / sum(a["receives"] for a in answers) for answers in (mine, least)]
-            packed = sum(a["deliveries"] for a in mine) / sum(a["receives"] for a in mine)
+            each_ns = [sum(a["cpu_ns"] for a in answers) / sum(a["receives"] for a in answers) for answers in (mine, least)]
+            packed = [sum(a["deliveries"] for a in answers) / sum(a["receives"] for a in answers) for answers in (mine, least)]
             rows.append([f"{conns:,}", f"{count:,}", f"{conns * each // count:,}", w, f"{mean_ns(mine):,.0f}",
-                         f"{mean_ns(least):,.0f}", f"{packed:.1f}", f"{per_send[0] / per_send[1]:.2f}"])
+                         f"{mean_ns(least):,.0f}", *(f"{frames:.1f}" for frames in packed),
+                         f"{each_ns[0] / each_ns[1]:.2f}" if packed[0] < PACKED_MIN else "–"])
             self._say("  ".join(str(cell) for cell in rows[-1]))
         return rows
 
@@ -229,13 +250,19 @@ class Scale:
                    *(word.replace("{port}", str(port)) for word in self._palaver(folder).command)]
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            if time.monotonic() > began + programs.START_SECONDS_MAX or process.poll() is not None:
-                raise programs.Invalid("palaver does not start")
-        ms = (time.monotonic() - began) * 1e3
-        process.terminate()
-        process.wait()
-        return ms
+        try:
+            while not self._accepts(port):
+                if time.monotonic() > began + programs.START_SECONDS_MAX or process.poll() is not None:
+                    raise programs.Invalid("palaver does not start")
+            return (time.monotonic() - began) * 1e3
+        finally:
+            process.terminate()
+            process.wait()
+
+    @staticmethod
+    def _accepts(port):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
 
     # Loops
 
@@ -250,9 +277,9 @@ class Scale:
                 stack.callback(server.stop)
                 generators[loops] = programs.Generator(o.load, server, 1000, cores=machine.ALL_CORES)
                 stack.callback(generators[loops].stop)
-            for _ in range(o.rounds):
+            for number in range(o.rounds):
                 for w in (1, 8):
-                    for loops in (1, 2, 2, 1):
+                    for loops in rounds.in_turn(generators, number):
                         generators[loops].run(f"broadcast w={w} seconds={rounds.LEAD_IN_SECONDS}")
                         before = machine.cpu_ns(generators[loops].process.pid)
                         answer = generators[loops].run(f"broadcast w={w} seconds={o.seconds}")
@@ -265,7 +292,7 @@ class Scale:
                          f"{sum(a['generator_ns'] for a in answers) / seconds / 1e9:.2f}"])
             self._say("  ".join(str(cell) for cell in rows[-1]))
         self.section("Loops", "1,000 connections, server and generator both on both cores. The generator busy-polls, so it takes a core "
-                     "whenever it can: a second loop has only what is left of it. On a machine with cores to spare for both, the "
+                     "whenever it can: a second loop has only what is left of it. Sums over all slices; no A/A. On a machine with cores to spare for both, the "
                      "CPU per delivery says what each loop costs.",
                      ["loops", "W", "deliveries a second", "CPU ns per delivery", "cores used by the server", "by the generator"], rows)
 
@@ -281,13 +308,10 @@ class Scale:
         return [what for what, figure, most in self.goals if figure > most]
 
     def verdict(self):
-        noise = f"Too noisy to judge: {'; '.join(self.noisy)}. " if self.noisy else ""
-        if self.missed():
-            return f"{noise}Missed: {'; '.join(self.missed())}."
-        return noise + ("All else was reached." if noise else "All targets reached.")
+        return said(self.invalid, self.missed(), self.unjudged, len(self.goals))
 
     def status(self):
-        return 2 if self.noisy else 1 if self.missed() else 0
+        return status(self.invalid, self.missed(), self.unjudged)
 
     def goals_table(self):
         return report.table(["target", "figure", "at most", ""], [
@@ -296,13 +320,14 @@ class Scale:
     def write(self):
         path = programs.BENCH / "results" / f"{self.date}-{self.commit}-scale.md"
         svg = path.with_suffix(".svg")
-        svg.write_text(plot.curves("CPU ns per delivery, by the number of receivers", self.curves))
+        if self.curves:
+            svg.write_text(plot.curves("CPU ns per delivery, by the number of receivers", self.curves))
         facts = machine.describe() + [("rounds", f"{self.options.rounds} of A B … B A, slices of {self.options.seconds} s behind "
                                                  f"{rounds.LEAD_IN_SECONDS} s that do not count"),
                                       ("network", "own namespace" if self.options.own_network else "the machine's")]
         path.write_text(f"# Scale of one process on {self.date}, commit {self.commit}\n\n**{self.verdict()}**\n\n"
                         "What one process with one loop takes and costs, on loopback, 100-byte text; `docs/benchmark.md` says how.\n\n"
-                        f"{self.goals_table()}\n![CPU per delivery]({svg.name})\n\n" + "\n".join(self.sections) +
+                        f"{self.goals_table()}\n" + (f"![CPU per delivery]({svg.name})\n\n" if self.curves else "") + "\n".join(self.sections) +
                         f"\n## The run\n\n{report.table(['what', ''], facts)}")
         self._say(f"\nWritten: {path.relative_to(ROOT)}")
 
@@ -318,8 +343,8 @@ def parse():
     build = ROOT / o.build
     o.load, o.floor = str(build / "bench" / "load"), str(build / "bench" / "floor")
     o.rooms_server, o.broadcast = str(build / "bench" / "rooms"), str(build / "examples" / "broadcast")
-    o.rounds = o.rounds or (2 if o.quick else 6)
-    o.seconds = o.seconds or (0.2 if o.quick else 0.5)
+    o.rounds = o.rounds or (2 if o.quick else ROUNDS_MIN)
+    o.seconds = o.seconds or (0.2 if o.quick else 0.4)
     o.palaver, o.chat_conns = str(build / "src" / "app" / "palaver"), CHAT_CONNS // 10 if o.quick else CHAT_CONNS
     o.arrangements = ARRANGEMENTS_QUICK if o.quick else ARRANGEMENTS
     return o
@@ -334,8 +359,7 @@ def main():
         for part in (scale.flat, scale.rooms, scale.program, scale.loops):
             part()
     except programs.Invalid as invalid:
-        print(f"\nNot valid: {invalid}", file=sys.stderr)
-        return 3
+        scale.invalid = str(invalid)
     print("\n" + "\n".join(scale.sections + [scale.goals_table(), scale.verdict()]).replace("**", ""))
     if not options.quick:
         scale.write()

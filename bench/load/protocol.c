@@ -151,8 +151,8 @@ static size_t raw_say(char *out, uint32_t room, const char *text, size_t text_by
 {
 	size_t at = put_id(out, PUT(out, 0, "g"), room);
 
-	at = PUT(out, at, " ");
-	return at + raw_broadcast(out + at, text, text_bytes);
+	at = PUT(out, at, " b");
+	return put(out, at, text, text_bytes);
 }
 
 static const struct load_protocol protocols[] = {

@@ -75,7 +75,7 @@ static void say(struct load_slice *s, unsigned i)
 	slot->at_ns = load_now_ns();
 	s->busy |= UINT64_C(1) << i;
 	s->started++;
-	/* By another member each, so that nobody's messages only wait for one another. */
+	/* By another member each, as far as there are so many: nobody's messages only wait for one another. */
 	uint32_t members = s->client->options.conns / groups_of(s),
 		 speaker = group + i % members * groups_of(s);
 

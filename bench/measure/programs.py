@@ -1,5 +1,6 @@
 """The programs of a run: servers on one core, a load generator for each on another."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -14,6 +15,7 @@ from measure import machine
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 15
+PART_SECONDS_MAX = 10
 NODE = "{node}"  # in a command: that of node()
 
 
@@ -44,11 +46,14 @@ def node():
 
 
 def fetch_peers():
-    """The packages of the lock file, and a Node for them. Needs the network the first time."""
-    if not node_version("node").startswith(f"v{NODE_MAJOR}."):
-        subprocess.run([str(ROOT / "tools" / "npm.sh"), str(OWN_NODE)], check=True)
-    subprocess.run([str(ROOT / "tools" / "npm.sh"), str(BENCH)], check=True,
-                   env={**os.environ, "PATH": f"{pathlib.Path(node()).parent}:{os.environ['PATH']}"})
+    """The packages of the lock file, and a Node for them. Needs the network the first time. Raises Invalid."""
+    try:
+        if not node_version("node").startswith(f"v{NODE_MAJOR}."):
+            subprocess.run([str(ROOT / "tools" / "npm.sh"), str(OWN_NODE)], check=True)
+        subprocess.run([str(ROOT / "tools" / "npm.sh"), str(BENCH)], check=True,
+                       env={**os.environ, "PATH": f"{pathlib.Path(node()).parent}:{os.environ['PATH']}"})
+    except subprocess.CalledProcessError as failed:
+        raise Invalid("the peers' packages cannot be had") from failed
 
 
 def versions():
@@ -96,8 +101,8 @@ def ours(command):
 
 
 def floors(command):
-    """bench/prototypes/floor.c with either sender. It sends as many bytes as we do: `42["message","` and `"]` are in them."""
-    return [Spec(f"floor_{sender}", f"the kernel's part, {title}", "raw", (command,), {"SENDER": sender}, floor=True, text_bytes=116)
+    """bench/prototypes/floor.c with either sender. A broadcast is as long as ours, `42["message","` and `"]` included."""
+    return [Spec(f"floor_{sender}", f"the kernel's part, {title}", "raw", (command,), {"SENDER": sender}, floor=True, text_bytes=115)
             for sender, title in (("uring", "io_uring"), ("plain", "plain send"))]
 
 
@@ -108,7 +113,11 @@ class Server:
             ["taskset", "-c", spec.cores,
              *(node() if word == NODE else word.replace("{port}", str(self.port)) for word in spec.command)],
             env={**os.environ, **spec.env, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
-        self._wait_until_it_listens()
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self.stop()
+            raise
 
     def _wait_until_it_listens(self):
         until = time.monotonic() + START_SECONDS_MAX
@@ -124,6 +133,14 @@ class Server:
 
     def cpu_ns(self):
         return machine.cpu_ns(self.process.pid)
+
+    def wait_until_alone(self, descriptors):
+        """It has no more open than these: who has left is gone on its side too."""
+        until = time.monotonic() + PART_SECONDS_MAX
+        while machine.descriptors(self.process.pid) > descriptors:
+            if time.monotonic() > until:
+                raise Invalid(f"{self.spec.title} keeps connections that were closed")
+            time.sleep(0.02)
 
     def stop(self):
         self.process.terminate()
@@ -143,7 +160,11 @@ class Generator:
             ["taskset", "-c", cores, load, "--port", str(server.port),
              "--protocol", server.spec.protocol, "--n", str(conns), "--bytes", str(server.spec.text_bytes), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._answer()
+        try:
+            self._answer()
+        except BaseException:
+            self.stop()
+            raise
 
     def _answer(self):
         line = self.process.stdout.readline()
@@ -155,8 +176,11 @@ class Generator:
     def run(self, command):
         """One slice; its answer, with the server's CPU nanoseconds per delivery."""
         before = self.server.cpu_ns()
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Invalid(f"{self.server.spec.title}: the generator has ended") from None
         answer = self._answer()
         answer["cpu_ns"] = self.server.cpu_ns() - before
         return answer
@@ -166,5 +190,6 @@ class Generator:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what an ended one was still to be told
+            self.process.stdin.close()
         self.process.stdout.close()

@@ -72,6 +72,10 @@ class Results:
     def workloads(self):
         return list(self.figures)
 
+    def rounds(self):
+        """How many there are of every workload."""
+        return min((len(figures) for by_server in self.figures.values() for figures in by_server.values()), default=0)
+
     def median(self, workload, server, attribute):
         return statistics.median(getattr(f, attribute) for f in self.figures[workload][server])
 
@@ -108,9 +112,9 @@ def slice_of(generator, command, seconds):
     return generator.run(command.format(seconds=seconds))
 
 
-def take(generators, workloads, rounds, seconds, conns, progress):
-    """`generators` by server name. Raises programs.Invalid on the first slice that does not count."""
-    results = Results(conns)
+def take(results, generators, workloads, rounds, seconds, progress):
+    """Fills `results`, workload by workload of a round: so it keeps what was whole when programs.Invalid is raised, on the first slice
+    that does not count. `generators` by server name."""
     for number in range(1, rounds + 1):
         for workload in workloads:
             figures = {name: Figure() for name in generators}
@@ -119,4 +123,3 @@ def take(generators, workloads, rounds, seconds, conns, progress):
             for name, figure in figures.items():
                 results.figures[workload.name][name].append(figure)
             progress(number, rounds, workload, figures)
-    return results

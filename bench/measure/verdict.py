@@ -24,27 +24,49 @@ CONNECT_RATIO_MIN = 12
 SENDERS = ("uring", "plain")
 
 
+ROUNDS_MIN = 8  # fewer show something, and judge nothing
+
+
 @dataclasses.dataclass
 class Verdict:
-    """`peers`: the specs that we are compared with. judge_... may be called in any order, each once."""
+    """What is to be said of a run. judge() once, when all is measured that will be."""
 
-    peers: list
+    peers: list  # the specs that we are compared with
     marks: dict = dataclasses.field(default_factory=dict)  # by connections, peer, sender, workload: what stands behind the ratio
     judged: int = 0
     missed: list = dataclasses.field(default_factory=list)
-    noisy: list = dataclasses.field(default_factory=list)
+    unjudged: list = dataclasses.field(default_factory=list)  # what, and why
     invalid: str = ""  # what ended the run early
+
+    def judge(self, results, latency, memory):
+        """`results`: rounds.Results by number of connections; `latency`: p99_ms, `memory`: user bytes and connect_us, by server; {}
+        where there is none. Where palaver differs too much from itself at the number of connections that decides, nothing is judged."""
+        for one in results:
+            if (why := self._why_not(one)) and one.conns == CONNS:
+                self.unjudged.append(f"all of it ({why} at {CONNS:,} connections)")
+                return
+        for one in results:
+            if why := self._why_not(one):
+                self.unjudged.append(f"{one.conns:,} connections ({why})")
+            else:
+                self._judge_ratios(one)
+        if latency:
+            self._judge_latency(latency)
+        if memory:
+            self._judge_memory(memory)
+
+    @staticmethod
+    def _why_not(results):
+        if results.rounds() < ROUNDS_MIN:
+            return f"{results.rounds()} rounds of {ROUNDS_MIN}"
+        return "too noisy" if results.too_noisy() else ""
 
     def _judge(self, reached, what):
         self.judged += 1
         if not reached:
             self.missed.append(what)
 
-    def judge_ratios(self, results):
-        """Nothing is judged at a number of connections at which palaver differs too much from itself."""
-        if results.too_noisy():
-            self.noisy.append(f"{results.conns:,} connections")
-            return
+    def _judge_ratios(self, results):
         for peer in self.peers:
             for sender in SENDERS:
                 for workload in results.workloads():
@@ -60,20 +82,17 @@ class Verdict:
         self.marks[results.conns, peer.name, sender, workload] = f"{'≥' if low >= target else '✗ below'} {target:g}"
         self._judge(low >= target, f"{workload} with {sender} at {results.conns}: {low:.2f} of {target:g} against {peer.title}")
 
-    def judge_latency(self, latency):
-        """`latency`: p99_ms by server. Who is nearer than palaver is to itself cannot be told from us."""
+    def _judge_latency(self, latency):
         again = latency["again"]["p99_ms"] / latency["uring"]["p99_ms"]
-        margin = max(again, 1 / again)
+        if not rounds.AA_MIN <= again <= rounds.AA_MAX:
+            self.unjudged.append(f"latency (too noisy: palaver's p99 over its own {again:.2f})")
+            return
         for peer in self.peers:
             for sender in SENDERS:
                 ours, theirs = latency[sender]["p99_ms"], latency[peer.name]["p99_ms"]
-                if theirs < ours <= theirs * margin:
-                    self.noisy.append(f"p99 with {sender} against {peer.title}")
-                else:
-                    self._judge(ours <= theirs, f"p99 with {sender}: {ours:.1f} ms, {peer.title} {theirs:.1f} ms")
+                self._judge(ours <= theirs, f"p99 with {sender}: {ours:.1f} ms, {peer.title} {theirs:.1f} ms")
 
-    def judge_memory(self, memory):
-        """`memory`: user bytes and connect_us by server."""
+    def _judge_memory(self, memory):
         theirs = memory.get("socketio")
         for sender in SENDERS:
             if not (mine := memory.get(sender)):
@@ -88,18 +107,26 @@ class Verdict:
                     self._judge(ratio >= least, f"{what} with {sender}: {ratio:.1f} of {least} times cheaper than socket.io on Node")
 
     def status(self):
-        """The exit status: 3 a slice was not valid, 2 too noisy to judge something, 1 something was missed, 0 all reached."""
-        return 3 if self.invalid else 2 if self.noisy else 1 if self.missed else 0
+        return status(self.invalid, self.missed, self.unjudged or not self.judged)
 
     def __str__(self):
-        said = []
-        if self.invalid:
-            said.append(f"Not valid, and so not all is here: {self.invalid}.")
-        if self.noisy:
-            said.append(f"Too noisy to judge: {'; '.join(self.noisy)}. Palaver itself differs by more there "
-                        f"(in CPU: than {rounds.AA_MAX - 1:.0%}).")
-        if self.missed:
-            said.append(f"Missed: {'; '.join(self.missed)}.")
-        elif self.judged:
-            said.append("All else was reached." if said else "All targets reached.")
-        return " ".join(said)
+        return said(self.invalid, self.missed, self.unjudged, self.judged)
+
+
+def status(invalid, missed, unjudged):
+    """The exit status: 3 a slice was not valid, 1 something was missed, 2 something could not be judged, 0 all was reached."""
+    return 3 if invalid else 1 if missed else 2 if unjudged else 0
+
+
+def said(invalid, missed, unjudged, judged):
+    """The same in words. `judged`: how many targets."""
+    words = []
+    if invalid:
+        words.append(f"Not valid, and so not all is here: {invalid}.")
+    if unjudged:
+        words.append(f"Not judged: {'; '.join(unjudged)}.")
+    if missed:
+        words.append(f"Missed, {len(missed)} of {judged}: {'; '.join(missed)}.")
+    else:
+        words.append(f"Reached: all {judged} targets that were judged." if judged else "No target was judged.")
+    return " ".join(words)

@@ -43,8 +43,10 @@ def measure(o, specs):
             stack.callback(server.stop)
             generators[spec.name] = programs.Generator(o.load, server, o.conns)
             stack.callback(generators[spec.name].stop)
-        return rounds.take(generators, rounds.DECIDING, o.rounds, o.seconds, o.conns,
-                           lambda number, count, workload, _: print(f"round {number}/{count} {workload.name}", flush=True))
+        results = rounds.Results(o.conns)
+        rounds.take(results, generators, rounds.DECIDING, o.rounds, o.seconds,
+                    lambda number, count, workload, _: print(f"round {number}/{count} {workload.name}", flush=True))
+        return results
 
 
 def main():

@@ -39,6 +39,7 @@ enum {
 struct conn {
 	bool upgraded;
 	uint32_t place; /* among those that listen */
+	int *group; /* that it has joined; NULL: none */
 	int next; /* of its group; 0: none */
 	struct ws_decoder decoder;
 };
@@ -73,6 +74,14 @@ static void drop(int fd)
 		conns[last].place = c->place;
 	}
 	c->upgraded = false;
+	if (c->group != NULL) {
+		int *at = c->group;
+
+		while (*at != fd)
+			at = &conns[*at].next;
+		*at = c->next;
+		c->group = NULL;
+	}
 	close(fd);
 }
 
@@ -165,9 +174,11 @@ static void take_join(int fd, const uint8_t *data, size_t bytes)
 	(void)strtoul(text + 1, &after_id, 10);
 	unsigned long first = strtoul(after_id, &rest, 10);
 	group_rooms = strtoul(rest, NULL, 10);
-	need(group_rooms > 0 && first / group_rooms < FDS_MAX && conns[fd].next == 0, "rooms to join, once");
-	conns[fd].next = groups[first / group_rooms];
-	groups[first / group_rooms] = fd;
+	need(group_rooms > 0 && first / group_rooms < FDS_MAX && conns[fd].group == NULL,
+		"rooms to join, once");
+	conns[fd].group = &groups[first / group_rooms];
+	conns[fd].next = *conns[fd].group;
+	*conns[fd].group = fd;
 	size_t n = frame_of(frame, data, (size_t)(after_id - text));
 	need(send(fd, frame, n, MSG_NOSIGNAL) == (ssize_t)n, "send");
 }
@@ -181,9 +192,12 @@ static void take_said(const uint8_t *data, size_t bytes)
 	need(text != NULL && text - data < (ptrdiff_t)sizeof(number), "a room's number");
 	memcpy(number, data + 1, (size_t)(text - data - 1));
 	text++;
-	need(said_bytes + bytes <= sizeof(said), "room for an iteration's frames");
+	unsigned long group = strtoul(number, NULL, 10) / group_rooms;
+	need(group < FDS_MAX, "a room that somebody may have joined");
+	need(said_bytes + WS_SERVER_HEADER_BYTES_MAX + bytes <= sizeof(said),
+		"room for an iteration's frames");
 	size_t n = frame_of(said + said_bytes, text, bytes - (size_t)(text - data));
-	for (int fd = groups[strtoul(number, NULL, 10) / group_rooms]; fd != 0; fd = conns[fd].next)
+	for (int fd = groups[group]; fd != 0; fd = conns[fd].next)
 		send_later(fd, said + said_bytes, n);
 	said_bytes += n;
 }

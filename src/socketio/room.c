@@ -46,7 +46,10 @@ static struct sio_membership *membership(struct sio_socket *s, uint32_t i)
 	return i == 0 ? &s->all : &s->memberships[i - 1];
 }
 
-/* Never by more than 3/10, so that a membership takes at most 1.3 times its two places: by a step of the one, by a call of the other. */
+/*
+ * How tables grow: a socket's, which counts how often it has, and a room's, which keeps what it has room for. From eight on by at most
+ * 3/10, so that a membership takes at most 1.3 times its two places.
+ */
 #define OCTAVE(n) 8 << (n), 10 << (n), 13 << (n)
 static const uint32_t table_room[] = { 0, 1, 2, 3, 4, 6, OCTAVE(0), OCTAVE(1), OCTAVE(2), OCTAVE(3),
 	OCTAVE(4), OCTAVE(5), OCTAVE(6), OCTAVE(7), OCTAVE(8), OCTAVE(9), OCTAVE(10), OCTAVE(11), OCTAVE(12),

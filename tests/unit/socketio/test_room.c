@@ -1,4 +1,4 @@
-/* Who is in which room, beside a table of truth: at random, with memory that fails now and then. */
+/* Who is in which room, beside a table of truth: at random, with memory that fails now and then. And how the tables grow. */
 #include <errno.h>
 
 #include "lib/failing_alloc.h"
@@ -6,6 +6,7 @@
 #include "served.h"
 
 enum { SOCKETS = 24, ROOMS = 120, STEPS = 40000, FAIL_EVERY = 7 };
+enum { CROWD = 3000 };
 enum { ALLOCATIONS = 4 }; /* of one that joins a new room: the room, its place in the map, both tables */
 
 static struct served s;
@@ -109,9 +110,73 @@ static void tables_that_name_each_other(void **state)
 	served_finish(&s);
 }
 
+static void enter_server(void)
+{
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	rooms = &sio_of(s.io, "/")->loops[0];
+	client.at = &s.io->loops[0];
+}
+
+static void enter_socket(struct sio_socket *socket)
+{
+	*socket = (struct sio_socket){
+		.client = &client, .space = sio_of(s.io, "/"), .session = (void *)&client
+	};
+	assert_true(sio_room_enter_all(socket));
+}
+
+/* A table is full when it grows, so how many there are then is what it had room for: at most 1.3 times those of the time before. */
+static void a_socket_grows_by_little_and_to_a_limit(void **state)
+{
+	struct sio_socket *socket = &sockets[0];
+	uint32_t grew_at = 0;
+	uint8_t steps = 0;
+	char name[16];
+
+	(void)state;
+	enter_server();
+	enter_socket(socket);
+	for (uint32_t count = 1; count <= SIO_ROOMS_PER_SOCKET_MAX; count++) {
+		snprintf(name, sizeof(name), "%u", count);
+		assert_int_equal(sio_join(socket, name), 0);
+		if (socket->membership_steps == steps)
+			continue;
+		assert_true(grew_at < 8 || (count - 1) * 10 <= grew_at * 13);
+		steps = socket->membership_steps;
+		grew_at = count;
+	}
+	assert_true(grew_at > SIO_ROOMS_PER_SOCKET_MAX / 2);
+	assert_int_equal(sio_join(socket, "one too many"), -ENOSPC);
+	assert_int_equal(sio_join(socket, name), 0); /* where it is already */
+	sio_leave(socket, name);
+	assert_int_equal(sio_join(socket, "one too many"), 0);
+	sio_rooms_leave_all(socket);
+	assert_null(map_any(&rooms->rooms));
+	served_finish(&s);
+}
+
+static void a_room_grows_by_little(void **state)
+{
+	static struct sio_socket crowd[CROWD];
+
+	(void)state;
+	enter_server();
+	for (uint32_t i = 0; i < CROWD; i++) {
+		enter_socket(&crowd[i]);
+		assert_int_equal(rooms->all->count, i + 1);
+		assert_true(rooms->all->cap > i && (i < 8 || rooms->all->cap * 10 <= (i + 1) * 13));
+	}
+	for (uint32_t i = 0; i < CROWD; i++)
+		sio_rooms_leave_all(&crowd[i]);
+	assert_null(rooms->all);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_grows_by_little_and_to_a_limit),
+		cmocka_unit_test(a_room_grows_by_little),
 		cmocka_unit_test(tables_that_name_each_other),
 	};
 
