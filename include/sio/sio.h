@@ -11,9 +11,9 @@
  *	sio_run(io);
  *
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
- * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_stop(), and by id and for
- * all sio_disconnect() and sio_connection_close() may be called from any thread; what takes a struct sio_socket belongs into
- * a handler of that socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
+ * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_decide(), sio_stop(), and what
+ * is done by id or for all of a target may be called from any thread; what takes a struct sio_socket belongs into a handler of that
+ * socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
  * caused it has returned.
  *
  * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
@@ -37,10 +37,16 @@ enum {
 	SIO_SID_BYTES = 21, /* text of a socket's public id, with its NUL */
 	SIO_ADDRESS_BYTES = 64, /* text of a peer's address, with its NUL */
 	SIO_ATTACHMENTS_MAX = 10, /* binaries in one event, as the JavaScript parser has it */
-	SIO_SPACES_MAX = 64, /* namespaces of a server */
+	SIO_SPACES_MAX = 64, /* namespaces of a server that sio_of() makes */
+	SIO_PARENTS_MAX = 16, /* calls of sio_of_names() */
+	SIO_SOCKETS_PER_CLIENT_MAX = 64, /* namespaces that one client has joined, or wants to */
+	SIO_MIDDLEWARE_MAX =
+		16, /* functions of a namespace that sio_use() names; likewise sio_use_events() */
 	SIO_SPACE_BYTES_MAX = 255, /* of a namespace's name */
 	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
 	SIO_ROOMS_PER_SOCKET_MAX = 65536,
+	SIO_TARGET_ROOMS_MAX = 256, /* in `rooms` of a target; likewise in except_rooms */
+	SIO_EACH_WAITING_MAX = 4096, /* calls of sio_each() that have not ended */
 	/* Per socket: events that wait for our answer (the oldest is then forgotten), and questions that wait for theirs. */
 	SIO_ACKS_WAITING_MAX = 1024,
 };
@@ -96,8 +102,8 @@ struct sio_event {
 	struct sio_str name;
 	struct sio_args args; /* without the name */
 	struct sio_ack ack; /* a copy may be kept */
-	struct sio_str auth; /* "connection": the client's auth, a JSON object. Otherwise empty */
-	struct sio_str reason; /* "disconnect": Node's text for it. Otherwise empty */
+	struct sio_str auth; /* "connection", middleware: the client's auth, a JSON object. Otherwise empty */
+	struct sio_str reason; /* "disconnecting", "disconnect": Node's text for it. Otherwise empty */
 	void *ctx; /* as given to sio_on() */
 };
 
@@ -168,6 +174,12 @@ struct sio_options {
 	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
 	void *allow_ctx;
 	/*
+	 * Keep the query and the headers of each connection's handshake as long as it lives (sio_handshake()). False: until its first
+	 * socket has joined, when "connection" has returned.
+	 */
+	bool keep_handshake;
+	uint32_t dynamic_spaces_max; /* 1024: children of sio_of_names() in all; further names are refused */
+	/*
 	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
 	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever, and up to a second
 	 * longer while it polls for what waits, or while an event of its is not answered yet. At most 4000; more counts as
@@ -196,22 +208,48 @@ SIO_API void sio_destroy(struct sio_server *);
 SIO_API uint16_t sio_port(const struct sio_server *);
 
 /*
- * The namespace of that name, made if it is new: "/" or "/custom". Before sio_run() for new ones. NULL: a bad name,
- * SIO_SPACES_MAX, or no memory. Lives as long as the server.
+ * The namespace of that name, made if it is new: "/" or "/custom". New ones before sio_run(). NULL: there is none and it
+ * cannot be made: a bad name, SIO_SPACES_MAX, no memory, or the server runs. Lives as long as the server.
  */
 SIO_API struct sio_space *sio_of(struct sio_server *, const char *name);
-/* Its name, as given to sio_of(); lives as long as the server. */
+/*
+ * May there be a namespace of that name? `auth` is of the client that asks for it. Any loop's thread, and on several at once.
+ */
+typedef bool sio_names_fn(void *ctx, struct sio_str name, struct sio_str auth);
+/*
+ * Namespaces that are made when a client asks for one: for a name that sio_of() has not made, `fn` of each parent is asked, the
+ * first one's first. What is set for the parent that is returned holds for all its children; what is emitted to it goes to each of
+ * them. Once made, a child stays as long as the server, and is found by sio_of(): so who may join it is the business of middleware.
+ * Before sio_run(). NULL: SIO_PARENTS_MAX, or no memory.
+ */
+SIO_API struct sio_space *sio_of_names(struct sio_server *, sio_names_fn *fn, void *ctx);
+/* Its name; "" of a parent. Lives as long as the server. */
 SIO_API const char *sio_space_name(const struct sio_space *);
 
 /*
- * Call the handler for each event of that name. "connection", "disconnect", "lagging" (past queue_bytes_soft although we
- * tried to send) and "drained" (empty again) are the server's own. A socket whose client lags already when it joins hears
+ * Call the handler for each event of that name. "connection", "disconnecting" (it is still in its rooms: sio_room_at()),
+ * "disconnect", "lagging" (past queue_bytes_soft although we tried to send) and "drained" (empty again) are the server's own. A socket whose client lags already when it joins hears
  * "lagging" right after "connection", so that none hears "drained" before it. The last one set for a name stands. Before
  * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
  */
 SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
 /* Call the handler for each event that has none of its own. Before sio_run(). */
 SIO_API void sio_on_other(struct sio_space *, sio_handler_fn *, void *ctx);
+/* Call the handler for each event that comes, before its own; as Node's onAny(). The last one set stands. Before sio_run(). */
+SIO_API void sio_on_any(struct sio_space *, sio_handler_fn *, void *ctx);
+/*
+ * Call the handler for each event that is sent to a socket, broadcasts included, and sio_ask()'s; as Node's onAnyOutgoing(). On the
+ * receiver's loop, before it is queued. What it emits goes behind. It makes every broadcast dearer, so it is for finding faults.
+ * The last one set stands. Before sio_run().
+ */
+SIO_API void sio_on_any_out(struct sio_space *, sio_handler_fn *, void *ctx);
+/* False: the event is dropped. It may answer it then. */
+typedef bool sio_filter_fn(const struct sio_event *);
+/*
+ * Ask the function of each event that comes, behind sio_on_any() and before the event's own handler; as Node's socket.use().
+ * Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX.
+ */
+SIO_API SIO_CHECK int sio_use_events(struct sio_space *, sio_filter_fn *, void *ctx);
 
 /* What a client that may not join a namespace is told: its `connect_error` has the message, and data if there is any. */
 struct sio_refusal {
@@ -219,14 +257,40 @@ struct sio_refusal {
 	struct sio_str
 		data_json; /* one JSON value, lent likewise; empty: none. What is no JSON is left out, and logged */
 };
+enum sio_verdict {
+	SIO_REFUSE,
+	SIO_ADMIT, /* the next function is asked; after the last one it joins */
+	SIO_LATER, /* sio_decide() will tell, by the event's `ack` */
+};
 /*
  * May this client join? Asked on its loop before "connection", with the socket and the client's auth. The socket may be given
- * data, but has not joined: it cannot be emitted to, joins no room (-EINVAL), and to disconnect it does nothing. False: it is
- * refused, its data destroyed, and "disconnect" is not called for it. It may ask again until connect_timeout_ms is over.
+ * data, but has not joined: it cannot be emitted to, joins no room (-EINVAL), and to disconnect it does nothing; sio_with() finds
+ * it. Who is refused has its data destroyed, and "disconnect" is not called for it. It may ask again until connect_timeout_ms is
+ * over, which counts while it waits for SIO_LATER too.
  */
-typedef bool sio_admit_fn(const struct sio_event *, struct sio_refusal *);
-/* One per namespace; the last one set stands. Before sio_run(). */
-SIO_API void sio_use(struct sio_space *, sio_admit_fn *, void *ctx);
+typedef enum sio_verdict sio_middleware_fn(const struct sio_event *, struct sio_refusal *);
+/* Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX. */
+SIO_API SIO_CHECK int sio_use(struct sio_space *, sio_middleware_fn *, void *ctx);
+/*
+ * What a function that said SIO_LATER has found out, once, from any thread: `ticket` is its event's `ack`. Refusal NULL: let in.
+ * It is copied. 0, and no more than that is known: if the client has gone nothing happens (answers_late). -ENOENT: no ticket;
+ * -ENOMEM.
+ */
+SIO_API int sio_decide(struct sio_ack ticket, const struct sio_refusal *);
+
+/* The request with which a socket's connection began, as long as it is kept (options.keep_handshake). */
+struct sio_handshake {
+	uint64_t at_ms; /* when: Unix time */
+	struct sio_str query; /* as it came, without '?' */
+};
+/* False: it is not kept any more. All is lent for the call of the handler. */
+SIO_API SIO_CHECK bool sio_handshake(const struct sio_socket *, struct sio_handshake *ret);
+/* A header of it, as sio_request_header(). */
+SIO_API SIO_CHECK bool sio_handshake_header(
+	const struct sio_socket *, const char *name, struct sio_str *ret_value);
+/* A parameter of its query, decoded, with a NUL behind it. False: none, twice, bad, or it does not fit. */
+SIO_API SIO_CHECK bool sio_handshake_param(
+	const struct sio_socket *, const char *name, char *out, size_t out_bytes);
 
 /*
  * Serve a file at a path, as it is now: "/chat", "broadcast.html". A relative file is looked for beside the program, then in
@@ -235,10 +299,17 @@ SIO_API void sio_use(struct sio_space *, sio_admit_fn *, void *ctx);
  */
 SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, const char *file);
 
-/* Whom to send to. A plain value: build, narrow, pass on; nothing to free. */
+/*
+ * Whom to send to. A plain value: build, narrow, pass on; nothing to free. Who is in several of its rooms gets it once. A room whose
+ * name is the public id of a socket (sio_sid()) is that socket, as on Node.
+ */
 struct sio_target {
 	struct sio_space *space;
-	const char *room; /* NULL: everyone in the namespace */
+	const char *room; /* NULL, and no other rooms: everyone in the namespace */
+	const char *const *rooms; /* further ones */
+	uint32_t room_count; /* at most SIO_TARGET_ROOMS_MAX */
+	uint32_t except_room_count; /* likewise */
+	const char *const *except_rooms; /* nobody who is in one of these */
 	struct sio_id only; /* generation != 0: this one socket */
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
@@ -253,7 +324,7 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
 /*
  * Queue an event to each target, encoded once and shared; it goes out when this loop's iteration ends. Each receiver gets
  * what is emitted from one loop in the order in which it was emitted. Cost: O(targets), no copy per target. Any thread.
- * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name; -ENOMEM. Nothing is then
+ * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
 SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
@@ -288,16 +359,27 @@ SIO_API int sio_join(struct sio_socket *, const char *room);
 /* Harmless if it is not in it. */
 SIO_API void sio_leave(struct sio_socket *, const char *room);
 
+/* The i-th of the rooms that it has joined, from 0; in "disconnecting" too. NULL: there are no more. Joining and leaving changes their order. */
+SIO_API const char *sio_room_at(const struct sio_socket *, uint32_t i);
+/*
+ * All sockets of a target join a room, or leave it, as sio_disconnect_all() sends them away. One that cannot join
+ * (SIO_ROOMS_PER_SOCKET_MAX, no memory) is left out, and that is logged. Any thread. 0; -EINVAL: a name that is empty or too long,
+ * too many rooms; -ENOMEM: nobody does. -ENOBUFS: a loop is too far behind; its clients will be closed, the others did.
+ */
+SIO_API SIO_CHECK int sio_join_all(struct sio_target, const char *room);
+/* The same: who is not in it is left alone. */
+SIO_API SIO_CHECK int sio_leave_all(struct sio_target, const char *room);
+
 /* Send it away from the namespace; `close`: and close its connection, with all its namespaces. "disconnect" is called. */
 SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 /*
- * The same for everybody in the namespace, the socket whose handler calls it included: on each loop those who are there when
- * it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is; -ENOMEM: nobody is
- * sent away.
+ * The same for all sockets of a target, the one whose handler calls it included (sio_all(space): everybody): on each loop those
+ * who are there when it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is;
+ * -EINVAL: too many rooms; -ENOMEM: nobody is sent away.
  */
-SIO_API SIO_CHECK int sio_disconnect_all(struct sio_space *, bool close);
+SIO_API SIO_CHECK int sio_disconnect_all(struct sio_target, bool close);
 /*
  * Close its connection, with all its namespaces, without a DISCONNECT: official clients stay away from who has sent them one, and
  * come back from this by themselves, as after a fault of the network. What was emitted before is still sent; "disconnect" is
@@ -306,8 +388,8 @@ SIO_API SIO_CHECK int sio_disconnect_all(struct sio_space *, bool close);
 SIO_API void sio_connection_close(struct sio_socket *);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_connection_close_id(struct sio_space *, struct sio_id);
-/* The same for everybody in the namespace, from any thread, as sio_disconnect_all(). 0; -ENOMEM: nobody's is closed. */
-SIO_API SIO_CHECK int sio_connection_close_all(struct sio_space *);
+/* The same for all sockets of a target, from any thread, as sio_disconnect_all(). */
+SIO_API SIO_CHECK int sio_connection_close_all(struct sio_target);
 
 typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*
@@ -317,6 +399,28 @@ typedef void sio_with_fn(struct sio_socket *, void *ctx);
  * called. When a server is destroyed, what has not run yet runs with NULL on the thread that does it.
  */
 SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *, void *ctx);
+
+/*
+ * Run `fn` with each socket of a target, on its loop, so at the same time on different loops; and when all loops have done so,
+ * once more, with NULL. Any thread, as sio_with(). 0; -EINVAL: too many rooms, or a parent of namespaces; -ENOMEM;
+ * -ENOBUFS: SIO_EACH_WAITING_MAX.
+ */
+SIO_API SIO_CHECK int sio_each(struct sio_target, sio_with_fn *, void *ctx);
+
+/* A socket of a target. */
+struct sio_found {
+	struct sio_id id;
+	char sid[SIO_SID_BYTES], address[SIO_ADDRESS_BYTES];
+};
+struct sio_fetched {
+	int status; /* 0; -ENOMEM: and then there are none */
+	const struct sio_found *sockets; /* in no order; lent for the call */
+	size_t count;
+	void *ctx;
+};
+typedef void sio_fetched_fn(const struct sio_fetched *);
+/* Who is in a target: `fn` is called once, by the last loop that has looked. Any thread. As sio_each(). */
+SIO_API SIO_CHECK int sio_fetch(struct sio_target, sio_fetched_fn *, void *ctx);
 
 /* Its name, to be kept. */
 SIO_API struct sio_id sio_id(const struct sio_socket *);
@@ -361,6 +465,13 @@ struct sio_stats {
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out;
 };
+/* Figures of one namespace: of its sockets, their events, and what has been queued for each. */
+struct sio_space_stats {
+	uint64_t connected, disconnected, refused;
+	uint64_t events_in, deliveries;
+};
+/* Any thread. */
+SIO_API void sio_space_stats(const struct sio_space *, struct sio_space_stats *ret);
 /* Any thread. */
 SIO_API void sio_stats(const struct sio_server *, struct sio_stats *ret);
 

@@ -74,7 +74,7 @@ unsigned live_gap(struct app *app, unsigned whom)
 			whom &= ~(unsigned)LIVE_CHAT;
 	}
 	/* Those on `/` have no word for it: they come again, and may look at the history. */
-	if ((whom & LIVE_ROOT) != 0 && sio_connection_close_all(app->root) == 0)
+	if ((whom & LIVE_ROOT) != 0 && sio_connection_close_all(sio_all(app->root)) == 0)
 		whom &= ~(unsigned)LIVE_ROOT;
 	return whom;
 }

@@ -69,7 +69,7 @@ static struct chat_fault read_auth(struct sio_str json, struct auth *a)
 }
 
 /* `connect_error` has the message, and data.error the code. */
-static bool admit(const struct sio_event *e, struct sio_refusal *refusal)
+static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *refusal)
 {
 	static _Thread_local char code[CODE_BYTES];
 	const struct caller *c = sio_connection_data(e->socket);
@@ -79,12 +79,12 @@ static bool admit(const struct sio_event *e, struct sio_refusal *refusal)
 					  : read_auth(e->auth, &a);
 
 	if (fault.error == CHAT_OK)
-		return true;
+		return SIO_ADMIT;
 	int n = snprintf(code, sizeof(code), "{\"error\":\"%s\"}", chat_error_code(fault.error));
 	assert(n > 0 && (size_t)n < sizeof(code));
 	refusal->message = fault.message == NULL ? chat_error_message(fault.error) : fault.message;
 	refusal->data_json = (struct sio_str){ code, (size_t)n };
-	return false;
+	return SIO_REFUSE;
 }
 
 static void end_waiting(struct peer *p, struct chat_fault fault)
@@ -377,9 +377,9 @@ int root_listen(struct app *app)
 
 	for (size_t i = 0; rc == 0 && i < sizeof(handlers) / sizeof(handlers[0]); i++)
 		rc = sio_on(app->root, handlers[i].event, handlers[i].fn, app);
-	if (rc == 0) {
-		sio_use(app->root, admit, app);
+	if (rc == 0)
+		rc = sio_use(app->root, admit, app);
+	if (rc == 0)
 		sio_on_other(app->root, on_other, app);
-	}
 	return rc;
 }

@@ -73,6 +73,15 @@ static const uint8_t *next_frame(const uint8_t *at, bool *ret_binary, size_t *re
 	return at + 2 + width;
 }
 
+const uint8_t *eio_unit_next(const struct blob_share *unit, size_t *at, bool *ret_binary, size_t *ret_bytes)
+{
+	if (*at == unit->bytes)
+		return NULL;
+	const uint8_t *payload = next_frame(unit->data + *at, ret_binary, ret_bytes);
+	*at = (size_t)(payload - unit->data) + *ret_bytes;
+	return payload;
+}
+
 uint32_t eio_unit_packets(const struct blob_share *unit)
 {
 	uint32_t packets = 0;

@@ -9,6 +9,8 @@
 #ifndef ENGINEIO_UNIT_H
 #define ENGINEIO_UNIT_H
 
+#include <stdbool.h>
+
 #include "base/blob.h"
 #include "base/buf.h"
 
@@ -28,6 +30,12 @@ __attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(
 
 /* The messages of a unit: its text and its binaries. */
 uint32_t eio_unit_packets(const struct blob_share *unit);
+/*
+ * The message that begins at *at, which begins at 0 and is moved on: its bytes, a text's with the packet type before it. NULL: there
+ * are no more.
+ */
+__attribute__((warn_unused_result)) const uint8_t *eio_unit_next(
+	const struct blob_share *unit, size_t *at, bool *ret_binary, size_t *ret_bytes);
 /* Append the unit's messages to a polling body, each with a separator before it unless it is the first. */
 __attribute__((warn_unused_result)) bool eio_unit_append_polling(
 	const struct blob_share *unit, struct buf *body);

@@ -193,9 +193,7 @@ void sio_asks_end(struct sio_socket *s)
 static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms,
 	sio_reply_fn *fn, void *ctx)
 {
-	struct sio_message m = {
-		.space = s->space, .name = event, .has_id = true, .id = s->next_ask, .args = args
-	};
+	struct sio_message m = { .space = s->space, .name = event, .has_id = true, .args = args };
 	struct blob_share *unit;
 
 	if (s->ask_count == SIO_ACKS_WAITING_MAX)
@@ -204,6 +202,7 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 	if (w == NULL)
 		return -ENOMEM;
 	net_timer_init(&w->deadline, ask_late);
+	m.id = w->id = atomic_fetch_add_explicit(&s->space->next_ask, 1, memory_order_relaxed);
 	int rc = sio_encode(&m, &unit);
 	if (rc == 0 && timeout_ms > 0 && !net_timer_start(&w->deadline, s->client->at->loop, timeout_ms)) {
 		blob_unref(unit);
@@ -214,7 +213,6 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 		return rc;
 	}
 	w->socket = s;
-	w->id = s->next_ask++;
 	w->fn = fn;
 	w->ctx = ctx;
 	list_push_back(&s->asks, &w->node);

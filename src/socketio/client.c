@@ -32,6 +32,7 @@ static void end_client(struct sio_client *c, const char *reason)
 	c->session = NULL;
 	net_delay_stop(&c->connecting);
 	drop_pending(c);
+	sio_joining_end(c);
 	while (!list_empty(&c->sockets))
 		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
 	list_init(&c->dead);
@@ -44,6 +45,7 @@ void sio_client_free(struct sio_client *c)
 	assert(c->session == NULL && list_empty(&c->sockets));
 	if (c->destroy_data != NULL && c->data != NULL)
 		c->destroy_data(c->data);
+	free(c->handshake);
 	free(c);
 }
 
@@ -106,52 +108,57 @@ static struct sio_socket *socket_in(const struct sio_client *c, struct str space
 	return NULL;
 }
 
-static struct sio_space *space_named(const struct sio_server *server, struct str name)
+/* `4{"message":"..."}`, or `4/custom,{"message":"..."}`; the message needs no escapes. */
+static void send_connect_error(struct sio_client *c, struct str space, struct str message)
 {
-	for (uint32_t i = 0; i < server->space_count; i++) {
-		struct sio_space *space = server->spaces[i];
+	bool named = space.bytes > 1;
+	struct str parts[] = {
+		STR("4"),
+		named ? space : STR(""),
+		named ? STR(",{\"message\":\"") : STR("{\"message\":\""),
+		message,
+		STR("\"}"),
+	};
 
-		if (str_equal(name, str_of(space->name, space->name_bytes)))
-			return space;
-	}
-	return NULL;
+	sio_count(&c->at->counts.refused, 1);
+	sio_client_send_text(c, parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 static void take_connect(struct sio_client *c, const struct sio_packet *p)
 {
-	struct sio_space *space = space_named(c->at->server, p->space);
+	struct str auth = p->json.bytes == 0 ? STR("{}") : p->json;
 
-	if (space == NULL && p->space.bytes > SIO_SPACE_BYTES_MAX) {
+	if (p->space.bytes > SIO_SPACE_BYTES_MAX) {
 		reject(c, "forced close", "an overlong namespace");
 		return;
 	}
-	if (space == NULL) {
-		bool named = p->space.bytes > 1;
-		struct str parts[] = {
-			STR("4"),
-			named ? p->space : STR(""),
-			named ? STR(",{\"message\":\"Invalid namespace\"}")
-			      : STR("{\"message\":\"Invalid namespace\"}"),
-		};
-		sio_count(&c->at->counts.refused, 1);
-		sio_client_send_text(c, parts, 3);
+	if (c->socket_count + sio_joining_count(c) >= SIO_SOCKETS_PER_CLIENT_MAX) {
+		send_connect_error(c, p->space, STR("Too many namespaces"));
 		return;
 	}
-	if (!sio_socket_connect(c, space, p->json.bytes == 0 ? STR("{}") : p->json))
+	struct sio_space *space = sio_space_find(c->at->server, p->space, auth);
+	if (space == NULL)
+		send_connect_error(c, p->space, STR("Invalid namespace"));
+	else if (sio_is_joining(c, space))
+		reject(c, "forced server close", "a second CONNECT");
+	else if (!sio_socket_connect(c, space, auth))
 		sio_client_close(c, "forced server close"); /* no memory */
 }
 
 static void take_event(struct sio_socket *s, const struct sio_packet *p, const struct sio_args *args)
 {
 	struct sio_loop *at = s->client->at;
-	struct map_node *n = map_find(&s->space->handlers, p->name);
+	const struct sio_hooks *hooks = s->space->hooks;
+	struct map_node *n = map_find(&hooks->handlers, p->name);
+	bool watched = hooks->any.fn != NULL || hooks->filter_count > 0;
 
-	struct sio_hook hook = s->space->other;
+	struct sio_hook hook = hooks->other;
 	if (n != NULL) {
 		const struct sio_handler *h = map_entry(n, struct sio_handler, node);
 		hook = (struct sio_hook){ .fn = h->fn, .ctx = h->ctx };
 	}
-	if (hook.fn == NULL)
+	sio_count(&sio_here(s->space, at)->counts.events_in, 1);
+	if (hook.fn == NULL && !watched)
 		return; /* nobody will answer it either */
 	bool wanted = p->has_id && sio_ack_expect(s, p->id);
 	struct sio_event e = {
@@ -159,10 +166,12 @@ static void take_event(struct sio_socket *s, const struct sio_packet *p, const s
 		.name = { p->name.s, p->name.bytes },
 		.args = *args,
 		.ack = { .socket = sio_id(s), .space = s->space, .id = p->id, .wanted = wanted },
-		.ctx = hook.ctx,
 	};
 	at->lent = *args;
-	hook.fn(&e);
+	if ((!watched || sio_any_in(&e)) && hook.fn != NULL) {
+		e.ctx = hook.ctx;
+		hook.fn(&e);
+	}
 	at->lent = (struct sio_args){ 0 };
 }
 
@@ -278,11 +287,14 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 	struct sio_loop *at = &server->loops[net_loop_index(eio_session_loop(session))];
 	struct sio_client *c = calloc(1, sizeof(*c));
 
-	(void)head;
 	if (c == NULL)
 		return NULL;
 	c->session = session;
 	c->at = at;
+	if (!sio_handshake_keep(c, head)) {
+		free(c);
+		return NULL;
+	}
 	list_init(&c->sockets);
 	c->peer = net_conn_peer(peer);
 	c->data = admission->data;
@@ -311,12 +323,13 @@ static void on_closed(void *ctx, enum eio_reason reason)
 static void on_lagging(void *ctx, bool lagging)
 {
 	struct sio_client *c = ctx;
-	struct sio_socket *sockets[SIO_SPACES_MAX];
+	struct sio_socket *sockets[SIO_SOCKETS_PER_CLIENT_MAX];
 	size_t count = 0;
 
 	c->is_lagging = lagging; /* who joins from now on is told then */
 	/* A handler may disconnect any of them; their memory stays until the iteration ends. */
-	for (struct list *n = c->sockets.next; n != &c->sockets && count < SIO_SPACES_MAX; n = n->next)
+	for (struct list *n = c->sockets.next; n != &c->sockets && count < SIO_SOCKETS_PER_CLIENT_MAX;
+		n = n->next)
 		sockets[count++] = list_entry(n, struct sio_socket, in_client);
 	for (size_t i = 0; i < count; i++) {
 		if (sockets[i]->session != NULL)

@@ -146,16 +146,18 @@ void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile
 	enum eio_send sent = eio_send(s->session, unit, is_volatile ? EIO_VOLATILE : 0);
 	if (sent == EIO_SEND_SKIPPED)
 		sio_count(&s->client->at->counts.skipped_volatile, 1);
-	else if (sent == EIO_SEND_QUEUED)
-		sio_count(&s->client->at->counts.deliveries, 1);
+	if (sent != EIO_SEND_QUEUED)
+		return;
+	sio_count(&s->client->at->counts.deliveries, 1);
+	sio_count(&sio_here(s->space, s->client->at)->counts.deliveries, 1);
 }
 
 /* A broadcast's walk: the cost of a delivery is here and in eio_send(). */
-static void deliver_room(struct sio_loop *here, const struct sio_room *room, const struct sio_socket *except,
-	struct blob_share *unit, bool is_volatile)
+static void deliver_room(struct sio_loop *here, const struct sio_target *t, const struct sio_room *room,
+	const struct sio_socket *except, struct blob_share *unit)
 {
 	uint64_t delivered = 0, skipped = 0;
-	unsigned flags = (is_volatile ? EIO_VOLATILE : 0) | EIO_SHARED;
+	unsigned flags = (t->is_volatile ? EIO_VOLATILE : 0) | EIO_SHARED;
 
 	for (uint32_t i = 0; i < room->count; i++) {
 		const struct sio_socket *s = room->members[i].socket;
@@ -167,8 +169,35 @@ static void deliver_room(struct sio_loop *here, const struct sio_room *room, con
 		skipped += sent == EIO_SEND_SKIPPED;
 	}
 	sio_count(&here->counts.deliveries, delivered);
+	sio_count(&sio_here(t->space, here)->counts.deliveries, delivered);
 	if (skipped > 0)
 		sio_count(&here->counts.skipped_volatile, skipped);
+}
+
+struct delivery {
+	struct blob_share *unit;
+	unsigned flags;
+	uint64_t delivered, skipped;
+};
+
+static void deliver_one(struct sio_socket *s, void *ctx)
+{
+	struct delivery *d = ctx;
+	enum eio_send sent = eio_send(s->session, d->unit, d->flags);
+
+	d->delivered += sent == EIO_SEND_QUEUED;
+	d->skipped += sent == EIO_SEND_SKIPPED;
+}
+
+/* A target of several rooms, or with some excepted. */
+static void deliver_each(struct sio_loop *here, const struct sio_target *t, struct blob_share *unit)
+{
+	struct delivery d = { .unit = unit, .flags = (t->is_volatile ? EIO_VOLATILE : 0) | EIO_SHARED };
+
+	sio_visit(here, t, deliver_one, &d);
+	sio_count(&here->counts.deliveries, d.delivered);
+	sio_count(&sio_here(t->space, here)->counts.deliveries, d.delivered);
+	sio_count(&here->counts.skipped_volatile, d.skipped);
 }
 
 /* To all targets on this loop. */
@@ -178,6 +207,12 @@ static void deliver(struct sio_loop *here, const struct sio_target *t, struct bl
 	uint32_t index = net_loop_index(here->loop);
 	const struct sio_socket *except = NULL;
 
+	if (!sio_target_plain(t)) {
+		if (t->space->hooks->any_out.fn != NULL)
+			sio_any_out(here, t, unit);
+		deliver_each(here, t, unit);
+		return;
+	}
 	if (t->only.generation != 0) {
 		struct sio_socket *only = sio_socket_find(here, t->only);
 		if (only != NULL && only->space == t->space)
@@ -187,15 +222,17 @@ static void deliver(struct sio_loop *here, const struct sio_target *t, struct bl
 	if (t->except.generation != 0 && t->except.loop == index)
 		except = sio_socket_find(here, t->except);
 	const struct sio_room *room = t->room == NULL ? rooms->all : sio_room_find(rooms, t->room);
-	if (room != NULL)
-		deliver_room(here, room, except, unit, t->is_volatile);
+	if (t->room != NULL && sio_socket_called(here, t->space, t->room) != NULL)
+		deliver_each(here, t, unit);
+	else if (room != NULL)
+		deliver_room(here, t, room, except, unit);
 }
 
 struct posted {
 	struct net_message message;
 	struct blob *unit;
-	struct sio_target target; /* room: NULL or this one's name */
-	char name[];
+	struct sio_target target; /* its names lie in the array */
+	_Alignas(char *) char names[];
 };
 
 static void posted_run(struct net_loop *loop, struct net_message *message)
@@ -225,8 +262,8 @@ static void posted_discard(struct net_message *message)
 /* 0, or -ENOBUFS: that loop's clients will miss it, and are closed. */
 static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct blob_share *unit)
 {
-	size_t name_bytes = t->room == NULL ? 0 : strlen(t->room) + 1;
-	struct posted *p = malloc(sizeof(*p) + name_bytes);
+	size_t names_bytes = sio_target_names_bytes(t);
+	struct posted *p = malloc(sizeof(*p) + names_bytes);
 
 	if (p == NULL) {
 		atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
@@ -236,14 +273,10 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 	p->message = (struct net_message){
 		.run = posted_run,
 		.discard = posted_discard,
-		.bytes = sizeof(*p) + name_bytes + unit->bytes,
+		.bytes = sizeof(*p) + names_bytes + unit->bytes,
 	};
 	p->unit = blob_export(unit);
-	p->target = *t;
-	if (name_bytes > 0) {
-		memcpy(p->name, t->room, name_bytes);
-		p->target.room = p->name;
-	}
+	p->target = sio_target_copy(t, p->names);
 	if (sio_hand_over(server, loop, &p->message))
 		return 0;
 	atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
@@ -252,33 +285,64 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 	return -ENOBUFS;
 }
 
-int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+/* Who watches what goes out is not called within another visit. */
+static bool is_now(const struct sio_loop *here, uint32_t loop, const struct sio_target *t)
 {
-	struct sio_server *server = target.space->server;
+	return sio_is_now(here, loop) && (!here->visiting || t->space->hooks->any_out.fn == NULL);
+}
+
+static int emit(const struct sio_target *target, struct str event, const struct sio_args *args)
+{
+	struct sio_server *server = target->space->server;
 	struct sio_loop *here = sio_loop_here(server);
-	struct sio_message m = { .space = target.space, .name = str_c(event), .args = args };
+	struct sio_message m = { .space = target->space, .name = event, .args = *args };
 	struct blob_share *unit;
 	int rc = 0;
 
-	if (!sio_event_name_valid(m.name))
-		return -EINVAL;
 	int encoded = sio_encode(&m, &unit);
 	if (encoded < 0)
 		return encoded;
 	for (uint32_t i = 0; i < server->loop_count; i++) {
-		if (target.only.generation != 0 && target.only.loop != i)
+		if (target->only.generation != 0 && target->only.loop != i)
 			continue;
-		if (sio_is_now(here, i)) {
-			deliver(here, &target, unit);
+		if (is_now(here, i, target)) {
+			deliver(here, target, unit);
 			continue;
 		}
-		int posted = post(server, i, &target, unit);
+		int posted = post(server, i, target, unit);
 		rc = posted < 0 ? posted : rc;
 	}
 	atomic_fetch_add_explicit(
 		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
 	blob_unref(unit);
 	return rc;
+}
+
+/* To all children: a packet names its namespace, so each is an event of its own. */
+static int emit_to_children(struct sio_target target, struct str event, const struct sio_args *args)
+{
+	struct sio_space *child = atomic_load_explicit(&target.space->children, memory_order_acquire);
+	int rc = 0;
+
+	if (!sio_args_valid(target.space, args))
+		return -EINVAL;
+	for (; child != NULL; child = child->next_child) {
+		target.space = child;
+		int emitted = emit(&target, event, args);
+		rc = emitted < 0 ? emitted : rc;
+	}
+	return rc;
+}
+
+int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+{
+	struct str name = str_c(event);
+
+	if (!sio_event_name_valid(name) || sio_target_check(&target) < 0)
+		return -EINVAL;
+	if (target.space->names != NULL)
+		return emit_to_children(target, name, &args);
+	return emit(&target, name, &args);
 }
 
 struct sio_target sio_all(struct sio_space *space)

@@ -85,7 +85,11 @@ struct posted_with {
 static void with_run(struct net_loop *loop, struct net_message *message)
 {
 	struct posted_with *p = list_entry(message, struct posted_with, message);
-	struct sio_socket *s = sio_socket_find(&p->space->server->loops[net_loop_index(loop)], p->id);
+	const struct sio_loop *at = &p->space->server->loops[net_loop_index(loop)];
+	/* Who has not joined yet is found too. Nobody's id has generation 0. */
+	struct sio_socket *s = p->id.loop == net_loop_index(loop)
+				       ? slots_get(&at->sockets, p->id.slot, p->id.generation)
+				       : NULL;
 
 	p->fn(s == NULL || s->space != p->space ? NULL : s, p->ctx);
 	free(p);

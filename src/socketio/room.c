@@ -215,3 +215,9 @@ void sio_leave(struct sio_socket *s, const char *room)
 		}
 	}
 }
+
+const char *sio_room_at(const struct sio_socket *s, uint32_t i)
+{
+	/* The first is the room of all. */
+	return s->membership_count > 1 && i < s->membership_count - 1 ? s->memberships[i].room->name : NULL;
+}

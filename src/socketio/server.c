@@ -14,6 +14,7 @@ static const char default_path[] = "/socket.io/";
 enum {
 	MESSAGE_BYTES_MAX = 64 << 20,
 	DRAIN_MS = 1000,
+	DYNAMIC_SPACES = 1024,
 	THREADS_MAX = NET_LOOPS_MAX,
 };
 
@@ -180,6 +181,8 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	if (server == NULL)
 		return NULL;
 	p.ctx = server;
+	sio_spaces_init(server, otherwise(o->dynamic_spaces_max, DYNAMIC_SPACES));
+	server->keep_handshake = o->keep_handshake;
 	server->allow = o->allow;
 	server->allow_ctx = o->allow_ctx;
 	server->path = strdup(path);
@@ -280,8 +283,7 @@ void sio_destroy(struct sio_server *server)
 		slots_finish(&server->loops[i].waiting);
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
-	for (uint32_t i = 0; i < server->space_count; i++)
-		sio_space_destroy(server->spaces[i]);
+	sio_spaces_finish(server);
 	sio_paths_finish(server);
 	free(server->loops);
 	free(server->path);

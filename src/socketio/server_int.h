@@ -9,6 +9,7 @@
 #ifndef SOCKETIO_SERVER_INT_H
 #define SOCKETIO_SERVER_INT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/list.h"
@@ -27,6 +28,8 @@ enum {
 	SIO_PATH_BYTES_MAX = 255, /* of what is served at a path */
 	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
 	SIO_SOCKET_RANDOM_BYTES = 11,
+	SIO_SOCKET_ID_BYTES =
+		15, /* those, 1 of the loop, 3 of the slot: base64url makes the public id of them */
 	SIO_PENDING_MESSAGES_MAX =
 		2, /* times message_bytes_max: attachments that wait for the last of their packet */
 };
@@ -65,7 +68,8 @@ struct sio_socket {
 	uint16_t ask_count;
 	uint8_t membership_steps; /* how often their table has grown: it has room for table_room[this] */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
-	uint64_t next_ask;
+	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
+	struct sio_socket *next_visited;
 	struct list asks; /* struct sio_ask_waiting */
 	const char *reason; /* why it was disconnected; a constant */
 	void *data;
@@ -86,6 +90,9 @@ struct sio_client {
 	struct eio_session *session; /* NULL once it has closed */
 	struct sio_loop *at;
 	struct list sockets;
+	uint32_t socket_count;
+	struct sio_joining *joining; /* sockets whose middleware takes its time */
+	struct sio_kept *handshake; /* NULL: it is not kept any more */
 	union {
 		struct net_delay connecting; /* until it has joined its first namespace */
 		struct list dead; /* once its session has ended: in at->dead_clients */
@@ -107,10 +114,19 @@ struct sio_handler {
 /* The server's own events. */
 enum sio_own {
 	SIO_ON_CONNECTION,
+	SIO_ON_DISCONNECTING,
 	SIO_ON_DISCONNECT,
 	SIO_ON_LAGGING,
 	SIO_ON_DRAINED,
 	SIO_OWN_COUNT,
+};
+extern const char *const sio_own_names[SIO_OWN_COUNT];
+
+/* How a socket is sent away. */
+enum sio_way {
+	SIO_AWAY, /* from its namespace */
+	SIO_AWAY_ALL, /* from all its namespaces: each is told, then the connection is closed, as Node's disconnect(true) */
+	SIO_CUT, /* the connection is closed without a word of theirs */
 };
 
 /* A function of the application's, and its ctx. */
@@ -119,17 +135,47 @@ struct sio_hook {
 	void *ctx;
 };
 
+/* Of a namespace; each is written by its loop alone. */
+struct sio_space_counts {
+	atomic_uint_fast64_t connected, disconnected, refused, events_in, deliveries;
+};
+
 struct sio_space_loop {
 	struct sio_room *all;
 	struct map rooms;
+	struct sio_space_counts counts;
+};
+
+struct sio_filter {
+	sio_filter_fn *fn;
+	void *ctx;
+};
+
+struct sio_middleware {
+	sio_middleware_fn *fn;
+	void *ctx;
+};
+
+/* What the application has set for a namespace; its children share their parent's. Unchanged while the server runs. */
+struct sio_hooks {
+	struct map handlers;
+	struct sio_hook own[SIO_OWN_COUNT], other;
+	struct sio_hook any, any_out; /* beside those: of all that comes, and of all that goes to a socket */
+	struct sio_filter filters[SIO_MIDDLEWARE_MAX]; /* of what comes */
+	struct sio_middleware middleware[SIO_MIDDLEWARE_MAX]; /* of who joins */
+	uint32_t filter_count, middleware_count;
 };
 
 struct sio_space {
 	struct sio_server *server;
-	struct map handlers;
-	struct sio_hook own[SIO_OWN_COUNT], other;
-	sio_admit_fn *admit; /* NULL: everybody may join */
-	void *admit_ctx;
+	struct sio_hooks *hooks; /* own, or the parent's */
+	struct sio_space *parent; /* NULL: it was made by sio_of(), or is a parent */
+	struct map_node node; /* of a child: in server->children */
+	struct sio_space *next_child; /* of the parent's */
+	sio_names_fn *names; /* of a parent: which children it may have. NULL: it is none */
+	void *names_ctx;
+	_Atomic(struct sio_space *) children; /* the newest; each points to the one before */
+	atomic_uint_fast64_t next_ask; /* the ids of our questions: one may be asked of many sockets */
 	struct sio_space_loop *loops;
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
@@ -155,6 +201,8 @@ struct sio_loop {
 	struct slots waiting; /* struct sio_waiting: exchanges that the application has not answered */
 	struct net_delays connectings;
 	struct sio_args lent; /* of the event being handled: known to be valid */
+	uint32_t visit; /* the number of the visit to a target, for each to be met once */
+	bool visiting; /* sockets are linked by next_visited, and handlers are called */
 	struct list dead_sockets, dead_clients;
 	struct net_task bury;
 	struct sio_counts counts;
@@ -176,15 +224,21 @@ struct sio_server {
 	struct net_pool *pool;
 	struct http_server *http;
 	struct eio_server *eio;
-	uint32_t loop_count, space_count, path_count;
+	uint32_t loop_count, space_count, parent_count, path_count;
 	struct sio_space *spaces[SIO_SPACES_MAX];
+	struct sio_space *parents[SIO_PARENTS_MAX];
+	pthread_mutex_t children_lock; /* guards the table, and the making of children */
+	struct map children;
+	uint32_t children_max;
 	struct sio_loop *loops;
 	struct sio_path *paths[SIO_HTTP_PATHS_MAX];
 	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
 	void *allow_ctx;
 	char *path, *client_path; /* of Engine.IO; of the client library */
+	bool keep_handshake;
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
+	atomic_uint eaches; /* calls of sio_each() under way */
 	atomic_bool running;
 };
 
@@ -192,6 +246,11 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 {
 	atomic_store_explicit(
 		figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+static inline struct sio_space_loop *sio_here(const struct sio_space *space, const struct sio_loop *at)
+{
+	return &space->loops[net_loop_index(at->loop)];
 }
 
 /* This server's state for the loop whose thread this is; NULL on any other thread. */
@@ -228,7 +287,10 @@ void sio_path_serve_asset(void *path, struct http_exchange *, const struct http_
 void sio_paths_finish(struct sio_server *);
 
 /* space.c */
-void sio_space_destroy(struct sio_space *);
+void sio_spaces_init(struct sio_server *, uint32_t dynamic_max);
+void sio_spaces_finish(struct sio_server *);
+/* The namespace of that name, made if a parent wants it. NULL: there is none. Auth is of who asks for it. */
+struct sio_space *sio_space_find(struct sio_server *, struct str name, struct str auth);
 
 /* client.c */
 extern const struct eio_events sio_client_events;
@@ -241,15 +303,32 @@ void sio_client_close(struct sio_client *, const char *reason);
 void sio_client_send_text(struct sio_client *, const struct str *parts, size_t count);
 void sio_bury(struct net_task *);
 
-/* socket.c */
-/* A client joins a namespace, or is refused. False: no memory. */
+/* join.c */
+/* A client joins a namespace, or is refused, now or later. False: no memory. */
 bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth);
+/* It waits for that namespace's middleware; for how many in all. */
+bool sio_is_joining(const struct sio_client *, const struct sio_space *);
+uint32_t sio_joining_count(const struct sio_client *);
+/* Its client goes: all that wait for middleware go too. */
+void sio_joining_end(struct sio_client *);
+
+/* handshake.c */
+/* Keep what the connection began with. False: no memory. */
+bool sio_handshake_keep(struct sio_client *, const struct http_head *);
+/* It has been shown to who joined first. */
+void sio_handshake_used(struct sio_client *);
+
+/* socket.c */
+/* It is in no room, has no questions, and nothing names it. */
+void sio_socket_free(struct sio_socket *);
 /*
  * It leaves its rooms and is found no more; its handlers are called at the end of this iteration. The caller has told the
  * client, or need not. reason is a constant. Calls nobody back.
  */
 void sio_socket_close(struct sio_socket *, const char *reason);
 struct sio_socket *sio_socket_find(const struct sio_loop *, struct sio_id);
+/* Nothing happens to one that has gone. Calls nobody back. */
+void sio_send_away(struct sio_socket *, enum sio_way);
 void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str reason);
 
 /* room.c */
@@ -257,6 +336,31 @@ int sio_room_enter(struct sio_socket *, struct str name);
 bool sio_room_enter_all(struct sio_socket *);
 void sio_rooms_leave_all(struct sio_socket *);
 struct sio_room *sio_room_find(const struct sio_space_loop *, const char *name);
+
+/* target.c */
+/* 0, or -EINVAL: too many rooms are named. */
+int sio_target_check(const struct sio_target *);
+/* It is everybody, one room or one socket, and nobody watches what is sent: no need to visit. */
+bool sio_target_plain(const struct sio_target *);
+/* The room whose name is a socket's public id, as on Node: that socket alone. NULL: there is none here. */
+struct sio_socket *sio_socket_called(const struct sio_loop *, const struct sio_space *, const char *sid);
+typedef void sio_visit_fn(struct sio_socket *, void *ctx);
+/* Call fn for each socket of a target on this loop, once. fn changes no rooms and calls no handler. O(all members named). */
+void sio_visit(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
+/*
+ * The same for a fn that may do anything: first all are found, then it is called for each that has not gone. Not within another
+ * (loop->visiting).
+ */
+void sio_visit_all(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
+/* What a copy of a target needs beside itself, and the copy: `to` is aligned for pointers, and holds the names. */
+size_t sio_target_names_bytes(const struct sio_target *);
+struct sio_target sio_target_copy(const struct sio_target *, void *to);
+
+/* any.c */
+/* Show an event to those who want every one. False: a filter has dropped it, or its socket has gone. */
+bool sio_any_in(struct sio_event *);
+/* Show those who watch what goes out each receiver of an event's unit. Not while loop->visiting. */
+void sio_any_out(struct sio_loop *, const struct sio_target *, const struct blob_share *unit);
 
 /* emit.c */
 /* What is to be encoded: an event (name) or an answer (no name). */

@@ -109,7 +109,7 @@ __attribute__((format(printf, 2, 3))) static struct sio_args make(char **ret_tex
 	return sio_json(*ret_text);
 }
 
-static bool admit(const struct sio_event *e, struct sio_refusal *r)
+static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *r)
 {
 	static const struct {
 		const char *auth;
@@ -130,7 +130,7 @@ static bool admit(const struct sio_event *e, struct sio_refusal *r)
 		abort();
 	sio_disconnect(e->socket, true);
 	if (text == NULL)
-		return false;
+		return SIO_REFUSE;
 	sio_sid(e->socket, sid);
 	memcpy(text, sid, sizeof(sid));
 	atomic_fetch_add(&socket_data, 1);
@@ -138,10 +138,10 @@ static bool admit(const struct sio_event *e, struct sio_refusal *r)
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		if (has(e->auth, refusals[i].auth)) {
 			*r = refusals[i].refusal;
-			return false;
+			return SIO_REFUSE;
 		}
 	}
-	return e->ctx == NULL; /* /closed is for nobody */
+	return e->ctx == NULL ? SIO_ADMIT : SIO_REFUSE; /* /closed is for nobody */
 }
 
 static const struct guest *guest_of(const struct sio_socket *s)
@@ -508,8 +508,8 @@ static void listen_to(void)
 	need(sio_on(root, "deeper", on_deeper, NULL));
 	need(sio_on(root, "nobody", on_nobody, NULL));
 	sio_on_other(root, on_other, NULL);
-	sio_use(root, admit, NULL);
-	sio_use(closed, admit, "closed");
+	if (sio_use(root, admit, NULL) != 0 || sio_use(closed, admit, "closed") != 0)
+		abort();
 }
 
 int main(void)

@@ -59,11 +59,12 @@ void sio_on_other(struct sio_space *space, sio_handler_fn *fn, void *ctx)
 	(void)ctx;
 }
 
-void sio_use(struct sio_space *space, sio_admit_fn *fn, void *ctx)
+int sio_use(struct sio_space *space, sio_middleware_fn *fn, void *ctx)
 {
 	(void)space;
 	(void)fn;
 	(void)ctx;
+	return 0;
 }
 
 int sio_with(struct sio_space *space, struct sio_id id, sio_with_fn *fn, void *ctx)

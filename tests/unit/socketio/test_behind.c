@@ -141,7 +141,7 @@ static void from_another_thread(void **state)
 	assert_int_equal(sio_reply(waiting, &(struct sio_response){ .status = 200 },
 				 (struct sio_str){ "in spite of all", 15 }),
 		0);
-	assert_int_equal(sio_disconnect_all(root, false), 0);
+	assert_int_equal(sio_disconnect_all(sio_all(root), false), 0);
 	assert_int_equal(sem_post(&go_on), 0);
 	web_expect(held_fd, 200, "in spite of all");
 	served_expect(fd, target,

@@ -41,7 +41,8 @@ enum way { LEAVE, CLOSE, CUT };
 static void send_all_away(enum way way)
 {
 	sio_emit(sio_all(root), "last", sio_json("[]"));
-	int rc = way == CUT ? sio_connection_close_all(root) : sio_disconnect_all(root, way == CLOSE);
+	int rc = way == CUT ? sio_connection_close_all(sio_all(root))
+			    : sio_disconnect_all(sio_all(root), way == CLOSE);
 	assert(rc == 0);
 	sio_emit(sio_all(root), "never", sio_json("[]"));
 	sio_emit(sio_all(other), "more", sio_json("[]"));
@@ -203,7 +204,7 @@ static void without_memory(void **state)
 	start();
 	for (unsigned n = 1; n <= LOOPS; n++) {
 		failing_alloc_arm(n);
-		assert_int_equal(sio_disconnect_all(root, true), -ENOMEM);
+		assert_int_equal(sio_disconnect_all(sio_all(root), true), -ENOMEM);
 		assert_true(failing_alloc_disarm());
 	}
 	send_all_away(LEAVE);
@@ -216,11 +217,11 @@ static void with_nobody(void **state)
 {
 	(void)state;
 	create();
-	assert_int_equal(sio_disconnect_all(root, true), 0);
+	assert_int_equal(sio_disconnect_all(sio_all(root), true), 0);
 	served_run(&s);
-	assert_int_equal(sio_disconnect_all(other, false), 0);
+	assert_int_equal(sio_disconnect_all(sio_all(other), false), 0);
 	served_end(&s);
-	assert_int_equal(sio_disconnect_all(root, false), 0);
+	assert_int_equal(sio_disconnect_all(sio_all(root), false), 0);
 	served_finish(&s);
 	assert_int_equal(atomic_load(&left_root) + atomic_load(&left_other), 0);
 }

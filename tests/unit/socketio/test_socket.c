@@ -33,7 +33,7 @@ static bool allow(void *ctx, const struct sio_request *r, struct sio_admission *
 }
 
 /* Refused or let in by turns; its data is made all the same. */
-static bool admit(const struct sio_event *e, struct sio_refusal *refusal)
+static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *refusal)
 {
 	unsigned n = atomic_fetch_add(&asked, 1);
 	void *data = malloc(1);
@@ -49,7 +49,7 @@ static bool admit(const struct sio_event *e, struct sio_refusal *refusal)
 	sio_set_data(e->socket, data, destroy);
 	refusal->message = "no\n";
 	failing_alloc_arm(atomic_load(&fail_at));
-	return n % 2 == 1;
+	return n % 2 == 1 ? SIO_ADMIT : SIO_REFUSE;
 }
 
 static void on_connection(const struct sio_event *e)
@@ -70,7 +70,7 @@ static void start(void)
 	struct sio_space *root = sio_of(s.io, "/");
 	assert_int_equal(sio_on(root, "connection", on_connection, NULL), 0);
 	assert_int_equal(sio_on(root, "disconnect", on_disconnect, NULL), 0);
-	sio_use(root, admit, NULL);
+	assert_int_equal(sio_use(root, admit, NULL), 0);
 	served_run(&s);
 }
 
@@ -133,7 +133,7 @@ static atomic_uint gone, heard_of;
 static void destroy_and_send_away(void *data)
 {
 	if (atomic_fetch_add(&gone, 1) == 0)
-		assert(sio_connection_close_all(data) == 0);
+		assert(sio_connection_close_all(sio_all(data)) == 0);
 }
 
 static bool allow_with_space(void *ctx, const struct sio_request *r, struct sio_admission *a)

@@ -1,0 +1,150 @@
+// Joining a namespace: middleware that takes its time, namespaces that come into being, and what is known of the handshake.
+
+import assert from 'node:assert/strict';
+import { io } from 'socket.io-client';
+import { startServer } from './lib/server.mjs';
+import { SioClient } from './lib/sio.mjs';
+import { EngineClient } from './lib/engine.mjs';
+import { Person } from './lib/person.mjs';
+import { run, test } from './lib/tap.mjs';
+import { deferred, until, within } from './lib/wait.mjs';
+
+const WAYS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['polling', 'websocket'] };
+const WAIT_MS = 50;
+const server = await startServer('twin');
+
+async function arrive(t, nsp, options = {}, where = server) {
+  const person = await Person.arrive(io, where, { transports: ['websocket'], ...options }, nsp);
+  t.after(() => person.leave());
+  return person;
+}
+
+async function refused(t, nsp, auth, transports = ['websocket'], where = server) {
+  const socket = io(where.url + nsp, { forceNew: true, reconnection: false, transports, auth });
+  const error = deferred();
+  socket.on('connect', () => error.reject(new Error('it was let in')));
+  socket.on('connect_error', (what) => error.resolve(what));
+  t.after(() => {
+    socket.disconnect();
+    socket.io.engine?.close();
+  });
+  return within(error.promise, 'connect_error');
+}
+
+for (const [way, transports] of Object.entries(WAYS)) {
+  for (const nsp of ['/', '/child-7']) {
+    test(`${way}, ${nsp}: middleware lets in, later, and refuses, later`, async (t) => {
+      for (const wait of [0, WAIT_MS]) {
+        const person = await arrive(t, nsp, { transports, auth: { wait } });
+        assert.equal((await person.hears('welcome'))[0], nsp);
+        for (const refuse of [1, 2]) {
+          const { message, data } = await refused(t, nsp, { wait, refuse }, transports);
+          assert.deepEqual([message, data], [`refused by ${refuse}`, { step: refuse }]);
+        }
+      }
+    });
+  }
+}
+
+test('who waits in one namespace is served in another', async (t) => {
+  const client = await EngineClient.open(server);
+  t.after(() => client.terminate());
+  client.send(`0/child-1,{"wait":${WAIT_MS}}`, '0{}', `0/child-2,{"wait":${WAIT_MS},"refuse":1}`);
+  assert.match(await client.next('CONNECT'), /^0\{"sid":/);
+  assert.match(await client.next('welcome'), /^2\["welcome","\/",/);
+  client.send('20["rooms"]');
+  assert.equal(await client.next('the answer'), '30[[]]');
+  const rest = [await client.next('one'), await client.next('two'), await client.next('three')].sort();
+  assert.match(rest[0], /^0\/child-1,\{"sid":/);
+  assert.match(rest[1], /^2\/child-1,\["welcome"/);
+  assert.equal(rest[2], '4/child-2,{"message":"refused by 1","data":{"step":1}}');
+});
+
+test('an event before it is let in closes the connection', async (t) => {
+  const client = await EngineClient.open(server);
+  t.after(() => client.terminate());
+  client.send('0{"wait":10000}', '2["rooms"]');
+  await client.whenClosed();
+});
+
+test('a second CONNECT while the first waits closes the connection', async (t) => {
+  const client = await EngineClient.open(server);
+  t.after(() => client.terminate());
+  client.send('0{"wait":300}', '0{"wait":300}');
+  await t.deviates('both are taken', () => client.whenClosed());
+});
+
+test('who goes while it waits is forgotten', async (t) => {
+  const watcher = await arrive(t, '/');
+  for (let i = 0; i < 20; i++) {
+    const transport = i % 2 ? 'websocket' : 'polling';
+    const client = await EngineClient.open(server, { transport });
+    client.send(`0{"wait":${i}}`);
+    if (transport === 'polling') {
+      client.sendPacket('1');
+      await client.whenClosed();
+    }
+    client.terminate();
+  }
+  await until(async () => (await watcher.ask('fetch', 'all', '', ''))[0].length === 1, 'all but one to be gone');
+  assert.deepEqual(await watcher.ask('fetch', 'all', '', ''), [[watcher.socket.id]]);
+});
+
+test('who waits too long is closed', async (t) => {
+  const hasty = await startServer('twin', { CONNECT_TIMEOUT: '300' });
+  t.after(() => hasty.stop());
+  const client = await EngineClient.open(hasty);
+  t.after(() => client.terminate());
+  client.send('0{"wait":60000}');
+  await client.whenClosed();
+  const patient = await EngineClient.open(hasty);
+  t.after(() => patient.terminate());
+  patient.send('0{"wait":20}');
+  assert.match(await patient.next('CONNECT'), /^0\{"sid":/);
+});
+
+test('a name that no parent wants is refused', async (t) => {
+  for (const nsp of ['/child-', '/child-x', '/child-1x', '/other', '/child']) {
+    assert.equal((await refused(t, nsp, {})).message, 'Invalid namespace', nsp);
+  }
+});
+
+test('namespaces that come into being are many, and apart', async (t) => {
+  const people = await Promise.all(Array.from({ length: 40 }, (_, i) => arrive(t, `/child-${1000 + (i % 20)}`)));
+  for (const person of people) {
+    await person.hears('welcome');
+  }
+  await Promise.all(people.map((person, i) => person.ask('say', 'all', '', '', i)));
+  for (const [i, person] of people.entries()) {
+    const heard = [(await person.hears('said'))[0], (await person.hears('said'))[0]].sort((a, b) => a - b);
+    assert.deepEqual(heard, [i % 20, (i % 20) + 20]);
+  }
+});
+
+test('the handshake: query, headers, time; on each transport and in each namespace', async (t) => {
+  for (const transports of Object.values(WAYS)) {
+    for (const nsp of ['/', '/child-9', '/watched']) {
+      const options = { transports, query: { from: 'far away & back' }, extraHeaders: { 'X-From': 'Ulm' } };
+      const person = await arrive(t, nsp, options);
+      assert.deepEqual(await person.hears('welcome'), [nsp, 'far away & back', 'Ulm', true]);
+      const bare = await arrive(t, nsp, { transports });
+      assert.deepEqual(await bare.hears('welcome'), [nsp, null, null, true]);
+    }
+  }
+});
+
+test('one client joins so many namespaces, and no more', async (t) => {
+  const client = await SioClient.open(server);
+  t.after(() => client.terminate());
+  const names = Array.from({ length: 70 }, (_, i) => `/child-${2000 + i}`);
+  client.send(...names.map((name) => `0${name},{}`));
+  const answers = [];
+  while (answers.length < names.length) {
+    const { type, nsp, data } = await client.packets.take((packet) => packet.type !== 2, 'an answer');
+    answers.push([nsp, type === 0 ? 'joined' : data.message]);
+  }
+  await t.deviates('it joins all of them', () =>
+    assert.deepEqual(answers, names.map((name, i) => [name, i < 64 ? 'joined' : 'Too many namespaces'])));
+});
+
+await run();
