@@ -46,7 +46,9 @@ enum {
 	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
 	SIO_ROOMS_PER_SOCKET_MAX = 65536,
 	SIO_TARGET_ROOMS_MAX = 256, /* in `rooms` of a target; likewise in except_rooms */
-	SIO_EACH_WAITING_MAX = 4096, /* calls of sio_each() that have not ended */
+	SIO_EACH_WAITING_MAX =
+		4096, /* calls of sio_each(), sio_fetch() and sio_ask_all() that have not ended */
+	SIO_REPLIES_BYTES_MAX = 64 << 20, /* of all answers to one sio_ask_all() */
 	/* Per socket: events that wait for our answer (the oldest is then forgotten), and questions that wait for theirs. */
 	SIO_ACKS_WAITING_MAX = 1024,
 };
@@ -313,6 +315,8 @@ struct sio_target {
 	struct sio_id only; /* generation != 0: this one socket */
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
+	bool uncompressed; /* nothing is gained by compressing it: a polling response of only such events is not */
+	bool local; /* only this process's sockets. There are no others yet, so it changes nothing */
 };
 /* Everyone in the namespace. */
 SIO_API struct sio_target sio_all(struct sio_space *);
@@ -353,6 +357,33 @@ typedef void sio_reply_fn(const struct sio_reply *);
  */
 SIO_API int sio_ask(struct sio_space *, struct sio_id, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
+
+/* What one socket has answered. */
+struct sio_given {
+	struct sio_id socket;
+	struct sio_args args;
+};
+/* What became of a question to many. All of it is lent for the call. */
+struct sio_replies {
+	/*
+	 * 0: all who were asked have answered. -ETIMEDOUT: not all have, in time; -ECONNRESET: some have gone, or had
+	 * SIO_ACKS_WAITING_MAX questions, all others have answered; -ENOBUFS: answers are missing, for want of memory or past
+	 * SIO_REPLIES_BYTES_MAX.
+	 */
+	int status;
+	uint32_t asked; /* sockets */
+	uint32_t count; /* of answers, in no order */
+	const struct sio_given *answers;
+	void *ctx;
+};
+typedef void sio_replies_fn(const struct sio_replies *);
+/*
+ * Emit an event to each socket of a target and have all their answers: `fn` is called once, when all have answered or gone, or time
+ * is over; by the loop that is last. timeout_ms 0: wait as long as they live. Any thread, as sio_emit(), but in a namespace that is no
+ * parent. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_EACH_WAITING_MAX.
+ */
+SIO_API int sio_ask_all(struct sio_target, const char *event, struct sio_args args, uint32_t timeout_ms,
+	sio_replies_fn *, void *ctx);
 
 /* 0; -EINVAL: a name that is empty or too long; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
 SIO_API int sio_join(struct sio_socket *, const char *room);

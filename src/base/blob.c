@@ -10,6 +10,7 @@ struct blob {
 	struct blob_share home; /* the maker's */
 	atomic_uint shares; /* shares and tokens alive; 0 frees */
 	uint32_t bytes;
+	uint32_t tag;
 	uint8_t data[];
 };
 
@@ -22,8 +23,19 @@ struct blob_share *blob_create(size_t bytes, uint8_t **ret_data)
 	b->home = (struct blob_share){ .data = b->data, .bytes = (uint32_t)bytes, .refs = 1, .blob = b };
 	atomic_init(&b->shares, 1);
 	b->bytes = (uint32_t)bytes;
+	b->tag = 0;
 	*ret_data = b->data;
 	return &b->home;
+}
+
+void blob_set_tag(struct blob_share *share, uint32_t tag)
+{
+	share->blob->tag = tag;
+}
+
+uint32_t blob_tag(const struct blob_share *share)
+{
+	return share->blob->tag;
 }
 
 void blob_drop(struct blob *token)

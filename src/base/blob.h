@@ -37,6 +37,10 @@ struct blob_share {
  */
 __attribute__((warn_unused_result)) struct blob_share *blob_create(size_t bytes, uint8_t **ret_data);
 
+/* A number of its maker's that all shares see; 0 until it is set, which is before anybody else sees the blob. */
+void blob_set_tag(struct blob_share *share, uint32_t tag);
+uint32_t blob_tag(const struct blob_share *share);
+
 static inline struct blob_share *blob_ref(struct blob_share *share)
 {
 	share->refs++;

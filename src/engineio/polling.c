@@ -203,8 +203,8 @@ static bool append_packet(struct buf *body, enum eio_type type)
 	return (body->bytes == 0 || buf_append(body, &separator, 1)) && buf_append(body, &byte, 1);
 }
 
-/* What is due, as far as one body may carry it. False: no memory. */
-static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_units)
+/* What is due, as far as one body may carry it; whether any of it is better compressed. False: no memory. */
+static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_units, bool *ret_compress)
 {
 	uint32_t packets = s->ping_due, units = 0;
 
@@ -219,6 +219,7 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 			break;
 		if (!eio_unit_append_polling(unit, body))
 			return false;
+		*ret_compress |= blob_tag(unit) != EIO_UNIT_UNCOMPRESSED;
 	}
 	*ret_units = units;
 	if (s->noop_due && body->bytes == 0 && !append_packet(body, EIO_NOOP))
@@ -232,11 +233,11 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 }
 
 /* Compressed where that is worth it. */
-static void answer_body(struct eio_session *s, struct http_exchange *x, struct buf *body)
+static void answer_body(struct eio_session *s, struct http_exchange *x, struct buf *body, bool compress)
 {
 	enum http_coding coding = (enum http_coding)s->poll_coding;
-	bool worth_it = body->bytes >= HTTP_COMPRESS_BYTES_MIN && body->bytes <= EIO_COMPRESS_BYTES_MAX &&
-			!s->lost_poll;
+	bool worth_it = compress && body->bytes >= HTTP_COMPRESS_BYTES_MIN &&
+			body->bytes <= EIO_COMPRESS_BYTES_MAX && !s->lost_poll;
 	struct http_response r = poll_response;
 	struct http_header header = { .name = STR("Content-Encoding") };
 
@@ -262,6 +263,7 @@ void eio_poll_answer(struct eio_session *s)
 	struct eio_doubt *d;
 	struct buf body;
 	uint32_t units = 0;
+	bool compress = false;
 
 	if (s->poll == NULL || s->doubt != NULL)
 		return;
@@ -270,7 +272,7 @@ void eio_poll_answer(struct eio_session *s)
 	bool closing = s->close_due;
 	buf_init(&body, BLOB_BYTES_MAX);
 	d = calloc(1, sizeof(*d));
-	if (d == NULL || !make_body(s, &body, &units)) {
+	if (d == NULL || !make_body(s, &body, &units, &compress)) {
 		free(d);
 		buf_finish(&body);
 		no_memory(s);
@@ -291,7 +293,7 @@ void eio_poll_answer(struct eio_session *s)
 	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */
-	answer_body(s, d->exchange, &body);
+	answer_body(s, d->exchange, &body, compress);
 }
 
 void eio_poll_release(struct eio_session *s, enum eio_type packet)

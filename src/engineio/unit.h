@@ -16,6 +16,9 @@
 
 enum { EIO_UNIT_BINARIES_MAX = 10 };
 
+/* A unit's tag (blob_set_tag()): nobody gains by compressing it. 0 is any other. */
+enum { EIO_UNIT_UNCOMPRESSED = 1 };
+
 /*
  * Make a unit with room for `text_bytes` of text behind the packet type, and for binaries of the given sizes. The caller
  * fills *ret_text and ret_binary[i]. NULL: no memory, or larger than BLOB_BYTES_MAX.

@@ -56,7 +56,7 @@ static int deliver_answer(struct sio_loop *here, const struct sio_ack *ack, stru
 		atomic_fetch_add_explicit(&here->server->answers_late, 1, memory_order_relaxed);
 		return -ENOENT;
 	}
-	sio_deliver(s, unit, false);
+	sio_deliver(s, unit, 0);
 	return 0;
 }
 
@@ -189,37 +189,50 @@ void sio_asks_end(struct sio_socket *s)
 			NULL);
 }
 
-/* On the socket's loop. */
-static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms,
-	sio_reply_fn *fn, void *ctx)
+int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, unsigned flags,
+	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
 {
-	struct sio_message m = { .space = s->space, .name = event, .has_id = true, .args = args };
-	struct blob_share *unit;
-
 	if (s->ask_count == SIO_ACKS_WAITING_MAX)
 		return -EAGAIN;
 	struct sio_ask_waiting *w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
 	net_timer_init(&w->deadline, ask_late);
-	m.id = w->id = atomic_fetch_add_explicit(&s->space->next_ask, 1, memory_order_relaxed);
-	int rc = sio_encode(&m, &unit);
-	if (rc == 0 && timeout_ms > 0 && !net_timer_start(&w->deadline, s->client->at->loop, timeout_ms)) {
-		blob_unref(unit);
-		rc = -ENOMEM;
-	}
-	if (rc < 0) {
+	if (timeout_ms > 0 && !net_timer_start(&w->deadline, s->client->at->loop, timeout_ms)) {
 		free(w);
-		return rc;
+		return -ENOMEM;
 	}
+	w->id = id;
 	w->socket = s;
 	w->fn = fn;
 	w->ctx = ctx;
 	list_push_back(&s->asks, &w->node);
 	s->ask_count++;
-	sio_deliver(s, unit, false);
-	blob_unref(unit);
+	sio_deliver(s, unit, flags);
 	return 0;
+}
+
+/* On the socket's loop. */
+static int ask(struct sio_socket *s, struct str event, struct sio_args args, uint32_t timeout_ms,
+	sio_reply_fn *fn, void *ctx)
+{
+	struct sio_message m = { .space = s->space, .name = event, .has_id = true, .args = args };
+	struct sio_loop *at = s->client->at;
+	struct blob_share *unit;
+
+	if (s->ask_count == SIO_ACKS_WAITING_MAX)
+		return -EAGAIN;
+	m.id = atomic_fetch_add_explicit(&s->space->next_ask, 1, memory_order_relaxed);
+	int rc = sio_encode(&m, &unit);
+	if (rc < 0)
+		return rc;
+	if (s->space->hooks->any_out.fn != NULL && !at->visiting) {
+		struct sio_target self = sio_self(s);
+		sio_any_out(at, &self, unit);
+	}
+	rc = s->session == NULL ? -ENOENT : sio_ask_encoded(s, m.id, unit, 0, timeout_ms, fn, ctx);
+	blob_unref(unit);
+	return rc;
 }
 
 struct posted_ask {

@@ -139,11 +139,11 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	return 0;
 }
 
-void sio_deliver(struct sio_socket *s, struct blob_share *unit, bool is_volatile)
+void sio_deliver(struct sio_socket *s, struct blob_share *unit, unsigned flags)
 {
 	if (s->session == NULL)
 		return;
-	enum eio_send sent = eio_send(s->session, unit, is_volatile ? EIO_VOLATILE : 0);
+	enum eio_send sent = eio_send(s->session, unit, flags);
 	if (sent == EIO_SEND_SKIPPED)
 		sio_count(&s->client->at->counts.skipped_volatile, 1);
 	if (sent != EIO_SEND_QUEUED)
@@ -216,7 +216,7 @@ static void deliver(struct sio_loop *here, const struct sio_target *t, struct bl
 	if (t->only.generation != 0) {
 		struct sio_socket *only = sio_socket_find(here, t->only);
 		if (only != NULL && only->space == t->space)
-			sio_deliver(only, unit, t->is_volatile);
+			sio_deliver(only, unit, t->is_volatile ? EIO_VOLATILE : 0);
 		return;
 	}
 	if (t->except.generation != 0 && t->except.loop == index)
@@ -302,6 +302,8 @@ static int emit(const struct sio_target *target, struct str event, const struct 
 	int encoded = sio_encode(&m, &unit);
 	if (encoded < 0)
 		return encoded;
+	if (target->uncompressed)
+		blob_set_tag(unit, EIO_UNIT_UNCOMPRESSED);
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		if (target->only.generation != 0 && target->only.loop != i)
 			continue;

@@ -377,12 +377,15 @@ bool sio_event_name_valid(struct str name);
 bool sio_args_valid(const struct sio_space *, const struct sio_args *);
 /* -EINVAL, -ENOMEM, or a unit with one reference. */
 int sio_encode(const struct sio_message *, struct blob_share **ret_unit);
-/* Queue for one socket; counts. */
-void sio_deliver(struct sio_socket *, struct blob_share *unit, bool is_volatile);
+/* Queue for one socket; counts. Flags as eio_send()'s. */
+void sio_deliver(struct sio_socket *, struct blob_share *unit, unsigned flags);
 
 /* ack.c */
 /* An event waits for our answer. Past SIO_ACKS_WAITING_MAX the oldest is forgotten. False: no memory, it cannot be answered. */
 bool sio_ack_expect(struct sio_socket *, uint64_t id);
+/* A question that is encoded already, with that id of the namespace's; as sio_ask() on the socket's loop. */
+int sio_ask_encoded(struct sio_socket *, uint64_t id, struct blob_share *unit, unsigned flags,
+	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
 void sio_ask_answered(struct sio_socket *, uint64_t id, const struct sio_args *);
 void sio_asks_end(struct sio_socket *);
 

@@ -131,6 +131,9 @@ static void answer_rooms(const struct sio_event *e)
 	free(rooms);
 }
 
+static char leave[] = "leave", is_volatile[] = "volatile", uncompressed[] = "uncompressed", going[] = "going",
+	    gone[] = "gone";
+
 static void on_join(const struct sio_event *e)
 {
 	char room[NAME_BYTES];
@@ -151,7 +154,8 @@ static void on_say(const struct sio_event *e)
 	struct sio_str first;
 	struct sio_args args = e->args;
 
-	to.is_volatile = e->ctx != NULL;
+	to.is_volatile = e->ctx == is_volatile;
+	to.uncompressed = e->ctx == uncompressed;
 	if (sio_arg(e, 3, &first)) {
 		char *json = text_of("[%.*s", (int)(e->args.json.s + e->args.json.bytes - first.s), first.s);
 		args.json = (struct sio_str){ json, strlen(json) };
@@ -210,6 +214,51 @@ static void on_fetch(const struct sio_event *e)
 	need(ack != NULL);
 	*ack = e->ack;
 	need(sio_fetch(whom(e, &w), fetched, ack) == 0);
+}
+
+static int by_answer(const void *a, const void *b)
+{
+	const struct sio_given *x = a, *y = b;
+	size_t least = x->args.json.bytes < y->args.json.bytes ? x->args.json.bytes : y->args.json.bytes;
+	int order = memcmp(x->args.json.s, y->args.json.s, least);
+
+	return order != 0 ? order : (int)(x->args.json.bytes - y->args.json.bytes);
+}
+
+/* The first argument of each answer, in order, and whether all have answered. */
+static void on_replies(const struct sio_replies *r)
+{
+	struct sio_ack *ack = r->ctx;
+	struct sio_given *sorted = calloc(r->count + 1, sizeof(*sorted));
+	char *json = text_of("[%s,[", r->status == 0 ? "true" : "false");
+
+	need(sorted != NULL);
+	if (r->count > 0)
+		memcpy(sorted, r->answers, r->count * sizeof(*sorted));
+	qsort(sorted, r->count, sizeof(*sorted), by_answer);
+	for (uint32_t i = 0; i < r->count; i++) {
+		char *longer = text_of("%s%s%.*s", json, i > 0 ? "," : "", (int)sorted[i].args.json.bytes - 2,
+			sorted[i].args.json.s + 1);
+		free(json);
+		json = longer;
+	}
+	answer_text(*ack, text_of("%s]]", json));
+	free(json);
+	free(sorted);
+	free(ack);
+}
+
+/* The fourth argument is how long they have to answer. */
+static void on_ask_all(const struct sio_event *e)
+{
+	struct whom w;
+	struct sio_ack *ack = malloc(sizeof(*ack));
+	struct sio_str ms;
+
+	need(ack != NULL && sio_arg(e, 3, &ms));
+	*ack = e->ack;
+	need(sio_ask_all(whom(e, &w), "question", sio_json("[\"all\"]"), (uint32_t)strtoul(ms.s, NULL, 10),
+		     on_replies, ack) == 0);
 }
 
 static void on_rooms(const struct sio_event *e)
@@ -369,8 +418,6 @@ static bool is_child(void *ctx, struct sio_str name, struct sio_str auth)
 	return at == name.bytes;
 }
 
-static char leave[] = "leave", is_volatile[] = "volatile", going[] = "going", gone[] = "gone";
-
 static void serve(struct sio_space *space)
 {
 	static const struct {
@@ -386,10 +433,12 @@ static void serve(struct sio_space *space)
 		{ "rooms", on_rooms, NULL },
 		{ "say", on_say, NULL },
 		{ "say-volatile", on_say, is_volatile },
+		{ "say-uncompressed", on_say, uncompressed },
 		{ "join-all", on_join_all, NULL },
 		{ "leave-all", on_join_all, leave },
 		{ "send-away", on_send_away, NULL },
 		{ "fetch", on_fetch, NULL },
+		{ "ask-all", on_ask_all, NULL },
 		{ "seen", on_seen, NULL },
 		{ "leave-us", on_leave_us, NULL },
 	};

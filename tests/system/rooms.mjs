@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
 import { startServer } from './lib/server.mjs';
+import { encodeBody, EngineClient } from './lib/engine.mjs';
 import { Person } from './lib/person.mjs';
 import { Random } from './lib/random.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -125,6 +126,33 @@ test('who is in a room, by their ids', async (t) => {
   assert.deepEqual(await people.ann.ask('fetch', 'all', 'nobody', ''), [[]]);
 });
 
+for (const nsp of SPACES) {
+  test(`${nsp}: one question to many, and all their answers`, async (t) => {
+    const people = await several(t, ROOMS, nsp);
+    const { ann, ben, cat } = people;
+    for (const person of Object.values(people)) {
+      person.answer = () => [person.name];
+    }
+    const asked = async (who, rooms, except, ms = 5000) => ann.ask('ask-all', who, rooms, except, ms);
+    assert.deepEqual(await asked('all', '', ''), [true, ['ann', 'ben', 'cat', 'dan', 'eve']]);
+    assert.deepEqual(await asked('others', 'a,b', 'c'), [true, ['ben']]);
+    assert.deepEqual(await asked('all', 'nobody', ''), [true, []]);
+    ben.answer = () => null;
+    assert.deepEqual(await asked('all', 'a,b', '', 100), [false, ['ann', 'cat', 'eve']]);
+    ben.answer = () => ['late'];
+    assert.deepEqual(await asked('others', 'b', ''), [true, ['cat', 'eve', 'late']]);
+    const left = cat.disconnected();
+    cat.answer = () => {
+      cat.socket.disconnect();
+      return null;
+    };
+    const [all, answers] = await asked('all', 'b', '', 300);
+    assert.deepEqual([all, answers], [false, ['eve', 'late']]);
+    await left;
+    assert.deepEqual(await Promise.all(Array.from({ length: 20 }, () => asked('all', 'c', ''))), Array(20).fill([true, ['eve']]));
+  });
+}
+
 test('all of a target are sent away, or their connections closed', async (t) => {
   const people = await several(t, ROOMS);
   const { ann, ben, cat, dan, eve } = people;
@@ -148,6 +176,24 @@ test('who goes is in its rooms until it has gone, and others are told', async (t
   assert.deepEqual(await wat.hears('going'), ['ben', 'server namespace disconnect', ['b']]);
   assert.deepEqual(await wat.hears('gone'), ['ben', 'server namespace disconnect', []]);
   assert.deepEqual(await wat.ask('fetch', 'all', 'a,b', ''), [[]]);
+});
+
+test('what is said to be better left uncompressed is, unless something else is in the same response', async (t) => {
+  const text = 'x'.repeat(4000);
+  for (const [events, coded] of [[['say'], 'gzip'], [['say-uncompressed'], undefined], [['say-uncompressed', 'say'], 'gzip']]) {
+    const client = await EngineClient.open(server, { transport: 'polling', loop: false, headers: { 'accept-encoding': 'gzip' } });
+    client.send('0');
+    let packets = [];
+    while (!packets.some((packet) => packet.includes('welcome'))) {
+      packets = await client.poll();
+    }
+    await client.post(encodeBody(events.map((event) => `42${JSON.stringify([event, 'all', '', '', text])}`)));
+    const { headers, text: body } = await client.get();
+    assert.equal(headers['content-encoding'], coded, events.join());
+    assert.equal(body.split(text).length - 1, events.length);
+    client.sendPacket('1');
+    client.terminate();
+  }
 });
 
 test('what comes and what goes is seen, and what a filter drops goes no further', async (t) => {

@@ -19,7 +19,7 @@ const seen = { in: [], out: [] };
 
 // Whom a client means: rooms and exceptions as lists in text; from the socket (not itself) or from the namespace.
 function target(from, rooms, except) {
-  const whole = list(rooms).reduce((to, room) => to.to(room), from === from.nsp ? from : from);
+  const whole = list(rooms).reduce((to, room) => to.to(room), from);
   return list(except).reduce((to, room) => to.except(room), whole);
 }
 
@@ -47,6 +47,10 @@ const events = {
     whom(socket, [who, in_, except]).volatile.emit('said', ...args);
     ack('ok');
   },
+  'say-uncompressed': (socket, [who, in_, except, ...args], ack) => {
+    whom(socket, [who, in_, except]).compress(false).emit('said', ...args);
+    ack('ok');
+  },
   'join-all': (socket, [who, in_, except, room], ack) => {
     whom(socket, [who, in_, except]).socketsJoin(room);
     ack('ok');
@@ -62,6 +66,9 @@ const events = {
   fetch: async (socket, args, ack) => {
     const found = await whom(socket, args).fetchSockets();
     ack(found.map(({ id }) => id).sort());
+  },
+  'ask-all': (socket, [who, in_, except, ms], ack) => {
+    whom(socket, [who, in_, except]).timeout(ms).emit('question', 'all', (error, answers) => ack(!error, answers.sort()));
   },
   seen: (socket, args, ack) => ack(seen.in.splice(0), seen.out.splice(0)),
   'leave-us': (socket) => socket.disconnect(),
