@@ -20,6 +20,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from measure import disk, machine, programs, report  # noqa: E402
+from measure.verdict import ROUNDS_MIN  # noqa: E402
 
 ROOT = programs.BENCH.parent
 IN_FLIGHT = (1, 16, 64, 256)
@@ -150,7 +151,8 @@ class Run:
         return statistics.median(s.foreign for setting in self.settings for s in setting.slices)
 
     def noisy(self):
-        return self.foreign() > FOREIGN_MAX
+        """Nothing is judged where others took too much, or after too few rounds."""
+        return self.foreign() > FOREIGN_MAX or self.options.rounds < ROUNDS_MIN
 
     def _judge(self):
         many, one = (next(s for s in self.settings if s.in_flight == n) for n in (DECIDING, 1))
@@ -163,6 +165,8 @@ class Run:
         self.goals.append((what, figure <= most, figure, most))
 
     def verdict(self):
+        if self.options.rounds < ROUNDS_MIN:
+            return f"Not judged: {self.options.rounds} rounds of {ROUNDS_MIN}."
         if self.noisy():
             return f"Too noisy: other programs took {self.foreign():.0%} of the machine. Nothing is judged."
         missed = [f"{what}: {figure:.3f} of {most:g}" for what, reached, figure, most in self.goals if not reached]

@@ -30,6 +30,13 @@ WARM_DELIVERIES = 300_000
 LATENCY_SECONDS = 2
 
 
+def left_out(options):
+    """What of all that is judged was not asked for."""
+    asked = {"memory and connecting": options.memory, "latency": not options.quick,
+             **{programs.PEERS[name].title: name in options.peers for name in programs.PEERS}}
+    return [f"{what} (left out)" for what, was in asked.items() if not was]
+
+
 class Run:
     def __init__(self, options):
         self.options = options
@@ -40,7 +47,7 @@ class Run:
         self.peers = [programs.PEERS[name] for name in options.peers]
         self.results, self.latency, self.memory = [], {}, {}
         self.latency_rate, self.memory_conns = 0, options.memory_conns
-        self.verdict, self.facts = Verdict(self.peers), []
+        self.verdict, self.facts = Verdict(self.peers, unjudged=left_out(options)), []
         self.svg_name = None
 
     def measure(self):
@@ -53,8 +60,8 @@ class Run:
             self._measure_speed()
             if self.options.memory:
                 self._measure_memory()
-        except programs.Invalid as invalid:
-            self.verdict.invalid = str(invalid)
+        except (programs.Invalid, OSError, RuntimeError) as wrong:  # a server that ended has no memory to be read
+            self.verdict.invalid = str(wrong)
         self.results = [results for results in self.results if results.rounds() > 0]
         self.verdict.judge(self.results, self.latency, self.memory)
 

@@ -358,8 +358,8 @@ def main():
     try:
         for part in (scale.flat, scale.rooms, scale.program, scale.loops):
             part()
-    except programs.Invalid as invalid:
-        scale.invalid = str(invalid)
+    except (programs.Invalid, OSError, RuntimeError) as wrong:  # a server that ended has no memory to be read
+        scale.invalid = str(wrong)
     print("\n" + "\n".join(scale.sections + [scale.goals_table(), scale.verdict()]).replace("**", ""))
     if not options.quick:
         scale.write()

@@ -3,8 +3,10 @@
 import os
 import pathlib
 import platform
+import signal
 import socket
 import subprocess
+import sys
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -129,7 +131,9 @@ def describe():
 
 
 def own_network(argv):
-    """Runs the program again in a network namespace of its own, where that is allowed. Returns if it is not, or done."""
+    """Runs the program again in a network namespace of its own, where that is allowed. Returns if it is not, or done. From then on who
+    ends it by a signal ends what it has started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if os.environ.get("BENCH_OWN_NETWORK"):
         return os.environ["BENCH_OWN_NETWORK"] == "yes"
     os.environ["BENCH_OWN_NETWORK"] = "no"

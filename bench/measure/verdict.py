@@ -35,7 +35,7 @@ class Verdict:
     marks: dict = dataclasses.field(default_factory=dict)  # by connections, peer, sender, workload: what stands behind the ratio
     judged: int = 0
     missed: list = dataclasses.field(default_factory=list)
-    unjudged: list = dataclasses.field(default_factory=list)  # what, and why
+    unjudged: list = dataclasses.field(default_factory=list)  # what, and why; what was not asked for is in it from the start
     invalid: str = ""  # what ended the run early
 
     def judge(self, results, latency, memory):
@@ -45,6 +45,9 @@ class Verdict:
             if (why := self._why_not(one)) and one.conns == CONNS:
                 self.unjudged.append(f"all of it ({why} at {CONNS:,} connections)")
                 return
+        if not any(one.conns == CONNS for one in results):
+            self.unjudged.append(f"all of it (nothing was taken at {CONNS:,} connections)")
+            return
         for one in results:
             if why := self._why_not(one):
                 self.unjudged.append(f"{one.conns:,} connections ({why})")

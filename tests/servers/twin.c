@@ -266,6 +266,13 @@ static void on_rooms(const struct sio_event *e)
 	answer_rooms(e);
 }
 
+/* No one hears of it where a filter drops what begins so. */
+static void on_nothing(const struct sio_event *e)
+{
+	(void)sio_emit(sio_self(e->socket), "said", sio_json("[\"nothing\"]"));
+	(void)sio_answer(e->ack, sio_json("[\"handled\"]"));
+}
+
 static void on_leave_us(const struct sio_event *e)
 {
 	sio_disconnect(e->socket, false);
@@ -441,6 +448,7 @@ static void serve(struct sio_space *space)
 		{ "ask-all", on_ask_all, NULL },
 		{ "seen", on_seen, NULL },
 		{ "leave-us", on_leave_us, NULL },
+		{ "nothing", on_nothing, NULL },
 	};
 
 	need(space != NULL);

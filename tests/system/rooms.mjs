@@ -98,6 +98,7 @@ test('another namespace hears nothing of it, whatever its rooms are called', asy
   await people.here.ask('say', 'all', `a,${people.root.socket.id}`, '', 'more');
   assert.deepEqual(await hearers(people, 'text'), once('here'));
   assert.deepEqual(await hearers(people, 'more'), once('here'));
+  assert.deepEqual(await people.here.ask('fetch', 'all', people.root.socket.id, ''), [[]]);
 });
 
 test('all of a target join a room, and leave it', async (t) => {
@@ -201,8 +202,9 @@ test('what comes and what goes is seen, and what a filter drops goes no further'
   await ann.ask('join', 'a');
   assert.deepEqual(await ann.ask('nothing', 1), ['dropped']);
   await ann.ask('say', 'all', 'a', '', 'text', { deep: [1] });
+  assert.deepEqual(await hearers({ ann }, 'nothing'), {});
   const [came, went] = await ann.ask('seen');
-  assert.deepEqual(came, [['join', 'a'], ['nothing', 1], ['say', 'all', 'a', '', 'text', { deep: [1] }], ['seen']]);
+  assert.deepEqual(came, [['join', 'a'], ['nothing', 1], ['say', 'all', 'a', '', 'text', { deep: [1] }], ['rooms'], ['seen']]);
   assert.deepEqual(went, [['welcome', '/watched', null, null, true], ['said', 'text', { deep: [1] }]]);
   const ben = await arrive(t, 'ben', '/watched');
   await ben.ask('say', 'all', '', '', 'to both');

@@ -71,6 +71,10 @@ const events = {
     whom(socket, [who, in_, except]).timeout(ms).emit('question', 'all', (error, answers) => ack(!error, answers.sort()));
   },
   seen: (socket, args, ack) => ack(seen.in.splice(0), seen.out.splice(0)),
+  nothing: (socket, args, ack) => {
+    socket.emit('said', 'nothing');
+    ack('handled');
+  },
   'leave-us': (socket) => socket.disconnect(),
 };
 

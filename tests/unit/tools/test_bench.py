@@ -123,28 +123,31 @@ def too_few_rounds():
 
 
 def nothing():
-    assert judge().status() == 2 and str(judge()) == "No target was judged."
+    nothing_there = "Not judged: all of it (nothing was taken at 1,000 connections). No target was judged."
+    for said in judge(), judge(memory=MEMORY), judge(latency=P99), judge(results(GOOD, conns=100), memory=MEMORY):
+        assert said.status() == 2 and str(said) == nothing_there, str(said)
 
 
 def latency():
     def p99(**ms):
-        return judge(latency=P99 | {name: {"p99_ms": value} for name, value in ms.items()})
+        return judge(results(GOOD), latency=P99 | {name: {"p99_ms": value} for name, value in ms.items()})
 
-    assert p99().status() == 0 and p99().judged == 4
+    assert p99().status() == 0 and p99().judged == 12 + 4
     assert p99(plain=11.1, again=10.6).missed == ["p99 with plain: 11.1 ms, uWebSockets.js, raw frames 11.0 ms"]
     for again in (9.2, 10.8):  # good or bad: what differs so from itself is not judged
-        assert p99(again=again).status() == 2 and p99(plain=12.0, again=again).judged == 0
+        said = p99(plain=12.0, again=again)
+        assert said.status() == 2 and said.judged == 12 and len(said.unjudged) == 1 and "p99 over its own" in said.unjudged[0]
 
 
 def memory():
     def taken(**mine):
-        return judge(memory=MEMORY | {"uring": MEMORY["uring"] | mine})
+        return judge(results(GOOD), memory=MEMORY | {"uring": MEMORY["uring"] | mine})
 
-    assert taken().status() == 0 and taken().judged == 8
+    assert taken().status() == 0 and taken().judged == 12 + 8
     assert len(taken(user=1001).missed) == 2  # too much, and 16.98 of 17
     assert taken(connect_us=35).missed == ["connecting with uring: 11.4 of 12 times cheaper than socket.io on Node"]
     assert len(taken(connect_us=41).missed) == 2
-    assert judge(memory={"uring": MEMORY["uring"]}).judged == 2  # no other sender, and nobody to compare with
+    assert judge(results(GOOD), memory={"uring": MEMORY["uring"]}).judged == 12 + 2  # no other sender, and nobody to compare with
 
 
 def invalid():
