@@ -46,6 +46,8 @@ enum {
 	SIO_ROOM_BYTES_MAX = 255, /* of a room's name */
 	SIO_ROOMS_PER_SOCKET_MAX = 65536,
 	SIO_TARGET_ROOMS_MAX = 256, /* in `rooms` of a target; likewise in except_rooms */
+	SIO_CORS_ORIGINS_MAX = 64, /* of struct sio_cors */
+	SIO_COOKIE_BYTES_MAX = 900, /* name and attributes of struct sio_cookie */
 	SIO_EACH_WAITING_MAX =
 		4096, /* calls of sio_each(), sio_fetch() and sio_ask_all() that have not ended */
 	SIO_REPLIES_BYTES_MAX = 64 << 20, /* of all answers to one sio_ask_all() */
@@ -137,6 +139,29 @@ struct sio_admission {
 		void *data); /* when the connection has gone, or is refused after all; on its loop. May be NULL */
 };
 
+/* What pages of other origins may do (CORS). Texts end with sio_create(). Who may connect at all is the business of `allow`. */
+struct sio_cors {
+	const char *const *origins; /* "https://chat.example": exactly */
+	uint32_t origin_count; /* at most SIO_CORS_ORIGINS_MAX; 0: any origin, "*" */
+	bool credentials; /* with cookies; then origins are named */
+	const char *methods; /* NULL: "GET,HEAD,PUT,PATCH,POST,DELETE" */
+	const char *allowed_headers; /* NULL: those that are asked for */
+	const char *exposed_headers; /* NULL: none */
+	uint32_t max_age_s; /* how long a browser may rely on it; 0: not said */
+};
+
+/* A cookie with the connection's id, which a handshake by polling sets: for load balancers. */
+struct sio_cookie {
+	const char *name; /* "io" */
+	const char *attributes; /* NULL: "Path=/; HttpOnly; SameSite=Lax" */
+};
+
+struct sio_headers; /* opaque: of one answer; valid for the call */
+/*
+ * Name and value are copied. 0; -EINVAL: they make no header, or one that says how the answer is framed; -ENOSPC: 16 of them, 4 KiB.
+ */
+SIO_API int sio_headers_add(struct sio_headers *, const char *name, const char *value);
+
 enum sio_sender {
 	SIO_SENDER_AUTO, /* io_uring where the kernel allows it, else plain */
 	SIO_SENDER_PLAIN,
@@ -175,6 +200,11 @@ struct sio_options {
 	 */
 	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
 	void *allow_ctx;
+	const struct sio_cors *cors; /* NULL: pages of other origins may not */
+	const struct sio_cookie *cookie; /* NULL: none */
+	/* Called for each handshake that is answered, on either transport, on its loop: the answer's further headers. NULL: none. */
+	void (*initial_headers)(void *ctx, const struct sio_request *, struct sio_headers *);
+	void *initial_headers_ctx;
 	/*
 	 * Keep the query and the headers of each connection's handshake as long as it lives (sio_handshake()). False: until its first
 	 * socket has joined, when "connection" has returned.

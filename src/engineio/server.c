@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "engineio/session_int.h"
 #include "http/url.h"
 
@@ -33,7 +34,10 @@ static const char *error_text(enum eio_error error)
 	return texts[error];
 }
 
-enum { QUERY_BYTES_MAX = 64 }; /* longer values are none of ours */
+enum {
+	QUERY_BYTES_MAX = 64, /* longer values are none of ours */
+	COOKIE_BYTES_MAX = 1024,
+};
 
 /* What of the query concerns us. What is there twice, too long or malformed is UNKNOWN: no version, transport or session. */
 struct query {
@@ -119,9 +123,38 @@ static bool is_allowed(struct eio_server *server, struct http_exchange *x, const
 	return allowed;
 }
 
-static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+static void add_cookie(const struct eio_session *s, const struct eio_cookie *cookie, struct eio_headers *h)
+{
+	char text[COOKIE_BYTES_MAX], sid[EIO_SID_CHARS];
+
+	eio_session_sid(s, sid);
+	int n = snprintf(
+		text, sizeof(text), "%s=%.*s; %s", cookie->name, EIO_SID_CHARS, sid, cookie->attributes);
+	if (n < 0 || (size_t)n >= sizeof(text) ||
+		eio_headers_add(h, STR("Set-Cookie"), str_of(text, (size_t)n)) < 0)
+		log_line(LOG_WARN, "the session's cookie cannot be said: it is left out");
+}
+
+/* What the answer to a handshake has besides: in the loop's scratch. */
+static void initial_headers(
+	struct eio_session *s, struct http_exchange *x, const struct http_request *request, bool websocket)
+{
+	const struct eio_options *o = &s->at->server->options;
+	struct eio_headers *ret = &s->at->headers;
+
+	ret->count = 0;
+	ret->bytes = 0;
+	if (o->cookie != NULL && !websocket)
+		add_cookie(s, o->cookie, ret);
+	if (o->initial_headers != NULL)
+		o->initial_headers(s->at->server->ctx, request, http_exchange_conn(x), ret);
+}
+
+static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
 	bool websocket, struct eio_admission *admission)
 {
+	const struct http_head *head = request->head;
+	const struct eio_headers *headers = &at->headers;
 	struct eio_session *s =
 		net_loop_stopping(at->loop) ? NULL : eio_session_create(at, http_exchange_conn(x));
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
@@ -132,7 +165,8 @@ static void handshake(struct eio_loop *at, struct http_exchange *x, const struct
 		http_answer_text(x, 503, true, STR(""));
 		return;
 	}
-	if (websocket && !eio_ws_attach(s, x, head)) {
+	initial_headers(s, x, request, websocket);
+	if (websocket && !eio_ws_attach(s, x, head, headers)) {
 		eio_session_free(s);
 		http_answer_text(x, 503, true, STR(""));
 		return;
@@ -155,19 +189,23 @@ static void handshake(struct eio_loop *at, struct http_exchange *x, const struct
 			.status = 200,
 			.content_type = STR("text/plain; charset=UTF-8"),
 			.cache_control = STR("no-store"),
+			.headers = headers->list,
+			.header_count = headers->count,
 		},
 		text, bytes);
 }
 
-static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
+static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
 	struct eio_session *s, struct eio_admission *admission)
 {
+	const struct http_head *head = request->head;
+
 	if (ws_upgrade_check(head) != WS_VERDICT_OK || head->body != HTTP_BODY_NONE) {
 		refuse(at, x, head, EIO_BAD_REQUEST);
 		return;
 	}
 	if (s == NULL)
-		handshake(at, x, head, true, admission);
+		handshake(at, x, request, true, admission);
 	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN ||
 		 !at->server->options.upgrades)
 		eio_ws_turn_away(at, x, head);
@@ -227,18 +265,20 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	const struct http_head *head = request->head;
 	struct eio_admission admission = { 0 };
 	struct eio_session *s;
-	int wrong = judge(at, head, &s);
 
+	if (server->origins != NULL && eio_cors_serve(server, x, head))
+		return;
+	int wrong = judge(at, head, &s);
 	if (is_to_be_asked(server, head, s, wrong) && !is_allowed(server, x, request, s, &admission))
 		refuse_saying(at, x, head, EIO_FORBIDDEN, refusal(&admission));
 	else if (wrong != REQUEST_OK)
 		refuse(at, x, head, (enum eio_error)wrong);
 	else if (head->upgrade)
-		serve_upgrade(at, x, head, s, &admission);
+		serve_upgrade(at, x, request, s, &admission);
 	else if (s != NULL)
 		eio_poll_serve(s, x, request);
 	else
-		handshake(at, x, head, false, &admission);
+		handshake(at, x, request, false, &admission);
 	if (admission.destroy != NULL && admission.data != NULL)
 		admission.destroy(admission.data); /* it came to nothing */
 }
@@ -295,7 +335,9 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.serve = serve,
 		.ctx = server,
 	};
-	if (server->loops == NULL || server->addresses == NULL || http_server_route(http, &route) != 0) {
+	if (server->loops == NULL || server->addresses == NULL || !eio_cors_create(server) ||
+		http_server_route(http, &route) != 0) {
+		eio_cors_destroy(server);
 		net_addresses_destroy(server->addresses);
 		free(server->loops);
 		free(server);
@@ -339,6 +381,7 @@ void eio_server_destroy(struct eio_server *server)
 		free(server->loops[i].drain.turns);
 		eio_rings_finish(&server->loops[i].rings);
 	}
+	eio_cors_destroy(server);
 	net_addresses_destroy(server->addresses);
 	free(server->loops);
 	free(server);

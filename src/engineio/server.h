@@ -87,6 +87,38 @@ struct eio_events {
 	bool (*owed)(void *ctx);
 };
 
+enum {
+	EIO_HEADERS_MAX = 16, /* further ones of a handshake's answer */
+	EIO_HEADERS_BYTES_MAX = 4 << 10, /* of them all */
+};
+
+/* Further headers of a handshake's answer: eio_headers_add(). Zeroed is none. */
+struct eio_headers {
+	struct http_header list[EIO_HEADERS_MAX];
+	uint32_t count;
+	size_t bytes; /* of text */
+	char text[EIO_HEADERS_BYTES_MAX];
+};
+/* A copy of name and value. 0; -EINVAL: no header, or one that says how the answer is framed; -ENOSPC. */
+int eio_headers_add(struct eio_headers *, struct str name, struct str value);
+
+/* What pages of other origins may do. All texts are kept. */
+struct eio_cors {
+	const char *const *origins; /* "https://chat.example" */
+	uint32_t origin_count; /* 0: any, as "*" */
+	bool credentials; /* with their cookies: not for any origin */
+	const char *methods; /* NULL: "GET,HEAD,PUT,PATCH,POST,DELETE" */
+	const char *allowed_headers; /* NULL: those that are asked for */
+	const char *exposed_headers; /* NULL: none */
+	uint32_t max_age_s; /* 0: not said */
+};
+
+/* A cookie with the session's id, as Node's option: for load balancers that want one. All texts are kept. */
+struct eio_cookie {
+	const char *name; /* "io" */
+	const char *attributes; /* "Path=/; HttpOnly; SameSite=Lax" */
+};
+
 struct eio_options {
 	const char *path; /* kept; "/socket.io/" */
 	uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;
@@ -101,6 +133,11 @@ struct eio_options {
 	 */
 	bool (*allow)(void *server_ctx, void *session_ctx, const struct http_request *,
 		const struct net_conn *peer, struct eio_admission *);
+	const struct eio_cors *cors; /* kept; NULL: no word of it */
+	const struct eio_cookie *cookie; /* kept; set by a handshake by polling. NULL: none */
+	/* Further headers of a handshake's answer, on either transport. Request and peer are lent. NULL: none. */
+	void (*initial_headers)(void *server_ctx, const struct http_request *, const struct net_conn *peer,
+		struct eio_headers *);
 };
 
 __attribute__((warn_unused_result)) struct eio_server *eio_server_create(struct http_server *,

@@ -104,6 +104,7 @@ struct eio_loop {
 		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
 	struct eio_rings rings;
 	struct eio_drain drain;
+	struct eio_headers headers; /* scratch: of the handshake being answered */
 	uint64_t burst_ns; /* the iteration, by its time, ... */
 	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
 	struct eio_counts counts;
@@ -117,6 +118,7 @@ struct eio_server {
 	struct eio_loop *loops;
 	struct net_addresses *addresses; /* sessions of each */
 	uint32_t sessions_max;
+	struct eio_cors_origin *origins; /* options.cors made ready: as many as it has, or one for any */
 	atomic_uint sessions; /* in all */
 };
 
@@ -125,6 +127,13 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 	atomic_store_explicit(
 		figure, atomic_load_explicit(figure, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+
+/* cors.c */
+/* What pages of other origins need, made ready. False: no memory. */
+__attribute__((warn_unused_result)) bool eio_cors_create(struct eio_server *);
+void eio_cors_destroy(struct eio_server *);
+/* Of a request that has come: its answer will have what its origin needs. True: it asked for that alone, and is answered. */
+bool eio_cors_serve(struct eio_server *, struct http_exchange *, const struct http_head *);
 
 /* session.c */
 /* A new session, not yet open. NULL: no memory, or a limit. */
@@ -190,7 +199,8 @@ void eio_post_forget(struct eio_session *);
 
 /* websocket.c */
 /* Make the exchange this session's WebSocket. False: no memory; it is still to be answered. */
-bool eio_ws_attach(struct eio_session *, struct http_exchange *, const struct http_head *);
+bool eio_ws_attach(
+	struct eio_session *, struct http_exchange *, const struct http_head *, const struct eio_headers *);
 /* Probe a polling session. */
 void eio_ws_probe(struct eio_session *, struct http_exchange *, const struct http_head *);
 void eio_ws_ping(struct eio_session *);

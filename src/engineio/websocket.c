@@ -74,17 +74,19 @@ static const struct ws_conn_ops session_ops = {
 };
 
 static struct ws_conn *accept_ws(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
-	const struct ws_conn_ops *ops, void *ctx)
+	const struct eio_headers *headers, const struct ws_conn_ops *ops, void *ctx)
 {
-	return ws_conn_accept(x, head, at->server->options.message_bytes_max, 0, ops, ctx);
+	return ws_conn_accept(x, head, headers == NULL ? NULL : headers->list,
+		headers == NULL ? 0 : headers->count, at->server->options.message_bytes_max, 0, ops, ctx);
 }
 
-bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
+bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct http_head *head,
+	const struct eio_headers *headers)
 {
 	uint8_t frame[WS_HEADER_BYTES_MAX + EIO_OPEN_PACKET_BYTES_MAX];
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
 
-	s->ws = accept_ws(s->at, x, head, &session_ops, s);
+	s->ws = accept_ws(s->at, x, head, headers, &session_ops, s);
 	if (s->ws == NULL)
 		return false;
 	size_t bytes = eio_open_packet(s, text, sizeof(text));
@@ -233,7 +235,7 @@ static struct eio_probe *create_probe(
 	struct eio_probe *p = calloc(1, sizeof(*p));
 
 	if (p != NULL)
-		p->ws = accept_ws(at, x, head, &probe_ops, p);
+		p->ws = accept_ws(at, x, head, NULL, &probe_ops, p);
 	if (p == NULL || p->ws == NULL) {
 		free(p);
 		http_answer_text(x, 503, true, STR(""));

@@ -95,6 +95,9 @@ static uint8_t *out_begin(
 	r.keep_alive = x->keep_alive;
 	r.content_length = body_bytes;
 	r.date = http_loop_date(x->at);
+	r.more_headers = x->more_headers;
+	r.more_count = x->more_count;
+	x->more_count = 0;
 	size_t head_max = http_response_bytes_max(&r);
 	if (!out_append(x, head_max + copy_bytes, &room)) {
 		struct net_conn *net = x->net;
@@ -119,6 +122,12 @@ static uint8_t *out_begin(
 static bool has_body(const struct http_exchange *x, const struct http_response *r)
 {
 	return !x->head_only && r->status != 204 && r->status != 304;
+}
+
+void http_exchange_add(struct http_exchange *x, const struct http_header *headers, uint32_t count)
+{
+	x->more_headers = headers;
+	x->more_count = count;
 }
 
 void http_answer(struct http_exchange *x, const struct http_response *r, const void *body, size_t body_bytes)

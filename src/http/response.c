@@ -104,14 +104,22 @@ bool http_header_valid(struct http_header header)
 	       http_char_all(header.value, HTTP_CHAR_VALUE);
 }
 
+static size_t headers_bytes(const struct http_header *headers, size_t count)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += headers[i].name.bytes + headers[i].value.bytes + sizeof(": \r\n") - 1;
+	return bytes;
+}
+
 size_t http_response_bytes_max(const struct http_response *r)
 {
 	size_t bytes = HTTP_RESPONSE_FIXED_BYTES_MAX + r->content_type.bytes + r->cache_control.bytes +
 		       r->date.bytes + r->upgrade.bytes;
 
-	for (size_t i = 0; i < r->header_count; i++)
-		bytes += r->headers[i].name.bytes + r->headers[i].value.bytes + sizeof(": \r\n") - 1;
-	return bytes;
+	return bytes + headers_bytes(r->headers, r->header_count) +
+	       headers_bytes(r->more_headers, r->more_count);
 }
 
 static void put_status(struct writer *w, uint16_t status)
@@ -137,6 +145,17 @@ static void put_connection(struct writer *w, const struct http_response *r)
 	}
 }
 
+static void put_headers(struct writer *w, const struct http_header *headers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert(http_header_valid(headers[i]));
+		put(w, headers[i].name);
+		put(w, STR(": "));
+		put(w, headers[i].value);
+		put(w, STR("\r\n"));
+	}
+}
+
 size_t http_response_encode(const struct http_response *r, char *out, size_t out_bytes)
 {
 	struct writer w = { .out = out };
@@ -159,13 +178,8 @@ size_t http_response_encode(const struct http_response *r, char *out, size_t out
 		put_line(&w, STR("Cache-Control: "), r->cache_control);
 	}
 	put_connection(&w, r);
-	for (size_t i = 0; i < r->header_count; i++) {
-		assert(http_header_valid(r->headers[i]));
-		put(&w, r->headers[i].name);
-		put(&w, STR(": "));
-		put(&w, r->headers[i].value);
-		put(&w, STR("\r\n"));
-	}
+	put_headers(&w, r->headers, r->header_count);
+	put_headers(&w, r->more_headers, r->more_count);
 	put(&w, STR("\r\n"));
 	assert(w.bytes <= out_bytes);
 	return w.bytes;

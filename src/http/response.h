@@ -30,6 +30,8 @@ struct http_response {
 	struct str upgrade; /* 101 only, and there required: the protocol that follows */
 	const struct http_header *headers; /* further lines, in their order; may be NULL if there are none */
 	size_t header_count;
+	const struct http_header *more_headers; /* and some more, likewise */
+	size_t more_count;
 };
 
 /* The reason phrase of a status (RFC 9110, 15), or "" for one without a name. A constant. */

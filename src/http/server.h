@@ -95,6 +95,8 @@ void http_answer_buf(struct http_exchange *, const struct http_response *, struc
 void http_answer_text(struct http_exchange *, uint16_t status, bool html, struct str text);
 /* From an asset: http_asset_answer() against the request's head. */
 void http_answer_asset(struct http_exchange *, const struct http_request *, const struct http_asset *);
+/* Headers of whatever it will be answered, behind those of the answer: constants, which stay as long as the server. */
+void http_exchange_add(struct http_exchange *, const struct http_header *headers, uint32_t count);
 /* Close the connection when the answer is sent. Before answering. */
 void http_exchange_close_after(struct http_exchange *);
 

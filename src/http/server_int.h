@@ -34,6 +34,8 @@ struct http_exchange {
 	struct net_task task; /* go on with what is in `in`, or free */
 	struct net_delay deadline;
 
+	const struct http_header *more_headers; /* of this request's answer; see http_exchange_add() */
+	uint32_t more_count;
 	uint32_t mark; /* the route's */
 	uint8_t state; /* enum http_conn_state */
 	uint8_t minor;

@@ -120,7 +120,7 @@ static bool path_valid(const char *path)
 	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
 }
 
-static bool create_engine(struct sio_server *server, const struct sio_options *o)
+static int create_engine(struct sio_server *server, const struct sio_options *o)
 {
 	struct eio_options e = {
 		.path = server->path,
@@ -133,6 +133,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		.upgrades = true,
 		.drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX),
 		.allow = o->allow == NULL ? NULL : sio_allow,
+		.initial_headers = o->initial_headers == NULL ? NULL : sio_initial_headers,
 	};
 
 	if (e.queue_bytes_max == 0) {
@@ -140,10 +141,15 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		e.queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
 	}
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
+	server->initial_headers = o->initial_headers;
+	server->initial_headers_ctx = o->initial_headers_ctx;
+	int rc = sio_engine_options(server, o, &e);
+	if (rc < 0)
+		return rc;
 	if (sio_serve_client(server) != 0)
-		return false;
+		return -ENOMEM;
 	server->eio = eio_server_create(server->http, server->pool, &e, &sio_client_events, server);
-	return server->eio != NULL;
+	return server->eio == NULL ? -ENOMEM : 0;
 }
 
 static bool create_loops(struct sio_server *server, const struct sio_options *o)
@@ -193,7 +199,12 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 		goto fail;
 	snprintf(err, err_bytes, "no memory");
 	server->http = http_server_create(server->pool);
-	if (server->http == NULL || !create_loops(server, o) || !create_engine(server, o))
+	if (server->http == NULL || !create_loops(server, o))
+		goto fail;
+	int rc = create_engine(server, o);
+	if (rc == -EINVAL)
+		snprintf(err, err_bytes, "cors or cookie is not as it must be");
+	if (rc < 0)
 		goto fail;
 	if (net_listen(server->pool, o->listen == NULL ? default_listen : o->listen, http_server_accepted,
 		    server->http, err, err_bytes) < 0)
@@ -286,6 +297,7 @@ void sio_destroy(struct sio_server *server)
 	sio_spaces_finish(server);
 	sio_paths_finish(server);
 	free(server->loops);
+	free(server->engine);
 	free(server->path);
 	free(server->client_path);
 	free(server);

@@ -234,6 +234,9 @@ struct sio_server {
 	struct sio_path *paths[SIO_HTTP_PATHS_MAX];
 	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
 	void *allow_ctx;
+	void (*initial_headers)(void *ctx, const struct sio_request *, struct sio_headers *);
+	void *initial_headers_ctx;
+	struct sio_engine *engine; /* copies of what options said of CORS and cookies */
 	char *path, *client_path; /* of Engine.IO; of the client library */
 	bool keep_handshake;
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
@@ -277,6 +280,13 @@ struct sio_request sio_request_of(const struct http_request *, const struct net_
 /* The engine's question, which is the application's to answer. */
 bool sio_allow(void *server, void *client, const struct http_request *, const struct net_conn *peer,
 	struct eio_admission *);
+
+/* engine.c */
+/* Options of CORS and cookies, copied. 0; -EINVAL: they cannot be said in headers, or make no sense; -ENOMEM. */
+__attribute__((warn_unused_result)) int sio_engine_options(
+	struct sio_server *, const struct sio_options *, struct eio_options *ret);
+void sio_initial_headers(
+	void *server, const struct http_request *, const struct net_conn *peer, struct eio_headers *);
 
 /* http.c */
 /* Something new at a path, or below it. 0; -EINVAL, -ENOSPC, -EEXIST or -ENOMEM, and then *ret_path is NULL. */

@@ -35,6 +35,8 @@ struct ws_conn {
 	struct ws_reader reader;
 	struct urgent *urgent; /* NULL: nothing of the transport's is waiting */
 	uint16_t close_code; /* ours */
+	uint16_t
+		reserved; /* bytes that may wait beside WS_RESERVE_BYTES_MAX: the handshake's further headers */
 	uint8_t close_bytes, close_sent;
 	uint8_t close[CLOSE_FRAME_BYTES];
 	uint16_t pings, ping_s; /* in the second with these lowest bits */
@@ -71,7 +73,7 @@ static bool put_urgent(struct ws_conn *w, const void *data, size_t bytes)
 {
 	size_t had = w->urgent == NULL ? 0 : w->urgent->bytes;
 
-	if (bytes > WS_RESERVE_BYTES_MAX - had)
+	if (had + bytes > (size_t)WS_RESERVE_BYTES_MAX + w->reserved)
 		return false;
 	struct urgent *bigger = realloc(w->urgent, sizeof(*bigger) + had + bytes);
 	if (bigger == NULL)
@@ -90,27 +92,53 @@ static void drop_urgent(struct ws_conn *w)
 	w->urgent = NULL;
 }
 
-static bool put_handshake(struct ws_conn *w, struct str key)
+static uint8_t *put_text(uint8_t *at, struct str text)
+{
+	if (text.bytes > 0)
+		memcpy(at, text.s, text.bytes);
+	return at + text.bytes;
+}
+
+/* The answer is what goes first, and may be longer than what else is put there. */
+static bool put_handshake(
+	struct ws_conn *w, struct str key, const struct http_header *headers, size_t header_count)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 				   "Connection: Upgrade\r\nSec-WebSocket-Accept: ";
-	char text[sizeof(head) - 1 + WS_ACCEPT_BYTES + 4];
+	size_t more = 0;
 
-	memcpy(text, head, sizeof(head) - 1);
-	ws_handshake_accept(text + sizeof(head) - 1, key);
-	memcpy(text + sizeof(text) - 4, "\r\n\r\n", 4);
-	return put_urgent(w, text, sizeof(text));
+	for (size_t i = 0; i < header_count; i++)
+		more += headers[i].name.bytes + headers[i].value.bytes + sizeof(": \r\n") - 1;
+	assert(w->urgent == NULL && more < WS_HEADERS_BYTES_MAX);
+	size_t bytes = sizeof(head) - 1 + WS_ACCEPT_BYTES + 2 + more + 2;
+	struct urgent *u = malloc(sizeof(*u) + bytes);
+	if (u == NULL)
+		return false;
+	*u = (struct urgent){ .bytes = (uint16_t)bytes };
+	uint8_t *at = put_text(u->frames, str_of(head, sizeof(head) - 1));
+	ws_handshake_accept((char *)at, key);
+	at = put_text(at + WS_ACCEPT_BYTES, STR("\r\n"));
+	for (size_t i = 0; i < header_count; i++) {
+		at = put_text(put_text(at, headers[i].name), STR(": "));
+		at = put_text(put_text(at, headers[i].value), STR("\r\n"));
+	}
+	at = put_text(at, STR("\r\n"));
+	assert(at == u->frames + bytes);
+	w->urgent = u;
+	w->reserved = (uint16_t)more;
+	return true;
 }
 
 struct ws_conn *ws_conn_accept(struct http_exchange *x, const struct http_head *head,
-	uint32_t message_bytes_max, uint32_t fragments_max, const struct ws_conn_ops *ops, void *ctx)
+	const struct http_header *headers, size_t header_count, uint32_t message_bytes_max,
+	uint32_t fragments_max, const struct ws_conn_ops *ops, void *ctx)
 {
 	struct ws_conn *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return NULL;
 	ws_reader_init(&w->reader, message_bytes_max, fragments_max);
-	if (!put_handshake(w, http_head_get(head, STR("sec-websocket-key")))) {
+	if (!put_handshake(w, http_head_get(head, STR("sec-websocket-key")), headers, header_count)) {
 		free(w);
 		return NULL;
 	}

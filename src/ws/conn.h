@@ -18,6 +18,7 @@
 
 enum {
 	WS_RESERVE_BYTES_MAX = 1024, /* of control frames waiting, the handshake's answer included */
+	WS_HEADERS_BYTES_MAX = 16 << 10, /* of further headers of the handshake's answer */
 	WS_PINGS_PER_S_MAX = 1000, /* from the peer; more: 1008 */
 };
 
@@ -44,12 +45,13 @@ struct ws_conn_ops {
 enum ws_verdict ws_upgrade_check(const struct http_head *);
 
 /*
- * Take the exchange's connection over and answer 101. The request was found WS_VERDICT_OK. NULL: no memory; the exchange
- * is still there, to be answered.
+ * Take the exchange's connection over and answer 101, with `headers` besides (lent, http_header_valid(), in all less than
+ * WS_HEADERS_BYTES_MAX with their separators). The request was found WS_VERDICT_OK. NULL: no memory; the exchange is still there,
+ * to be answered.
  */
 __attribute__((warn_unused_result)) struct ws_conn *ws_conn_accept(struct http_exchange *,
-	const struct http_head *, uint32_t message_bytes_max, uint32_t fragments_max,
-	const struct ws_conn_ops *, void *ctx);
+	const struct http_head *, const struct http_header *headers, size_t header_count,
+	uint32_t message_bytes_max, uint32_t fragments_max, const struct ws_conn_ops *, void *ctx);
 
 struct net_conn *ws_conn_net(const struct ws_conn *);
 

@@ -463,8 +463,47 @@ static uint32_t number(const char *name)
 	return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
 }
 
+static void initial_headers(void *ctx, const struct sio_request *r, struct sio_headers *h)
+{
+	struct sio_str from;
+	char value[NAME_BYTES];
+
+	(void)ctx;
+	if (!sio_request_header(r, "x-from", &from))
+		return;
+	snprintf(value, sizeof(value), "hello %.*s", (int)from.bytes, from.s);
+	need(sio_headers_add(h, "X-Hello", value) == 0);
+	/* What is none, or would say how the answer is framed, stays away. */
+	need(sio_headers_add(h, "Content-Length", "3") < 0 && sio_headers_add(h, "X-Bad", "a\r\nb: c") < 0 &&
+		sio_headers_add(h, "X Bad", "") < 0);
+}
+
+/* CORS: "any"; "named": two origins, with cookies; "all": whatever can be said. */
+static const struct sio_cors *cors(void)
+{
+	static const char *const origins[] = { "http://one.example", "http://two.example" };
+	static const struct sio_cors any,
+		named = { .origins = origins, .origin_count = 2, .credentials = true },
+		all = {
+			.origins = origins,
+			.origin_count = 2,
+			.credentials = true,
+			.methods = "GET,POST",
+			.allowed_headers = "X-One,X-Two",
+			.exposed_headers = "X-Hello",
+			.max_age_s = 600,
+		};
+	const char *which = getenv("CORS");
+
+	return which == NULL                 ? NULL
+	       : strcmp(which, "any") == 0   ? &any
+	       : strcmp(which, "named") == 0 ? &named
+					     : &all;
+}
+
 int main(void)
 {
+	static const struct sio_cookie cookie = { .name = "io" };
 	char where[64], err[256];
 	const char *port = getenv("PORT");
 
@@ -478,6 +517,9 @@ int main(void)
 			.upgrade_timeout_ms = number("UPGRADE_TIMEOUT"),
 			.connect_timeout_ms = number("CONNECT_TIMEOUT"),
 			.keep_handshake = true,
+			.cors = cors(),
+			.cookie = getenv("COOKIE") == NULL ? NULL : &cookie,
+			.initial_headers = initial_headers,
 		},
 		err, sizeof(err));
 	if (io == NULL) {

@@ -9,11 +9,25 @@ const number = (name, fallback) => Number(process.env[name] ?? fallback);
 const list = (text) => (text === '' ? [] : text.split(','));
 
 const http = createServer((request, response) => response.writeHead(404).end());
+const origin = ['http://one.example', 'http://two.example'];
+const cors = {
+  any: { origin: '*' },
+  named: { origin, credentials: true },
+  all: { origin, credentials: true, methods: ['GET', 'POST'], allowedHeaders: ['X-One', 'X-Two'], exposedHeaders: 'X-Hello', maxAge: 600 },
+}[process.env.CORS];
+
 const io = new Server(http, {
+  ...(cors ? { cors } : {}),
+  ...(process.env.COOKIE ? { cookie: { name: 'io', path: '/', httpOnly: true, sameSite: 'lax' } } : {}),
   pingInterval: number('PING_INTERVAL', 25000),
   pingTimeout: number('PING_TIMEOUT', 20000),
   connectTimeout: number('CONNECT_TIMEOUT', 45000),
   upgradeTimeout: number('UPGRADE_TIMEOUT', 10000),
+});
+io.engine.on('initial_headers', (headers, request) => {
+  if (request.headers['x-from']) {
+    headers['X-Hello'] = `hello ${request.headers['x-from']}`;
+  }
 });
 const seen = { in: [], out: [] };
 

@@ -137,7 +137,7 @@ static inline void serve_ws(void *ctx, struct http_exchange *x, const struct htt
 
 	assert(o < owners + OWNERS_MAX);
 	buf_init(&o->out, OUT_BYTES_MAX);
-	o->ws = ws_conn_accept(x, r->head, MESSAGE_BYTES_MAX, FRAGMENTS_MAX, owner_ops, o);
+	o->ws = ws_conn_accept(x, r->head, NULL, 0, MESSAGE_BYTES_MAX, FRAGMENTS_MAX, owner_ops, o);
 	if (o->ws == NULL) {
 		http_answer_text(x, 503, false, STR("no memory"));
 		return;
