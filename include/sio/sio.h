@@ -260,7 +260,8 @@ SIO_API const char *sio_space_name(const struct sio_space *);
 
 /*
  * Call the handler for each event of that name. "connection", "disconnecting" (it is still in its rooms: sio_room_at()),
- * "disconnect", "lagging" (past queue_bytes_soft although we tried to send) and "drained" (empty again) are the server's own. A socket whose client lags already when it joins hears
+ * "disconnect", "lagging" (past queue_bytes_soft although we tried to send), "drained" (empty again) and "expired"
+ * (sio_set_expiry()) are the server's own. A socket whose client lags already when it joins hears
  * "lagging" right after "connection", so that none hears "drained" before it. The last one set for a name stands. Before
  * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
  */
@@ -420,6 +421,13 @@ SIO_API int sio_join(struct sio_socket *, const char *room);
 /* Harmless if it is not in it. */
 SIO_API void sio_leave(struct sio_socket *, const char *room);
 
+/*
+ * A deadline for the socket's authentication. After after_ms "expired" is called; the application may ask the client for a new proof
+ * then, and set another deadline. If none is set within grace_ms, the socket is sent away from its namespace as by sio_disconnect(),
+ * with the reason "authentication expired" (sockets_expired). after_ms 0: no deadline, from now on. 0; -EINVAL: it has not joined yet;
+ * -ENOMEM, and what was set before holds.
+ */
+SIO_API SIO_CHECK int sio_set_expiry(struct sio_socket *, uint32_t after_ms, uint32_t grace_ms);
 /* The i-th of the rooms that it has joined, from 0; in "disconnecting" too. NULL: there are no more. Joining and leaving changes their order. */
 SIO_API const char *sio_room_at(const struct sio_socket *, uint32_t i);
 /*
@@ -518,6 +526,7 @@ struct sio_stats {
 	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
+	uint64_t sockets_expired; /* of those disconnected: by their deadline */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */
@@ -526,6 +535,23 @@ struct sio_stats {
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out;
 };
+/* One figure, with what Prometheus wants to know of it. */
+struct sio_figure {
+	const char *name; /* "sio_sessions_opened_total" */
+	const char *help; /* a sentence */
+	bool is_total; /* it only grows; else it is how many there are now */
+	const char *space; /* the namespace's name; NULL: of the server */
+	uint64_t value;
+};
+typedef void sio_figure_fn(void *ctx, const struct sio_figure *);
+/* Call fn with each figure: all of one name one after the other. Any thread. O(namespaces). */
+SIO_API void sio_stats_each(const struct sio_server *, sio_figure_fn *, void *ctx);
+/*
+ * The same as text, in Prometheus' format, to `out`, with a NUL. Returns its bytes without that; if they do not fit, `out` has the
+ * beginning. Served with the type "text/plain; version=0.0.4". Any thread.
+ */
+SIO_API size_t sio_stats_text(const struct sio_server *, char *out, size_t out_bytes);
+
 /* Figures of one namespace: of its sockets, their events, and what has been queued for each. */
 struct sio_space_stats {
 	uint64_t connected, disconnected, refused;

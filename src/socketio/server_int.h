@@ -71,6 +71,7 @@ struct sio_socket {
 	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
 	struct sio_socket *next_visited;
 	struct list asks; /* struct sio_ask_waiting */
+	struct sio_expiry *expiry; /* NULL: its authentication has no deadline */
 	const char *reason; /* why it was disconnected; a constant */
 	void *data;
 	void (*destroy_data)(void *);
@@ -118,6 +119,7 @@ enum sio_own {
 	SIO_ON_DISCONNECT,
 	SIO_ON_LAGGING,
 	SIO_ON_DRAINED,
+	SIO_ON_EXPIRED,
 	SIO_OWN_COUNT,
 };
 extern const char *const sio_own_names[SIO_OWN_COUNT];
@@ -182,7 +184,7 @@ struct sio_space {
 };
 
 struct sio_counts {
-	atomic_uint_fast64_t connected, disconnected, refused, packets_in, packets_bad;
+	atomic_uint_fast64_t connected, disconnected, refused, expired, packets_in, packets_bad;
 	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
 };
 
@@ -339,7 +341,12 @@ void sio_socket_close(struct sio_socket *, const char *reason);
 struct sio_socket *sio_socket_find(const struct sio_loop *, struct sio_id);
 /* Nothing happens to one that has gone. Calls nobody back. */
 void sio_send_away(struct sio_socket *, enum sio_way);
+/* From its namespace; `reason` is a constant, and what "disconnect" has. */
+void sio_send_away_saying(struct sio_socket *, const char *reason);
 void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str reason);
+
+/* expiry.c */
+void sio_expiry_end(struct sio_socket *);
 
 /* room.c */
 int sio_room_enter(struct sio_socket *, struct str name);

@@ -55,6 +55,7 @@ void sio_socket_close(struct sio_socket *s, const char *reason)
 	s->reason = reason;
 	list_remove(&s->in_client);
 	s->client->socket_count--;
+	sio_expiry_end(s);
 	slots_take(&at->sockets, s->slot);
 	sio_count(&at->counts.disconnected, 1);
 	sio_count(&sio_here(s->space, at)->counts.disconnected, 1);
@@ -112,6 +113,12 @@ static void send_disconnect(struct sio_socket *s)
 	sio_client_send_text(s->client, parts, 3);
 }
 
+void sio_send_away_saying(struct sio_socket *s, const char *reason)
+{
+	send_disconnect(s);
+	sio_socket_close(s, reason);
+}
+
 void sio_send_away(struct sio_socket *s, enum sio_way way)
 {
 	struct sio_client *c = s->client;
@@ -120,8 +127,7 @@ void sio_send_away(struct sio_socket *s, enum sio_way way)
 	if (s->session == NULL)
 		return;
 	if (way == SIO_AWAY) {
-		send_disconnect(s);
-		sio_socket_close(s, reason);
+		sio_send_away_saying(s, reason);
 		return;
 	}
 	while (way == SIO_AWAY_ALL && !list_empty(&c->sockets)) {

@@ -21,6 +21,7 @@ const char *const sio_own_names[SIO_OWN_COUNT] = {
 	[SIO_ON_DISCONNECT] = "disconnect",
 	[SIO_ON_LAGGING] = "lagging",
 	[SIO_ON_DRAINED] = "drained",
+	[SIO_ON_EXPIRED] = "expired",
 };
 
 static bool name_valid(struct str name)

@@ -1,4 +1,8 @@
-/* socketio/stats.c -- the figures of all layers in one: see sio/sio.h. */
+/* socketio/stats.c -- the figures of all layers in one, and as Prometheus wants them: see sio/sio.h. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "socketio/server_int.h"
 
 static void add_engine(const struct sio_server *server, struct sio_stats *ret)
@@ -46,6 +50,7 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 		ret->sockets_connected += atomic_load_explicit(&c->connected, memory_order_relaxed);
 		ret->sockets_disconnected += atomic_load_explicit(&c->disconnected, memory_order_relaxed);
 		ret->sockets_refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
+		ret->sockets_expired += atomic_load_explicit(&c->expired, memory_order_relaxed);
 		ret->packets_in += atomic_load_explicit(&c->packets_in, memory_order_relaxed);
 		ret->packets_bad += atomic_load_explicit(&c->packets_bad, memory_order_relaxed);
 		ret->events_out += atomic_load_explicit(&c->events_out, memory_order_relaxed);
@@ -55,4 +60,187 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 	ret->events_out += atomic_load_explicit(&server->events_out, memory_order_relaxed);
 	ret->answers_late = atomic_load_explicit(&server->answers_late, memory_order_relaxed);
 	ret->broadcasts_refused = atomic_load_explicit(&server->broadcasts_refused, memory_order_relaxed);
+}
+
+#define FIGURE(name, field, help)                                                                            \
+	{                                                                                                    \
+		"sio_" name "_total", help, offsetof(struct sio_stats, field)                                \
+	}
+
+/* Of the server: each is a counter. */
+static const struct counter {
+	const char *name, *help;
+	size_t at;
+} counters[] = {
+	FIGURE("connections_accepted", connections_accepted, "Connections taken."),
+	FIGURE("connections_closed", connections_closed, "Connections ended."),
+	FIGURE("connections_moved", connections_moved, "Connections handed to the loop of their session."),
+	FIGURE("connections_refused", connections_refused, "Connections turned away by a limit."),
+	FIGURE("requests", requests, "Requests of HTTP."),
+	FIGURE("requests_refused", requests_refused,
+		"Requests that could not be understood, or were too large."),
+	FIGURE("request_timeouts", request_timeouts, "Requests that came too slowly."),
+	FIGURE("sessions_opened", sessions_opened, "Sessions of Engine.IO."),
+	FIGURE("sessions_closed", sessions_closed, "Sessions that have ended."),
+	FIGURE("sessions_upgraded", sessions_upgraded, "Sessions that went on by WebSocket."),
+	FIGURE("sessions_refused", sessions_refused,
+		"Sessions turned away by a limit, or for want of memory."),
+	FIGURE("handshakes_bad", handshakes_bad, "Requests answered with an error of Engine.IO's."),
+	FIGURE("ping_timeouts", ping_timeouts, "Sessions whose client did not answer a ping."),
+	FIGURE("parse_errors", parse_errors, "Sessions whose client sent what is no packet."),
+	FIGURE("transport_errors", transport_errors, "Sessions whose client broke a rule of the transport."),
+	FIGURE("queue_overflows", queue_overflows, "Sessions whose client did not take what it was sent."),
+	FIGURE("sockets_connected", sockets_connected, "Sockets that have joined a namespace."),
+	FIGURE("sockets_disconnected", sockets_disconnected, "Sockets that have gone."),
+	FIGURE("sockets_refused", sockets_refused, "Clients that a namespace has not let in."),
+	FIGURE("sockets_expired", sockets_expired, "Sockets whose authentication was not renewed."),
+	FIGURE("packets_in", packets_in, "Messages from clients."),
+	FIGURE("packets_bad", packets_bad, "Packets that closed their client."),
+	FIGURE("events_out", events_out, "Events emitted, each once however many get it."),
+	FIGURE("deliveries", deliveries, "Events queued for a socket each."),
+	FIGURE("skipped_volatile", skipped_volatile, "Volatile events left out for slow clients."),
+	FIGURE("answers_late", answers_late, "Answers and decisions that came too late."),
+	FIGURE("broadcasts_refused", broadcasts_refused,
+		"Broadcasts that a loop was too far behind to take."),
+	FIGURE("bytes_in", bytes_in, "Bytes received."),
+	FIGURE("bytes_out", bytes_out, "Bytes sent."),
+};
+
+static uint64_t value_at(const void *stats, size_t at)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)stats + at, sizeof(value));
+	return value;
+}
+
+/* How many there are now. */
+static void tell_gauges(const struct sio_stats *s, sio_figure_fn *fn, void *ctx)
+{
+	const struct sio_figure gauges[] = {
+		{ "sio_connections", "Connections now.", false, NULL,
+			s->connections_accepted - s->connections_closed },
+		{ "sio_sessions", "Sessions of Engine.IO now.", false, NULL,
+			s->sessions_opened - s->sessions_closed },
+	};
+
+	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++)
+		fn(ctx, &gauges[i]);
+}
+
+/* Of a namespace. */
+static uint64_t space_value(const struct sio_space_stats *s, size_t which)
+{
+	const uint64_t values[] = { s->connected - s->disconnected, s->connected, s->refused, s->events_in,
+		s->deliveries };
+
+	return values[which];
+}
+
+static void tell_space(
+	const struct sio_space *space, struct sio_figure *figure, size_t which, sio_figure_fn *fn, void *ctx)
+{
+	struct sio_space_stats s;
+
+	sio_space_stats(space, &s);
+	figure->space = space->name;
+	figure->value = space_value(&s, which);
+	fn(ctx, figure);
+}
+
+static void tell_spaces(const struct sio_server *server, sio_figure_fn *fn, void *ctx)
+{
+	static const struct sio_figure figures[] = {
+		{ .name = "sio_space_sockets", .help = "Sockets in a namespace now." },
+		{ .name = "sio_space_sockets_connected_total",
+			.help = "Sockets that have joined it.",
+			.is_total = true },
+		{ .name = "sio_space_sockets_refused_total",
+			.help = "Clients it has not let in.",
+			.is_total = true },
+		{ .name = "sio_space_events_in_total", .help = "Events from its sockets.", .is_total = true },
+		{ .name = "sio_space_deliveries_total",
+			.help = "Events queued for a socket each.",
+			.is_total = true },
+	};
+
+	for (size_t which = 0; which < sizeof(figures) / sizeof(figures[0]); which++) {
+		struct sio_figure figure = figures[which];
+
+		for (uint32_t i = 0; i < server->space_count; i++)
+			tell_space(server->spaces[i], &figure, which, fn, ctx);
+		for (uint32_t i = 0; i < server->parent_count; i++) {
+			const struct sio_space *child =
+				atomic_load_explicit(&server->parents[i]->children, memory_order_acquire);
+			for (; child != NULL; child = child->next_child)
+				tell_space(child, &figure, which, fn, ctx);
+		}
+	}
+}
+
+void sio_stats_each(const struct sio_server *server, sio_figure_fn *fn, void *ctx)
+{
+	struct sio_stats stats;
+
+	sio_stats(server, &stats);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		const struct counter *c = &counters[i];
+		struct sio_figure figure = { c->name, c->help, true, NULL, value_at(&stats, c->at) };
+
+		fn(ctx, &figure);
+	}
+	tell_gauges(&stats, fn, ctx);
+	tell_spaces(server, fn, ctx);
+}
+
+/* Text as far as there is room; what it would take. */
+struct page {
+	char *out;
+	size_t room, bytes;
+	const char *name; /* of the figure before */
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct page *p, const char *format, ...)
+{
+	size_t left = p->bytes < p->room ? p->room - p->bytes : 0;
+	va_list args;
+
+	va_start(args, format);
+	int n = vsnprintf(left > 0 ? p->out + p->bytes : NULL, left, format, args);
+	va_end(args);
+	p->bytes += n < 0 ? 0 : (size_t)n;
+}
+
+/* A label's value: a namespace's name is UTF-8 without control characters. */
+static void put_label(struct page *p, const char *text)
+{
+	for (; *text != '\0'; text++)
+		put(p, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
+static void put_figure(void *ctx, const struct sio_figure *f)
+{
+	struct page *p = ctx;
+
+	if (p->name == NULL || strcmp(p->name, f->name) != 0)
+		put(p, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name,
+			f->is_total ? "counter" : "gauge");
+	p->name = f->name;
+	put(p, "%s", f->name);
+	if (f->space != NULL) {
+		put(p, "{space=\"");
+		put_label(p, f->space);
+		put(p, "\"}");
+	}
+	put(p, " %" PRIu64 "\n", f->value);
+}
+
+size_t sio_stats_text(const struct sio_server *server, char *out, size_t out_bytes)
+{
+	struct page p = { .out = out, .room = out_bytes };
+
+	if (out_bytes > 0)
+		out[0] = '\0';
+	sio_stats_each(server, put_figure, &p);
+	return p.bytes;
 }
