@@ -199,7 +199,7 @@ class Poller:
         self.target = PATH + "polling&sid=" + self.opened["sid"]
         if join:
             self.post(http, "40")
-            while '420["first"]' not in self.poll(http):  # the last of the probe's greetings
+            while not any(packet.endswith('["first"]') for packet in self.poll(http)):  # the last of the probe's greetings
                 pass
 
     def post(self, http, *packets):
