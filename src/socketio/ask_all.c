@@ -213,8 +213,9 @@ static struct posted *create_post(const struct sio_target *t, struct part *part,
 static int post(const struct sio_target *t, struct asking *a, struct blob_share *unit)
 {
 	struct posted *posts[NET_LOOPS_MAX] = { NULL };
+	const uint32_t count = a->loop_count;
 
-	for (uint32_t i = 0; i < a->loop_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		a->parts[i].whole = a;
 		posts[i] = create_post(t, &a->parts[i], unit);
 		if (posts[i] != NULL)
@@ -225,7 +226,8 @@ static int post(const struct sio_target *t, struct asking *a, struct blob_share 
 		}
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < a->loop_count; i++)
+	/* With the last of them it may have ended, and is gone. */
+	for (uint32_t i = 0; i < count; i++)
 		sio_hand_over_reserved(t->space->server, i, &posts[i]->message);
 	return 0;
 }
