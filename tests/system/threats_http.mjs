@@ -18,6 +18,7 @@ const HEAD_BYTES_MAX = 16384;
 const TARGET_BYTES_MAX = 8192;
 const HEADERS_MAX = 100;
 const TEN_GB = 10 * 2 ** 30;
+const ROUNDS = 50;
 const HEAD_MS = 10000;
 const LATE_MS = 1500 * slower; // that a deadline of seconds may be seen later
 const ERRORS = {
@@ -327,6 +328,7 @@ slowThreat('threat 18: a body below the least rate: 408; one above it is taken',
   assert.deepEqual(statuses(good.text), [200]);
 });
 
+// Whether the end of a side comes with the request or behind it is up to the kernel: so all of it many times.
 guard.threat('threat 19: a connection that is half closed is still answered', async (t) => {
   const client = await session(t);
   const halfClosed = async (...requests) => {
@@ -334,17 +336,29 @@ guard.threat('threat 19: a connection that is half closed is still answered', as
     socket.socket.end();
     return answers((await socket.whenClosed()).toString());
   };
-  const [shaken] = await halfClosed(get());
-  assert.equal(shaken.status, 200);
-  const other = new EngineClient(t.server, { transport: 'polling' });
-  other.accept(shaken.body);
-  t.after(() => other.post('1'));
-  assert.deepEqual((await halfClosed(get('/nothing'))).map(({ status }) => status), [404]);
-  assert.deepEqual((await halfClosed(get('/a'), get('/b'), get('/%00'))).map(({ status }) => status), [404, 404, 400]);
-  const posted = await halfClosed(post(client, 'Content-Length: 12', '425["rooms"]'));
-  assert.deepEqual(posted.map(({ status, body }) => [status, body]), [[200, 'ok']]);
-  const polls = await halfClosed(get(target(client.query4)));
-  assert.deepEqual(polls.map(({ status, body }) => [status, body]), [[200, '435[[]]']]);
+  for (let i = 0; i < ROUNDS; i++) {
+    const shaken = await halfClosed(get());
+    assert.deepEqual(shaken.map(({ status }) => status), [200]);
+    const other = new EngineClient(t.server, { transport: 'polling' });
+    other.accept(shaken[0].body);
+    assert.equal((await other.post('1')).text, 'ok');
+    assert.deepEqual((await halfClosed(get('/nothing'))).map(({ status }) => status), [404]);
+    assert.deepEqual((await halfClosed(get('/a'), get('/b'), get('/%00'))).map(({ status }) => status), [404, 404, 400]);
+    const posted = await halfClosed(post(client, 'Content-Length: 12', '425["rooms"]'));
+    assert.deepEqual(posted.map(({ status, body }) => [status, body]), [[200, 'ok']]);
+    await polled(client, (packet) => packet === '435[[]]');
+  }
+  // One that ends its side behind a poll may have left it: then it is not answered, and the next poll has what it would have had.
+  for (let i = 0; i < ROUNDS; i++) {
+    assert.equal((await client.post(`426${i}["rooms"]`)).text, 'ok');
+    const answer = `436${i}[[]]`;
+    const polls = await halfClosed(get(target(client.query4)));
+    if (polls.length > 0) {
+      assert.deepEqual(polls.map(({ status, body }) => [status, body]), [[200, answer]], `poll ${i}`);
+    } else {
+      await polled(client, (packet) => packet === answer);
+    }
+  }
   await isAlive(client);
 });
 
