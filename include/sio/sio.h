@@ -13,7 +13,7 @@
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
  * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_decide(), sio_stop(), and what
  * is done by id or for all of a target may be called from any thread; what takes a struct sio_socket belongs into a handler of that
- * socket. Everything handed to a handler is lent for the call. A handler never runs before the call that
+ * socket. Everything handed to a handler is lent for the call. But for sio_on_any_out()'s, a handler never runs before the call that
  * caused it has returned.
  *
  * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
@@ -251,7 +251,8 @@ typedef bool sio_names_fn(void *ctx, struct sio_str name, struct sio_str auth);
 /*
  * Namespaces that are made when a client asks for one: for a name that sio_of() has not made, `fn` of each parent is asked, the
  * first one's first. What is set for the parent that is returned holds for all its children; what is emitted to it goes to each of
- * them. Once made, a child stays as long as the server, and is found by sio_of(): so who may join it is the business of middleware.
+ * them. Once made, a child stays as long as the server, and is found by sio_of(): so who may join it is the business of middleware. It
+ * is made before middleware is asked, and dynamic_spaces_max holds for all clients: where names are many, `fn` is to look at `auth`, too.
  * Before sio_run(). NULL: SIO_PARENTS_MAX, or no memory.
  */
 SIO_API struct sio_space *sio_of_names(struct sio_server *, sio_names_fn *fn, void *ctx);
@@ -272,11 +273,12 @@ SIO_API void sio_on_other(struct sio_space *, sio_handler_fn *, void *ctx);
 SIO_API void sio_on_any(struct sio_space *, sio_handler_fn *, void *ctx);
 /*
  * Call the handler for each event that is sent to a socket, broadcasts included, and sio_ask()'s; as Node's onAnyOutgoing(). On the
- * receiver's loop, before it is queued. What it emits goes behind. It makes every broadcast dearer, so it is for finding faults.
+ * receiver's loop, before it is queued, and so within the sio_emit() or sio_ask() of that loop. What it emits to a namespace with such
+ * a handler goes behind; what it does else goes before. A question asked within sio_each() is not shown. It makes every broadcast dearer, so it is for finding faults.
  * The last one set stands. Before sio_run().
  */
 SIO_API void sio_on_any_out(struct sio_space *, sio_handler_fn *, void *ctx);
-/* False: the event is dropped. It may answer it then. */
+/* False: the event is dropped. If an answer is wanted (ack.wanted), it is to give one, now or later. */
 typedef bool sio_filter_fn(const struct sio_event *);
 /*
  * Ask the function of each event that comes, behind sio_on_any() and before the event's own handler; as Node's socket.use().
@@ -347,7 +349,6 @@ struct sio_target {
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
 	bool uncompressed; /* nothing is gained by compressing it: a polling response of only such events is not */
-	bool local; /* only this process's sockets. There are no others yet, so it changes nothing */
 };
 /* Everyone in the namespace. */
 SIO_API struct sio_target sio_all(struct sio_space *);
@@ -411,7 +412,8 @@ typedef void sio_replies_fn(const struct sio_replies *);
 /*
  * Emit an event to each socket of a target and have all their answers: `fn` is called once, when all have answered or gone, or time
  * is over; by the loop that is last. timeout_ms 0: wait as long as they live. Any thread, as sio_emit(), but in a namespace that is no
- * parent. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_EACH_WAITING_MAX.
+ * parent; is_volatile is not looked at. A call without a deadline has its place among SIO_EACH_WAITING_MAX until all have answered or
+ * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_EACH_WAITING_MAX.
  */
 SIO_API int sio_ask_all(struct sio_target, const char *event, struct sio_args args, uint32_t timeout_ms,
 	sio_replies_fn *, void *ctx);
@@ -428,12 +430,15 @@ SIO_API void sio_leave(struct sio_socket *, const char *room);
  * -ENOMEM, and what was set before holds.
  */
 SIO_API SIO_CHECK int sio_set_expiry(struct sio_socket *, uint32_t after_ms, uint32_t grace_ms);
-/* The i-th of the rooms that it has joined, from 0; in "disconnecting" too. NULL: there are no more. Joining and leaving changes their order. */
+/*
+ * The i-th of the rooms that it has joined, from 0; in "disconnecting" too. NULL: there are no more. Joining and leaving changes their
+ * order. The text is there until the last of this loop's sockets has left the room: copy what is used behind that.
+ */
 SIO_API const char *sio_room_at(const struct sio_socket *, uint32_t i);
 /*
  * All sockets of a target join a room, or leave it, as sio_disconnect_all() sends them away. One that cannot join
  * (SIO_ROOMS_PER_SOCKET_MAX, no memory) is left out, and that is logged. Any thread. 0; -EINVAL: a name that is empty or too long,
- * too many rooms; -ENOMEM: nobody does. -ENOBUFS: a loop is too far behind; its clients will be closed, the others did.
+ * too many rooms; -ENOMEM: nobody does (of a parent: in some of its children). -ENOBUFS: a loop is too far behind; its clients will be closed, the others did.
  */
 SIO_API SIO_CHECK int sio_join_all(struct sio_target, const char *room);
 /* The same: who is not in it is left alone. */
@@ -446,7 +451,7 @@ SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 /*
  * The same for all sockets of a target, the one whose handler calls it included (sio_all(space): everybody): on each loop those
  * who are there when it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is;
- * -EINVAL: too many rooms; -ENOMEM: nobody is sent away.
+ * -EINVAL: too many rooms; -ENOMEM: nobody is sent away (of a parent: not from all of its children).
  */
 SIO_API SIO_CHECK int sio_disconnect_all(struct sio_target, bool close);
 /*
@@ -464,7 +469,7 @@ typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*
  * Run `fn` on the loop of a socket, with the socket, or with NULL if it has gone: once, in order with what this thread emits
  * to that socket. Any thread; fn never runs before the call has returned, so on that loop's own thread what is emitted behind
- * the call waits with it until the iteration ends. 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not
+ * the call waits with it until the iteration ends (what is done to a socket at once, as sio_join() or sio_disconnect(), does not). 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not
  * called. When a server is destroyed, what has not run yet runs with NULL on the thread that does it.
  */
 SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *, void *ctx);

@@ -2,7 +2,8 @@
  * engineio/cors.c -- what answers say to pages of other origins (the Fetch standard's CORS), and further headers of handshakes.
  *
  * The headers of each origin are made once, when the server is, and added to whatever a request of that origin is answered. Who is
- * of no such origin gets the same answers without them: its browser keeps them from the page. As npm's package `cors` does it.
+ * of no such origin gets the same answers, without being named in them: its browser keeps them from the page. As npm's package `cors`
+ * does it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 enum { HEADERS = 4 };
 
 struct eio_cors_origin {
-	struct str origin; /* empty: any */
+	struct str origin; /* empty: any, or none that is named */
 	struct http_header headers[HEADERS];
 	uint32_t count;
 };
@@ -26,11 +27,14 @@ static void add(struct eio_cors_origin *o, struct str name, struct str value)
 	o->headers[o->count++] = (struct http_header){ .name = name, .value = value };
 }
 
-static void prepare(struct eio_cors_origin *o, const struct eio_cors *cors, const char *origin)
+/* `allowed` is what the origin reads of itself: its name, "*", or empty where it is none that is named. */
+static void prepare(struct eio_cors_origin *o, const struct eio_cors *cors, struct str allowed)
 {
-	o->origin = origin == NULL ? STR("") : str_c(origin);
-	add(o, STR("Access-Control-Allow-Origin"), origin == NULL ? STR("*") : o->origin);
-	if (origin != NULL)
+	if (cors->origin_count > 0)
+		o->origin = allowed;
+	if (allowed.bytes > 0)
+		add(o, STR("Access-Control-Allow-Origin"), allowed);
+	if (cors->origin_count > 0)
 		add(o, STR("Vary"), STR("Origin"));
 	if (cors->credentials)
 		add(o, STR("Access-Control-Allow-Credentials"), STR("true"));
@@ -44,13 +48,12 @@ bool eio_cors_create(struct eio_server *server)
 
 	if (cors == NULL)
 		return true;
-	server->origins = calloc(cors->origin_count == 0 ? 1 : cors->origin_count, sizeof(*server->origins));
+	server->origins = calloc((size_t)cors->origin_count + 1, sizeof(*server->origins));
 	if (server->origins == NULL)
 		return false;
 	for (uint32_t i = 0; i < cors->origin_count; i++)
-		prepare(&server->origins[i], cors, cors->origins[i]);
-	if (cors->origin_count == 0)
-		prepare(&server->origins[0], cors, NULL);
+		prepare(&server->origins[i], cors, str_c(cors->origins[i]));
+	prepare(&server->origins[cors->origin_count], cors, cors->origin_count == 0 ? STR("*") : STR(""));
 	return true;
 }
 
@@ -62,16 +65,12 @@ void eio_cors_destroy(struct eio_server *server)
 
 static const struct eio_cors_origin *find(const struct eio_server *server, const struct http_head *head)
 {
-	const struct eio_cors *cors = server->options.cors;
-
-	if (cors->origin_count == 0)
-		return &server->origins[0];
+	uint32_t count = server->options.cors->origin_count, i = 0;
 	struct str origin = http_head_get(head, STR("Origin"));
-	for (uint32_t i = 0; i < cors->origin_count; i++) {
-		if (origin.s != NULL && str_equal(origin, server->origins[i].origin))
-			return &server->origins[i];
-	}
-	return NULL;
+
+	while (i < count && !(origin.s != NULL && str_equal(origin, server->origins[i].origin)))
+		i++;
+	return &server->origins[i]; /* behind those that are named: of anybody else */
 }
 
 /* May this request be made? */
@@ -109,8 +108,7 @@ bool eio_cors_serve(struct eio_server *server, struct http_exchange *x, const st
 {
 	const struct eio_cors_origin *o = find(server, head);
 
-	if (o != NULL)
-		http_exchange_add(x, o->headers, o->count);
+	http_exchange_add(x, o->headers, o->count);
 	if (head->method != HTTP_OPTIONS || head->upgrade)
 		return false;
 	answer_preflight(server, x, head);

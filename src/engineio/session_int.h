@@ -118,7 +118,8 @@ struct eio_server {
 	struct eio_loop *loops;
 	struct net_addresses *addresses; /* sessions of each */
 	uint32_t sessions_max;
-	struct eio_cors_origin *origins; /* options.cors made ready: as many as it has, or one for any */
+	struct eio_cors_origin
+		*origins; /* options.cors made ready: as many as it has, and one of anybody else */
 	atomic_uint sessions; /* in all */
 };
 

@@ -18,7 +18,7 @@ struct part {
 	struct asking *whole;
 	struct sio_given *answers; /* each one's args.attachments is a block that holds all of it */
 	uint32_t count, cap;
-	uint32_t asked, waiting, late, gone;
+	uint32_t asked, waiting, late;
 	bool begun; /* all who are to be asked have been */
 };
 
@@ -130,9 +130,7 @@ static void on_reply(const struct sio_reply *r)
 	p->waiting--;
 	if (r->status == -ETIMEDOUT)
 		p->late++;
-	else if (r->status != 0)
-		p->gone++;
-	else if (!keep(p, sio_id(r->socket), &r->args))
+	else if (r->status == 0 && !keep(p, sio_id(r->socket), &r->args))
 		atomic_store(&p->whole->lost, true);
 	end_part(p);
 }
@@ -145,15 +143,17 @@ struct question {
 static void ask(struct sio_socket *s, void *ctx)
 {
 	const struct question *q = ctx;
-	const struct asking *a = q->part->whole;
+	struct asking *a = q->part->whole;
 
 	q->part->asked++;
 	q->part->waiting++;
-	if (sio_ask_encoded(s, a->id, q->unit, EIO_SHARED, a->timeout_ms, on_reply, q->part) == 0)
+	int rc = sio_ask_encoded(s, a->id, q->unit, EIO_SHARED, a->timeout_ms, on_reply, q->part);
+	if (rc == 0)
 		return;
-	/* Too many questions wait for this one already, or there is no memory. */
 	q->part->waiting--;
-	q->part->gone++;
+	if (rc == -ENOMEM)
+		atomic_store(&a->lost, true);
+	/* Else too many questions wait for this one already: as if it had gone. */
 }
 
 struct posted {
@@ -188,6 +188,7 @@ static void discard(struct net_message *message)
 	struct posted *p = list_entry(message, struct posted, message);
 
 	blob_drop(p->unit);
+	atomic_store(&p->part->whole->lost, true);
 	p->part->begun = true;
 	end_part(p->part);
 	free(p);
@@ -241,6 +242,8 @@ static int begin(const struct sio_target *t, struct str event, const struct sio_
 	int rc = sio_encode(&m, &unit);
 	if (rc < 0)
 		return rc;
+	if (t->uncompressed)
+		blob_set_tag(unit, EIO_UNIT_UNCOMPRESSED);
 	rc = post(t, a, unit);
 	blob_unref(unit);
 	return rc;
@@ -254,7 +257,7 @@ int sio_ask_all(struct sio_target target, const char *event, struct sio_args arg
 	struct asking *a = NULL;
 	int rc = -ENOBUFS;
 
-	if (!sio_event_name_valid(name) || target.space->names != NULL || sio_target_check(&target) < 0)
+	if (!sio_event_name_valid(name) || target.space->names != NULL || !sio_target_valid(&target))
 		return -EINVAL;
 	if (atomic_fetch_add_explicit(&server->eaches, 1, memory_order_relaxed) < SIO_EACH_WAITING_MAX) {
 		a = calloc(1, sizeof(*a) + server->loop_count * sizeof(a->parts[0]));

@@ -340,7 +340,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 {
 	struct str name = str_c(event);
 
-	if (!sio_event_name_valid(name) || sio_target_check(&target) < 0)
+	if (!sio_event_name_valid(name) || !sio_target_valid(&target))
 		return -EINVAL;
 	if (target.space->names != NULL)
 		return emit_to_children(target, name, &args);

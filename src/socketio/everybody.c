@@ -141,21 +141,26 @@ static int do_in_space(const struct posted *what)
 }
 
 /* In the target's namespace, or in all children of a parent. */
-static int do_everywhere(struct posted *what)
+static int do_everywhere(const struct posted *what)
 {
 	struct sio_space *space = what->target.space;
 	int rc = 0;
 
-	if (sio_target_check(&what->target) < 0)
+	if (!sio_target_valid(&what->target))
 		return -EINVAL;
 	if (space->names == NULL)
 		return do_in_space(what);
+	/* A name may be a room's own, which goes when all have left it in the first of the children. */
+	struct posted *kept = copy(what);
+	if (kept == NULL)
+		return -ENOMEM;
 	space = atomic_load_explicit(&space->children, memory_order_acquire);
 	for (; space != NULL; space = space->next_child) {
-		what->target.space = space;
-		int done = do_in_space(what);
+		kept->target.space = space;
+		int done = do_in_space(kept);
 		rc = done < 0 ? done : rc;
 	}
+	free(kept);
 	return rc;
 }
 

@@ -8,7 +8,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "base/assert.h"
@@ -101,7 +100,7 @@ bool sio_handshake_header(const struct sio_socket *s, const char *name, struct s
 		return false;
 	struct str rest = str_of(k->text + k->query_bytes, k->headers_bytes);
 	while (next_header(&rest, &each, &value)) {
-		if (each.bytes != wanted.bytes || strncasecmp(each.s, wanted.s, wanted.bytes) != 0)
+		if (!str_equal_nocase(each, wanted))
 			continue;
 		*ret_value = (struct sio_str){ value.s, value.bytes };
 		return true;

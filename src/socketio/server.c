@@ -286,6 +286,7 @@ void sio_destroy(struct sio_server *server)
 		return;
 	/* From the top down; memory that waits for an iteration's end goes with the loops. */
 	eio_server_destroy(server->eio);
+	server->eio = NULL; /* what is discarded below calls the application, which may ask for figures */
 	for (uint32_t i = 0;
 		server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].sockets);

@@ -243,7 +243,7 @@ struct sio_server {
 	bool keep_handshake;
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
-	atomic_uint eaches; /* calls of sio_each() under way */
+	atomic_uint eaches; /* calls of sio_each(), sio_fetch() and sio_ask_all() under way */
 	atomic_bool running;
 };
 
@@ -355,8 +355,8 @@ void sio_rooms_leave_all(struct sio_socket *);
 struct sio_room *sio_room_find(const struct sio_space_loop *, const char *name);
 
 /* target.c */
-/* 0, or -EINVAL: too many rooms are named. */
-int sio_target_check(const struct sio_target *);
+/* Not too many rooms are named. */
+bool sio_target_valid(const struct sio_target *);
 /* It is everybody, one room or one socket, and nobody watches what is sent: no need to visit. */
 bool sio_target_plain(const struct sio_target *);
 /* The room whose name is a socket's public id, as on Node: that socket alone. NULL: there is none here. */

@@ -9,6 +9,8 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 {
 	struct eio_counters e;
 
+	if (server->eio == NULL)
+		return; /* the server is being destroyed */
 	eio_server_counters(server->eio, &e);
 	ret->sessions_opened = e.opened;
 	ret->sessions_closed = e.closed;
@@ -114,14 +116,19 @@ static uint64_t value_at(const void *stats, size_t at)
 	return value;
 }
 
-/* How many there are now. */
+/* How many there are now: one that came and went between the two readings is none. */
+static uint64_t left(uint64_t come, uint64_t gone)
+{
+	return come > gone ? come - gone : 0;
+}
+
 static void tell_gauges(const struct sio_stats *s, sio_figure_fn *fn, void *ctx)
 {
 	const struct sio_figure gauges[] = {
 		{ "sio_connections", "Connections now.", false, NULL,
-			s->connections_accepted - s->connections_closed },
+			left(s->connections_accepted, s->connections_closed) },
 		{ "sio_sessions", "Sessions of Engine.IO now.", false, NULL,
-			s->sessions_opened - s->sessions_closed },
+			left(s->sessions_opened, s->sessions_closed) },
 	};
 
 	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++)
@@ -131,8 +138,8 @@ static void tell_gauges(const struct sio_stats *s, sio_figure_fn *fn, void *ctx)
 /* Of a namespace. */
 static uint64_t space_value(const struct sio_space_stats *s, size_t which)
 {
-	const uint64_t values[] = { s->connected - s->disconnected, s->connected, s->refused, s->events_in,
-		s->deliveries };
+	const uint64_t values[] = { left(s->connected, s->disconnected), s->connected, s->refused,
+		s->events_in, s->deliveries };
 
 	return values[which];
 }

@@ -4,7 +4,6 @@
  *      all | room, rooms[] | a socket's id        each socket once: what a visit has met, or is to leave out, has its number
  *        less except, except_rooms[]
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,11 +11,9 @@
 #include "base/base64.h"
 #include "socketio/server_int.h"
 
-int sio_target_check(const struct sio_target *t)
+bool sio_target_valid(const struct sio_target *t)
 {
-	if (t->room_count > SIO_TARGET_ROOMS_MAX || t->except_room_count > SIO_TARGET_ROOMS_MAX)
-		return -EINVAL;
-	return 0;
+	return t->room_count <= SIO_TARGET_ROOMS_MAX && t->except_room_count <= SIO_TARGET_ROOMS_MAX;
 }
 
 bool sio_target_plain(const struct sio_target *t)

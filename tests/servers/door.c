@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "env.h"
+
 enum {
 	HELD_MAX = 256,
 	NAME_BYTES = 64,
@@ -484,13 +486,6 @@ static void serve_paths(void)
 	need(sio_serve_asset(io, &odd));
 }
 
-static uint32_t number(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
-}
-
 static void listen_to(void)
 {
 	struct sio_space *closed = sio_of(io, "/closed"), *silent = sio_of(io, "/silent");
@@ -514,16 +509,14 @@ static void listen_to(void)
 
 int main(void)
 {
-	char where[64], err[256];
-	const char *port = getenv("PORT");
+	char where[ENV_LISTEN_BYTES], err[256];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	snprintf(where, sizeof(where), "127.0.0.1:%s", port == NULL ? "3000" : port);
 	io = sio_create(
 		&(struct sio_options){
-			.listen = where,
-			.connect_timeout_ms = number("CONNECT_TIMEOUT"),
-			.drain_ms = number("DRAIN_MS"),
+			.listen = env_listen(where),
+			.connect_timeout_ms = env_number("CONNECT_TIMEOUT"),
+			.drain_ms = env_number("DRAIN_MS"),
 			.allow = allow,
 		},
 		err, sizeof(err));

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "env.h"
+
 enum {
 	HELD_MAX = 4096,
 	REASONS_BYTES_MAX = 1 << 20,
@@ -315,31 +317,22 @@ static void listen_to(const char *name)
 	}
 }
 
-static uint32_t number(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
-}
-
 int main(void)
 {
-	char where[64], err[256];
-	const char *port = getenv("PORT");
+	char where[ENV_LISTEN_BYTES], err[256];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	snprintf(where, sizeof(where), "127.0.0.1:%s", port == NULL ? "3000" : port);
 	io = sio_create(
 		&(struct sio_options){
-			.listen = where,
-			.ping_interval_ms = number("PING_INTERVAL"),
-			.ping_timeout_ms = number("PING_TIMEOUT"),
-			.upgrade_timeout_ms = number("UPGRADE_TIMEOUT"),
-			.connect_timeout_ms = number("CONNECT_TIMEOUT"),
-			.message_bytes_max = number("MAX_PAYLOAD"),
-			.queue_bytes_soft = number("QUEUE_SOFT"),
-			.queue_bytes_max = number("QUEUE_MAX"),
-			.drain_ms = number("DRAIN_MS"),
+			.listen = env_listen(where),
+			.ping_interval_ms = env_number("PING_INTERVAL"),
+			.ping_timeout_ms = env_number("PING_TIMEOUT"),
+			.upgrade_timeout_ms = env_number("UPGRADE_TIMEOUT"),
+			.connect_timeout_ms = env_number("CONNECT_TIMEOUT"),
+			.message_bytes_max = env_number("MAX_PAYLOAD"),
+			.queue_bytes_soft = env_number("QUEUE_SOFT"),
+			.queue_bytes_max = env_number("QUEUE_MAX"),
+			.drain_ms = env_number("DRAIN_MS"),
 		},
 		err, sizeof(err));
 	if (io == NULL) {

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "env.h"
+
 enum {
 	LIST_BYTES = 1024,
 	LIST_MAX = 32,
@@ -131,8 +133,7 @@ static void answer_rooms(const struct sio_event *e)
 	free(rooms);
 }
 
-static char leave[] = "leave", is_volatile[] = "volatile", uncompressed[] = "uncompressed", going[] = "going",
-	    gone[] = "gone";
+static char leave[] = "leave", uncompressed[] = "uncompressed", going[] = "going", gone[] = "gone";
 
 static void on_join(const struct sio_event *e)
 {
@@ -154,7 +155,6 @@ static void on_say(const struct sio_event *e)
 	struct sio_str first;
 	struct sio_args args = e->args;
 
-	to.is_volatile = e->ctx == is_volatile;
 	to.uncompressed = e->ctx == uncompressed;
 	if (sio_arg(e, 3, &first)) {
 		char *json = text_of("[%.*s", (int)(e->args.json.s + e->args.json.bytes - first.s), first.s);
@@ -439,7 +439,6 @@ static void serve(struct sio_space *space)
 		{ "leave", on_join, leave },
 		{ "rooms", on_rooms, NULL },
 		{ "say", on_say, NULL },
-		{ "say-volatile", on_say, is_volatile },
 		{ "say-uncompressed", on_say, uncompressed },
 		{ "join-all", on_join_all, NULL },
 		{ "leave-all", on_join_all, leave },
@@ -454,13 +453,6 @@ static void serve(struct sio_space *space)
 	need(space != NULL);
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
 		need(sio_on(space, handlers[i].event, handlers[i].fn, handlers[i].ctx) == 0);
-}
-
-static uint32_t number(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
 }
 
 static void initial_headers(void *ctx, const struct sio_request *r, struct sio_headers *h)
@@ -504,18 +496,16 @@ static const struct sio_cors *cors(void)
 int main(void)
 {
 	static const struct sio_cookie cookie = { .name = "io" };
-	char where[64], err[256];
-	const char *port = getenv("PORT");
+	char where[ENV_LISTEN_BYTES], err[256];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	snprintf(where, sizeof(where), "127.0.0.1:%s", port == NULL ? "3000" : port);
 	io = sio_create(
 		&(struct sio_options){
-			.listen = where,
-			.ping_interval_ms = number("PING_INTERVAL"),
-			.ping_timeout_ms = number("PING_TIMEOUT"),
-			.upgrade_timeout_ms = number("UPGRADE_TIMEOUT"),
-			.connect_timeout_ms = number("CONNECT_TIMEOUT"),
+			.listen = env_listen(where),
+			.ping_interval_ms = env_number("PING_INTERVAL"),
+			.ping_timeout_ms = env_number("PING_TIMEOUT"),
+			.upgrade_timeout_ms = env_number("UPGRADE_TIMEOUT"),
+			.connect_timeout_ms = env_number("CONNECT_TIMEOUT"),
 			.keep_handshake = true,
 			.cors = cors(),
 			.cookie = getenv("COOKIE") == NULL ? NULL : &cookie,

@@ -28,7 +28,8 @@ async function serve(t, env) {
   return server;
 }
 
-const named = (origin) => ({ 'allow-origin': origin, 'allow-credentials': 'true', vary: 'Origin' });
+const unnamed = { 'allow-credentials': 'true', vary: 'Origin' };
+const named = (origin) => ({ 'allow-origin': origin, ...unnamed });
 
 test('off, nothing is said, and a preflight is a bad method', async (t) => {
   const server = await serve(t, {});
@@ -68,9 +69,9 @@ test('named origins: those alone, with their cookies', async (t) => {
   for (const origin of OTHERS) {
     const { status, headers } = await ask(server, { origin });
     assert.equal(status, 200);
-    assert.equal(headers['access-control-allow-origin'], undefined, origin);
+    assert.deepEqual(said(headers), unnamed, origin);
   }
-  assert.equal((await ask(server)).headers['access-control-allow-origin'], undefined);
+  assert.deepEqual(said((await ask(server)).headers), unnamed);
 });
 
 test('one connection, several origins: each request has its own answer', async (t) => {
@@ -104,7 +105,7 @@ test('a preflight is answered, and goes no further', async (t) => {
   assert.deepEqual(said(full.headers), { ...named(TWO), ...expected, 'expose-headers': 'X-Hello' });
   assert.equal(full.status, 204);
   const foreign = await ask(all, { ...preflight, origin: OTHERS[0], query: { ...POLLING, sid: 'nobody' } });
-  assert.deepEqual([foreign.status, foreign.headers['access-control-allow-origin']], [204, undefined]);
+  assert.deepEqual([foreign.status, said(foreign.headers)], [204, { ...unnamed, ...expected, 'expose-headers': 'X-Hello' }]);
   assert.deepEqual(said((await ask(all, { origin: ONE })).headers), { ...named(ONE), 'expose-headers': 'X-Hello' });
 });
 

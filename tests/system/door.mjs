@@ -7,9 +7,9 @@ import { io as io3 } from 'socket.io-client-3';
 import { serverIsNode, startServer } from './lib/server.mjs';
 import { EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { RawSocket, request, target } from './lib/http.mjs';
-import { Person } from './lib/person.mjs';
+import { Person, refused as refusedBy } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
-import { deferred, until, within } from './lib/wait.mjs';
+import { until } from './lib/wait.mjs';
 
 const CLIENTS = [['4.8.4', io4], ['3.1.3', io3]];
 const WAYS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['polling', 'websocket'] };
@@ -28,18 +28,7 @@ async function arrive(t, io, transports, options = {}, where = server) {
   return person;
 }
 
-// What `connect_error` has, of a client that must not come in.
-async function refused(t, io, transports, options = {}, nsp = '/') {
-  const socket = io(server.url + nsp, { forceNew: true, reconnection: false, transports, ...options });
-  const error = deferred();
-  socket.on('connect', () => error.reject(new Error('it was let in')));
-  socket.on('connect_error', (what) => error.resolve(what));
-  t.after(() => {
-    socket.disconnect();
-    socket.io.engine?.close();
-  });
-  return within(error.promise, 'connect_error');
-}
+const refused = (t, io, transports, options = {}, nsp = '/') => refusedBy(t, io, server, { transports, ...options }, nsp);
 
 const polling = (more = {}, headers = {}) =>
   request(server, { path: target({ EIO: 4, transport: 'polling', ...more }), headers });

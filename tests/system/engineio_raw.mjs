@@ -2,19 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { startServer } from './lib/server.mjs';
-import { decodeBody, EngineClient } from './lib/engine.mjs';
+import { decodeBody, EngineClient, ERROR_TEXTS } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until } from './lib/wait.mjs';
 
-const MESSAGES = {
-  0: 'Transport unknown',
-  1: 'Session ID unknown',
-  2: 'Bad handshake method',
-  3: 'Bad request',
-  5: 'Unsupported protocol version',
-};
 const MAX_PAYLOAD = 10000;
 
 const server = await startServer('probe');
@@ -156,7 +149,7 @@ test('errors: code, message, status, and the order of the checks', async (t) => 
     const sid = query.sid === 'SESSION' ? client.sid : query.sid;
     const { status, headers, text } = await ask(method, { ...query, sid });
     const what = `${method} ${JSON.stringify(query)}`;
-    assert.equal(text, JSON.stringify({ code, message: MESSAGES[code] }), what);
+    assert.equal(text, JSON.stringify({ code, message: ERROR_TEXTS[code] }), what);
     assert.equal(status, 400, what);
     assert.match(headers['content-type'], /^application\/json/, what);
   }
@@ -171,7 +164,7 @@ test('what is there twice in a query is as unknown, in whatever spelling', async
     await socket.write(`GET ${target(POLL)}&${more} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     const answer = (await socket.whenClosed()).toString();
     assert.match(answer, /^HTTP\/1\.1 400 /, more);
-    assert.ok(answer.includes(JSON.stringify({ code, message: MESSAGES[code] })), `${more}: ${answer}`);
+    assert.ok(answer.includes(JSON.stringify({ code, message: ERROR_TEXTS[code] })), `${more}: ${answer}`);
   };
   await refused('EIO=3', 5);
   await refused(`%73id=${'x'.repeat(70)}`, 1);
@@ -224,12 +217,12 @@ async function refusedUpgrade(query, message) {
 
 test('a websocket handshake that is refused gets 400 and the message as a page', async (t) => {
   const client = await session(t);
-  await refusedUpgrade({ EIO: 4, transport: 'foo' }, MESSAGES[0]);
-  await refusedUpgrade({ EIO: 4 }, MESSAGES[0]);
-  await refusedUpgrade({ EIO: 4, transport: 'websocket', sid: 'nobody' }, MESSAGES[1]);
-  await refusedUpgrade({ EIO: 3, transport: 'websocket', sid: client.sid }, MESSAGES[3]);
+  await refusedUpgrade({ EIO: 4, transport: 'foo' }, ERROR_TEXTS[0]);
+  await refusedUpgrade({ EIO: 4 }, ERROR_TEXTS[0]);
+  await refusedUpgrade({ EIO: 4, transport: 'websocket', sid: 'nobody' }, ERROR_TEXTS[1]);
+  await refusedUpgrade({ EIO: 3, transport: 'websocket', sid: client.sid }, ERROR_TEXTS[3]);
   await t.deviates('EIO=3 is refused only after the 101', () =>
-    refusedUpgrade({ EIO: 3, transport: 'websocket' }, MESSAGES[5]));
+    refusedUpgrade({ EIO: 3, transport: 'websocket' }, ERROR_TEXTS[5]));
   await isAlive(client);
 });
 

@@ -5,9 +5,9 @@ import { io } from 'socket.io-client';
 import { startServer } from './lib/server.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { EngineClient } from './lib/engine.mjs';
-import { Person } from './lib/person.mjs';
+import { Person, refused as refusedBy } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
-import { deferred, until, within } from './lib/wait.mjs';
+import { until } from './lib/wait.mjs';
 
 const WAYS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['polling', 'websocket'] };
 const WAIT_MS = 50;
@@ -19,17 +19,7 @@ async function arrive(t, nsp, options = {}, where = server) {
   return person;
 }
 
-async function refused(t, nsp, auth, transports = ['websocket'], where = server) {
-  const socket = io(where.url + nsp, { forceNew: true, reconnection: false, transports, auth });
-  const error = deferred();
-  socket.on('connect', () => error.reject(new Error('it was let in')));
-  socket.on('connect_error', (what) => error.resolve(what));
-  t.after(() => {
-    socket.disconnect();
-    socket.io.engine?.close();
-  });
-  return within(error.promise, 'connect_error');
-}
+const refused = (t, nsp, auth, transports = ['websocket']) => refusedBy(t, io, server, { transports, auth }, nsp);
 
 for (const [way, transports] of Object.entries(WAYS)) {
   for (const nsp of ['/', '/child-7']) {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { io } from 'socket.io-client';
-import { EngineClient, RawWebSocket } from './lib/engine.mjs';
+import { EngineClient, ERROR_TEXTS, RawWebSocket } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -26,18 +26,11 @@ const LATE_MS = 500 * slower;
 const EVIL = '2["say","all","","","evil"]'; // the witness would hear it
 const BYTES = Buffer.from('evil');
 const P0 = '{"_placeholder":true,"num":0}';
-const MESSAGES = {
-  0: 'Transport unknown',
-  1: 'Session ID unknown',
-  2: 'Bad handshake method',
-  3: 'Bad request',
-  5: 'Unsupported protocol version',
-};
 // What Node's server calls the end that its Socket.IO layer makes of a bad packet, and what the list of threats calls it.
 const BAD_PACKET = ['parse error', 'forced close', 'forced server close'];
 
 const short = (what) => JSON.stringify(what).slice(0, 200);
-const error = (code) => JSON.stringify({ code, message: MESSAGES[code] });
+const error = (code) => JSON.stringify({ code, message: ERROR_TEXTS[code] });
 
 async function opened(t, transport, more = {}) {
   const client = await EngineClient.open(t.server, { transport, ...more });
@@ -119,7 +112,7 @@ async function isErrorOfWebSocket(t, query, code) {
   const text = (await socket.whenClosed()).toString();
   assert.match(text, /^HTTP\/1\.1 400 /, short(query));
   assert.match(text, /\r\ncontent-type: text\/html\r\n/i);
-  assert.equal(text.slice(text.indexOf('\r\n\r\n') + 4), MESSAGES[code], short(query));
+  assert.equal(text.slice(text.indexOf('\r\n\r\n') + 4), ERROR_TEXTS[code], short(query));
 }
 
 guard.threat('threat 48: EIO=3, transport=foo, an unknown sid: 400 with codes 5, 0, 1', async (t) => {

@@ -72,3 +72,16 @@ export class Person {
     this.socket.io.engine?.close();
   }
 }
+
+/** What `connect_error` has, of a client that must not come in. `where` is a server, options go to the client library `io`. */
+export async function refused(t, io, where, options = {}, nsp = '/') {
+  const socket = io(where.url + nsp, { forceNew: true, reconnection: false, ...options });
+  const error = deferred();
+  socket.on('connect', () => error.reject(new Error('it was let in')));
+  socket.on('connect_error', (what) => error.resolve(what));
+  t.after(() => {
+    socket.disconnect();
+    socket.io.engine?.close();
+  });
+  return within(error.promise, 'connect_error');
+}

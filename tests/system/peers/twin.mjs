@@ -57,10 +57,6 @@ const events = {
     whom(socket, [who, in_, except]).emit('said', ...args);
     ack('ok');
   },
-  'say-volatile': (socket, [who, in_, except, ...args], ack) => {
-    whom(socket, [who, in_, except]).volatile.emit('said', ...args);
-    ack('ok');
-  },
   'say-uncompressed': (socket, [who, in_, except, ...args], ack) => {
     whom(socket, [who, in_, except]).compress(false).emit('said', ...args);
     ack('ok');
