@@ -341,6 +341,8 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
 		s->close_due = true; /* it asks again, so it has not heard */
 	net_defer(s->at->loop, &s->task);
+	if (!s->overflowed)
+		eio_poll_answer(s); /* at once: who ends its side behind its poll gets what waits */
 }
 
 /* Note whose request this is. True: the one before it on this connection was another's. */

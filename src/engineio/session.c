@@ -208,7 +208,8 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 	s->state = EIO_STATE_CLOSING;
 	count_reason(&s->at->counts, reason);
 	net_delay_stop(&s->beat);
-	eio_probe_cancel(s);
+	if (!eio_probe_tells(s, reason))
+		eio_probe_cancel(s);
 	eio_post_forget(s); /* nothing more of it is taken */
 	if (s->ws != NULL && reason == EIO_OVERFLOW) {
 		ws_conn_fail(s->ws, WS_CLOSE_TRY_LATER);

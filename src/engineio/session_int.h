@@ -207,6 +207,8 @@ void eio_ws_probe(struct eio_session *, struct http_exchange *, const struct htt
 void eio_ws_ping(struct eio_session *);
 void eio_probe_late(struct net_delay *, void *loop);
 void eio_probe_cancel(struct eio_session *);
+/* Its client polls no more, and will hear of this end when it goes on by its probe: so that is to stay. */
+bool eio_probe_tells(const struct eio_session *, enum eio_reason);
 /* Answer its probe if that waits, and nothing posted is coming or left. */
 void eio_probe_answer(struct eio_session *);
 /* Accept it and close it at once: what Node does with an upgrade that cannot be. */

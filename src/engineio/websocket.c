@@ -116,11 +116,25 @@ static void let_go(struct eio_probe *p)
 	net_delay_stop(&p->deadline);
 }
 
+/* It has ended since its client stopped to poll: it gets what waits for it, and hears of the end. */
+static void take_over_closing(struct eio_session *s, struct ws_conn *ws)
+{
+	net_delay_stop(&s->beat);
+	s->close_due = false;
+	ws_conn_close(ws, net_loop_stopping(s->at->loop) ? WS_CLOSE_RESTART : WS_CLOSE_NONE);
+}
+
 static void take_over(struct eio_probe *p)
 {
 	struct eio_session *s = p->session;
 	struct ws_conn *ws = p->ws;
 
+	if (s->doubt != NULL &&
+		s->doubt->told_close) { /* by a poll, if it arrives: then it does not go on here */
+		let_go(p);
+		ws_conn_close(ws, WS_CLOSE_NONE);
+		return;
+	}
 	let_go(p);
 	free(p);
 	eio_poll_settle(s);
@@ -129,12 +143,16 @@ static void take_over(struct eio_probe *p)
 	s->ping_due = false;
 	ws_conn_set_ops(ws, &session_ops, s);
 	eio_count(&s->at->counts.upgraded);
+	if (s->queue.count > 0)
+		ws_conn_want_send(ws);
+	if (s->state == EIO_STATE_CLOSING) {
+		take_over_closing(s, ws);
+		return;
+	}
 	if (s->awaiting_pong)
 		eio_ws_ping(s); /* the poll that was to carry it may never have come */
 	if (s->is_lagging)
 		eio_session_hold(s); /* as a WebSocket does that lags */
-	if (s->queue.count > 0)
-		ws_conn_want_send(ws);
 }
 
 /* From then on its client polls no more: so not while a POST may have to wait for it to poll. */
@@ -226,6 +244,12 @@ void eio_probe_cancel(struct eio_session *s)
 		return;
 	let_go(p);
 	ws_conn_close(p->ws, WS_CLOSE_NONE);
+}
+
+bool eio_probe_tells(const struct eio_session *s, enum eio_reason reason)
+{
+	return s->probe != NULL && s->probe->answered &&
+	       (reason == EIO_FORCED_CLOSE || reason == EIO_SHUTTING_DOWN);
 }
 
 /* A probe without a session is one that closes. */

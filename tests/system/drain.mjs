@@ -6,7 +6,7 @@ import { io as io4 } from 'socket.io-client';
 import { io as io3 } from 'socket.io-client-3';
 import { freePort } from './lib/port.mjs';
 import { serverIsNode, startServer } from './lib/server.mjs';
-import { EngineClient } from './lib/engine.mjs';
+import { EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { manyConnections, RawSocket, request, target } from './lib/http.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -153,6 +153,23 @@ for (const transport of ['websocket', 'polling']) {
     assert.deepEqual(client.packets.items.map(({ data }) => data[1]), Array.from({ length: FLOOD - 1 }, (_, i) => i + 1));
   });
 }
+
+test('who is half-way to a websocket, and polls no more, is told there', async (t) => {
+  const server = await startServer('probe', {});
+  const client = await SioClient.join(server, { transport: 'polling' });
+  const socket = await RawWebSocket.open(server, { sid: client.sid });
+  t.after(() => socket.terminate());
+  socket.send('2probe');
+  assert.equal(await socket.next('the answer to the probe'), '3probe');
+  await client.pausePolling();
+  const ended = server.stop();
+  await until(() => server.lines(/^disconnect .* server shutting down/).length === 1, 'its turn');
+  assert.ok(socket.isOpen);
+  socket.send('5');
+  const { code } = await socket.whenClosed();
+  assert.equal(code, 1012);
+  await ended;
+});
 
 /** A stop while ASKERS wait for answers, which come as soon as all others have been told: what they heard, and after how long. */
 async function stopOwingAnswers(t, transport) {

@@ -287,6 +287,25 @@ test('a websocket that breaks after the probe leaves the session polling; it can
   await answersOn(socket);
 });
 
+test('upgrade: a session that the server ends before 5 says so behind it, for its client polls no more', async (t) => {
+  const client = await pollingSession(t);
+  await client.post('429["hold"]');
+  const pending = client.get();
+  await pending.sent;
+  const socket = await probed(t, client);
+  assert.equal((await pending).text, '6');
+  watcher.emit('kick-held');
+  assert.deepEqual(await watcher.ask('hold-count'), [1]);
+  watcher.emit('release', 'nobody');
+  await t.deviates('the websocket is closed without a word, and the client waits', async () => {
+    assert.ok(socket.isOpen);
+    socket.send('5');
+    assert.equal(await socket.next('the DISCONNECT'), '41');
+    await socket.whenClosed();
+    assert.match((await client.get()).text, /Session ID unknown/);
+  });
+});
+
 const HALF_WAY = [['before it is probed', opened], ['after it is probed', probed]];
 
 HALF_WAY.forEach(([when, begun]) => test(`an upgrade that stops ${when} is given up after upgradeTimeout`, async (t) => {

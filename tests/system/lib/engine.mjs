@@ -254,6 +254,13 @@ export class EngineClient {
     return this.inbox.next(what);
   }
 
+  /** Polls no more once the poll that waits has returned. */
+  async pausePolling() {
+    this.#paused = true;
+    await within(this.#polling, 'the last poll to return');
+    await this.#posting;
+  }
+
   /** The upgrade as official clients do it; resolves when the session is on the WebSocket. */
   async upgrade() {
     const socket = await RawWebSocket.open(this.server, { sid: this.sid });
@@ -262,9 +269,7 @@ export class EngineClient {
     if (answer !== '3probe') {
       throw new Error(`expected 3probe, got ${answer}`);
     }
-    this.#paused = true;
-    await within(this.#polling, 'the last poll to return');
-    await this.#posting;
+    await this.pausePolling();
     socket.send('5');
     this.attach(socket);
     for (const packet of this.#posts.splice(0)) {
