@@ -183,6 +183,7 @@ struct sio_options {
 	uint32_t threads; /* loops. 0: one */
 	enum sio_sender sender;
 	const char *path; /* "/socket.io/": starts and ends with a slash */
+	bool without_socketio; /* nothing is served there: for servers of sio/http.h, sio/ws.h and sio/eio.h alone */
 	uint32_t ping_interval_ms; /* 25000 */
 	uint32_t ping_timeout_ms; /* 20000 */
 	uint32_t upgrade_timeout_ms; /* 10000 */

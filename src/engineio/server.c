@@ -96,8 +96,7 @@ static void refuse(
 	refuse_saying(at, x, head, error, str_c(error_text(error)));
 }
 
-/* What the layer above says of a refusal, if it can be said. */
-static struct str refusal(const struct eio_admission *a)
+struct str eio_refusal(const struct eio_admission *a)
 {
 	struct str message = a->message == NULL ? STR("") : str_c(a->message);
 
@@ -111,8 +110,7 @@ static struct str refusal(const struct eio_admission *a)
 		message.s, message.bytes > EIO_MESSAGE_CHARS_MAX ? EIO_MESSAGE_CHARS_MAX : message.bytes);
 }
 
-/* Ask the layer above, of a handshake or of a session's upgrade. */
-static bool is_allowed(struct eio_server *server, struct http_exchange *x, const struct http_request *request,
+bool eio_is_allowed(struct eio_server *server, struct http_exchange *x, const struct http_request *request,
 	const struct eio_session *s, struct eio_admission *a)
 {
 	bool allowed = server->options.allow(
@@ -144,13 +142,15 @@ static void initial_headers(
 
 	ret->count = 0;
 	ret->bytes = 0;
+	if (o->plain != NULL)
+		eio_plain_headers(o->plain, request->head, ret);
 	if (o->cookie != NULL && !websocket)
 		add_cookie(s, o->cookie, ret);
 	if (o->initial_headers != NULL)
 		o->initial_headers(s->at->server->ctx, request, http_exchange_conn(x), ret);
 }
 
-static void handshake(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
+void eio_handshake(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
 	bool websocket, struct eio_admission *admission)
 {
 	const struct http_head *head = request->head;
@@ -205,7 +205,7 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 		return;
 	}
 	if (s == NULL)
-		handshake(at, x, request, true, admission);
+		eio_handshake(at, x, request, true, admission);
 	else if (s->ws != NULL || s->probe != NULL || s->state != EIO_STATE_OPEN ||
 		 !at->server->options.upgrades)
 		eio_ws_turn_away(at, x, head);
@@ -269,8 +269,8 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	if (server->origins != NULL && eio_cors_serve(server, x, head))
 		return;
 	int wrong = judge(at, head, &s);
-	if (is_to_be_asked(server, head, s, wrong) && !is_allowed(server, x, request, s, &admission))
-		refuse_saying(at, x, head, EIO_FORBIDDEN, refusal(&admission));
+	if (is_to_be_asked(server, head, s, wrong) && !eio_is_allowed(server, x, request, s, &admission))
+		refuse_saying(at, x, head, EIO_FORBIDDEN, eio_refusal(&admission));
 	else if (wrong != REQUEST_OK)
 		refuse(at, x, head, (enum eio_error)wrong);
 	else if (head->upgrade)
@@ -278,7 +278,7 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	else if (s != NULL)
 		eio_poll_serve(s, x, request);
 	else
-		handshake(at, x, request, false, &admission);
+		eio_handshake(at, x, request, false, &admission);
 	if (admission.destroy != NULL && admission.data != NULL)
 		admission.destroy(admission.data); /* it came to nothing */
 }
@@ -335,8 +335,16 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.serve = serve,
 		.ctx = server,
 	};
+	struct http_route plain_route = {
+		.path = options->path,
+		.body_bytes_max = options->message_bytes_max, /* none is taken: what is wrong is told before */
+		.loop_of = http_route_any_loop,
+		.begin = eio_plain_begin,
+		.serve = eio_plain_serve,
+		.ctx = server,
+	};
 	if (server->loops == NULL || server->addresses == NULL || !eio_cors_create(server) ||
-		http_server_route(http, &route) != 0) {
+		http_server_route(http, options->plain == NULL ? &route : &plain_route) != 0) {
 		eio_cors_destroy(server);
 		net_addresses_destroy(server->addresses);
 		free(server->loops);
@@ -389,7 +397,6 @@ void eio_server_destroy(struct eio_server *server)
 
 void eio_server_counters(const struct eio_server *server, struct eio_counters *ret)
 {
-	*ret = (struct eio_counters){ 0 };
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		const struct eio_counts *c = &server->loops[i].counts;
 

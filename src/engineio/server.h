@@ -22,6 +22,7 @@ enum {
 	EIO_DRAIN_MS_MAX = 4000, /* of drain_ms: what is left of NET_DRAIN_MS is for closing */
 	EIO_DRAIN_LATE_MS =
 		1000, /* more for who is about to fetch what waits for it by polling, or is owed an answer */
+	EIO_PINGS_PER_S_MAX = 1000, /* of WebSocket's own, from a client; more: 1008 */
 	EIO_DRAIN_EACH_MS = 1, /* when stopping: each session has at most this part of drain_ms */
 	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
@@ -119,6 +120,16 @@ struct eio_cookie {
 	const char *attributes; /* "Path=/; HttpOnly; SameSite=Lax" */
 };
 
+/* Plain WebSockets, which are no Engine.IO. All texts are kept. */
+struct eio_plain {
+	uint32_t fragments_max; /* of one message */
+	const char *const *origins; /* pages that may connect; origin_count 0: any */
+	const char *const *protocols; /* that are spoken */
+	uint32_t origin_count, protocol_count;
+};
+/* The protocol that is agreed on with who asks so; NULL: none. */
+const char *eio_plain_protocol(const struct eio_plain *, const struct http_head *);
+
 struct eio_options {
 	const char *path; /* kept; "/socket.io/" */
 	uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;
@@ -133,6 +144,11 @@ struct eio_options {
 	 */
 	bool (*allow)(void *server_ctx, void *session_ctx, const struct http_request *,
 		const struct net_conn *peer, struct eio_admission *);
+	/*
+	 * Kept. Not Engine.IO: plain WebSockets at just that path, whose messages are as they are (eio_unit_create_frame()) and whose
+	 * heartbeats are WebSocket's. Nothing is looked at that polling, cors and cookie need. NULL: Engine.IO, below that path.
+	 */
+	const struct eio_plain *plain;
 	const struct eio_cors *cors; /* kept; NULL: no word of it */
 	const struct eio_cookie *cookie; /* kept; set by a handshake by polling. NULL: none */
 	/* Further headers of a handshake's answer, on either transport. Request and peer are lent. NULL: none. */
@@ -162,6 +178,7 @@ struct eio_counters {
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	uint64_t messages_in;
 };
+/* Its figures are added to *ret. */
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
 
 enum eio_send_flags {
@@ -185,6 +202,12 @@ enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned f
 void eio_fail(struct eio_session *);
 /* Send what is queued and close. `closed` is not called. */
 void eio_close(struct eio_session *);
+/* The same, with a code for a WebSocket: 1005 is none. */
+void eio_close_saying(struct eio_session *, uint16_t code);
+/* One that may be sent. */
+bool eio_close_code_valid(uint16_t code);
+/* Of a session that is closed, or being so: the code of its WebSocket's end, ours or the peer's. 1005: none; 1006: it broke. */
+uint16_t eio_close_code(const struct eio_session *);
 
 struct net_loop *eio_session_loop(const struct eio_session *);
 /* EIO_SID_CHARS characters, no NUL. */

@@ -211,12 +211,16 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 	if (!eio_probe_tells(s, reason))
 		eio_probe_cancel(s);
 	eio_post_forget(s); /* nothing more of it is taken */
+	if (reason != EIO_FORCED_CLOSE) /* else it is said already */
+		s->close_code = reason == EIO_OVERFLOW	     ? WS_CLOSE_TRY_LATER
+				: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
+							      : WS_CLOSE_NONE;
 	if (s->ws != NULL && reason == EIO_OVERFLOW) {
-		ws_conn_fail(s->ws, WS_CLOSE_TRY_LATER);
+		ws_conn_fail(s->ws, s->close_code);
 		s->ws = NULL;
 		eio_session_free(s);
 	} else if (s->ws != NULL) {
-		ws_conn_close(s->ws, reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART : WS_CLOSE_NONE);
+		ws_conn_close(s->ws, s->close_code);
 	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
 		eio_session_free(s); /* over at once: its id is unknown from now on */
 	} else {
@@ -238,10 +242,22 @@ void eio_session_end(struct eio_session *s, enum eio_reason reason)
 	events->closed(ctx, reason);
 }
 
+void eio_close_saying(struct eio_session *s, uint16_t code)
+{
+	if (s->state != EIO_STATE_OPEN)
+		return;
+	s->close_code = code;
+	begin_closing(s, EIO_FORCED_CLOSE);
+}
+
 void eio_close(struct eio_session *s)
 {
-	if (s->state == EIO_STATE_OPEN)
-		begin_closing(s, EIO_FORCED_CLOSE);
+	eio_close_saying(s, WS_CLOSE_NONE);
+}
+
+uint16_t eio_close_code(const struct eio_session *s)
+{
+	return s->close_code;
 }
 
 void eio_closing_over(struct net_delay *d, void *loop)

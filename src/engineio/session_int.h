@@ -72,6 +72,7 @@ struct eio_session {
 	bool counted; /* for its peer */
 	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
+	uint16_t close_code; /* of the WebSocket's end, once it is known */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
 	uint32_t own_burst; /* weight of units of its own past the hard limit since the queue was judged */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
@@ -128,6 +129,23 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 	atomic_store_explicit(
 		figure, atomic_load_explicit(figure, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+
+/* server.c */
+/* A session for this request, on either transport; it is answered. */
+void eio_handshake(struct eio_loop *, struct http_exchange *, const struct http_request *, bool websocket,
+	struct eio_admission *);
+/* Ask the layer above, of a handshake (session NULL) or of a session's upgrade. */
+bool eio_is_allowed(struct eio_server *, struct http_exchange *, const struct http_request *,
+	const struct eio_session *, struct eio_admission *);
+/* What it says of a refusal, if that can be said. */
+struct str eio_refusal(const struct eio_admission *);
+
+/* plain.c */
+/* A route's: the handshake of a plain WebSocket. */
+void eio_plain_serve(void *server, struct http_exchange *, const struct http_request *);
+bool eio_plain_begin(void *server, struct http_exchange *, const struct http_head *);
+/* What its answer has besides. */
+void eio_plain_headers(const struct eio_plain *, const struct http_head *, struct eio_headers *);
 
 /* cors.c */
 /* What pages of other origins need, made ready. False: no memory. */

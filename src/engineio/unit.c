@@ -49,7 +49,7 @@ struct blob_share *eio_unit_create(size_t text_bytes, const size_t *binary_bytes
 	return unit;
 }
 
-struct blob_share *eio_unit_create_binary(size_t bytes, uint8_t **ret_binary)
+struct blob_share *eio_unit_create_frame(bool binary, size_t bytes, uint8_t **ret_payload)
 {
 	uint8_t *at;
 
@@ -57,7 +57,7 @@ struct blob_share *eio_unit_create_binary(size_t bytes, uint8_t **ret_binary)
 		return NULL;
 	struct blob_share *unit = blob_create(header_bytes(bytes) + bytes, &at);
 	if (unit != NULL)
-		*ret_binary = put_header(at, WS_OP_BINARY, bytes);
+		*ret_payload = put_header(at, binary ? WS_OP_BINARY : WS_OP_TEXT, bytes);
 	return unit;
 }
 

@@ -27,9 +27,9 @@ __attribute__((warn_unused_result)) struct blob_share *eio_unit_create(size_t te
 	const size_t *binary_bytes, uint32_t binary_count, uint8_t **ret_text,
 	uint8_t *ret_binary[EIO_UNIT_BINARIES_MAX]);
 
-/* A unit of one binary message alone, as an Engine.IO application sends it. */
-__attribute__((warn_unused_result)) struct blob_share *eio_unit_create_binary(
-	size_t bytes, uint8_t **ret_binary);
+/* A unit of one frame as it is: a binary message of Engine.IO, or any message of a plain WebSocket. */
+__attribute__((warn_unused_result)) struct blob_share *eio_unit_create_frame(
+	bool binary, size_t bytes, uint8_t **ret_payload);
 
 /* The messages of a unit: its text and its binaries. */
 uint32_t eio_unit_packets(const struct blob_share *unit);

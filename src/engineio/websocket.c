@@ -12,6 +12,7 @@
 #include "engineio/session_int.h"
 
 static const uint8_t ping_frame[] = { 0x81, 0x01, EIO_PING };
+static const uint8_t plain_ping_frame[] = { 0x89, 0x00 };
 static const uint8_t probe_answer[] = { 0x81, 0x06, EIO_PONG, 'p', 'r', 'o', 'b', 'e' };
 
 static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
@@ -23,6 +24,25 @@ static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		eio_session_bad_packet(s);
 	else
 		(void)eio_session_packet(s, &packet);
+}
+
+static void on_pong(void *ctx)
+{
+	(void)ctx; /* heartbeats are Engine.IO's own */
+}
+
+/* Plain WebSockets: messages as they are, and the protocol's heartbeats. */
+
+static void on_plain_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
+{
+	struct eio_packet packet = { .type = EIO_MESSAGE, .binary = binary, .data = data, .bytes = bytes };
+
+	(void)eio_session_packet(ctx, &packet);
+}
+
+static void on_plain_pong(void *ctx)
+{
+	(void)eio_session_packet(ctx, &(struct eio_packet){ .type = EIO_PONG });
 }
 
 static void on_gather(void *ctx, struct net_gather *g)
@@ -51,12 +71,12 @@ static void on_closed(void *ctx, uint16_t code, bool fault)
 {
 	struct eio_session *s = ctx;
 
-	(void)code;
 	if (s->state == EIO_STATE_OPEN) {
 		const struct eio_events *events = s->at->server->events;
 		void *above = s->ctx;
 
 		s->state = EIO_STATE_CLOSING;
+		s->close_code = code;
 		if (fault)
 			eio_count(&s->at->counts.transport_errors);
 		events->closed(above, fault ? EIO_TRANSPORT_ERROR : EIO_TRANSPORT_CLOSE);
@@ -67,6 +87,16 @@ static void on_closed(void *ctx, uint16_t code, bool fault)
 
 static const struct ws_conn_ops session_ops = {
 	.message = on_message,
+	.pong = on_pong,
+	.gather = on_gather,
+	.mid_frame = on_mid_frame,
+	.sent = on_sent,
+	.closed = on_closed,
+};
+
+static const struct ws_conn_ops plain_ops = {
+	.message = on_plain_message,
+	.pong = on_plain_pong,
 	.gather = on_gather,
 	.mid_frame = on_mid_frame,
 	.sent = on_sent,
@@ -76,8 +106,11 @@ static const struct ws_conn_ops session_ops = {
 static struct ws_conn *accept_ws(struct eio_loop *at, struct http_exchange *x, const struct http_head *head,
 	const struct eio_headers *headers, const struct ws_conn_ops *ops, void *ctx)
 {
+	const struct eio_options *o = &at->server->options;
+
 	return ws_conn_accept(x, head, headers == NULL ? NULL : headers->list,
-		headers == NULL ? 0 : headers->count, at->server->options.message_bytes_max, 0, ops, ctx);
+		headers == NULL ? 0 : headers->count, o->message_bytes_max,
+		o->plain == NULL ? 0 : o->plain->fragments_max, ops, ctx);
 }
 
 bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct http_head *head,
@@ -86,9 +119,11 @@ bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct 
 	uint8_t frame[WS_HEADER_BYTES_MAX + EIO_OPEN_PACKET_BYTES_MAX];
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
 
-	s->ws = accept_ws(s->at, x, head, headers, &session_ops, s);
-	if (s->ws == NULL)
-		return false;
+	bool plain = s->at->server->options.plain != NULL;
+
+	s->ws = accept_ws(s->at, x, head, headers, plain ? &plain_ops : &session_ops, s);
+	if (s->ws == NULL || plain)
+		return s->ws != NULL;
 	size_t bytes = eio_open_packet(s, text, sizeof(text));
 	size_t at = ws_frame_header_encode(frame, WS_OP_TEXT, true, bytes);
 	memcpy(frame + at, text, bytes);
@@ -100,7 +135,10 @@ bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct 
 void eio_ws_ping(struct eio_session *s)
 {
 	/* A ping that finds no room is missed, and the session with it: the peer reads nothing. */
-	(void)ws_conn_send_urgent(s->ws, ping_frame, sizeof(ping_frame));
+	if (s->at->server->options.plain != NULL)
+		(void)ws_conn_send_urgent(s->ws, plain_ping_frame, sizeof(plain_ping_frame));
+	else
+		(void)ws_conn_send_urgent(s->ws, ping_frame, sizeof(ping_frame));
 }
 
 /* The probe: a WebSocket that is not yet, or will never be, the transport. */
@@ -121,7 +159,7 @@ static void take_over_closing(struct eio_session *s, struct ws_conn *ws)
 {
 	net_delay_stop(&s->beat);
 	s->close_due = false;
-	ws_conn_close(ws, net_loop_stopping(s->at->loop) ? WS_CLOSE_RESTART : WS_CLOSE_NONE);
+	ws_conn_close(ws, s->close_code);
 }
 
 static void take_over(struct eio_probe *p)
@@ -191,6 +229,11 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 	}
 }
 
+static void probe_pong(void *ctx)
+{
+	(void)ctx;
+}
+
 static void probe_gather(void *ctx, struct net_gather *g)
 {
 	(void)ctx;
@@ -221,6 +264,7 @@ static void probe_closed(void *ctx, uint16_t code, bool fault)
 
 static const struct ws_conn_ops probe_ops = {
 	.message = probe_message,
+	.pong = probe_pong,
 	.gather = probe_gather,
 	.mid_frame = probe_mid_frame,
 	.sent = probe_sent,

@@ -243,7 +243,7 @@ static void posted_run(struct net_loop *loop, struct net_message *message)
 
 	if (unit == NULL) {
 		/* Its receivers would miss it without a word: they are better closed. */
-		eio_server_overrun(server->eio, loop);
+		sio_overrun(server, loop);
 	} else {
 		deliver(&server->loops[net_loop_index(loop)], &p->target, unit);
 		blob_unref(unit);

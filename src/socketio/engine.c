@@ -10,7 +10,7 @@
 #include "socketio/server_int.h"
 
 /* Copies of texts, and what is made of them. */
-struct sio_engine {
+struct sio_kept_options {
 	struct eio_cors cors;
 	struct eio_cookie cookie;
 	const char *origins[SIO_CORS_ORIGINS_MAX];
@@ -23,7 +23,7 @@ static size_t text_bytes(const char *text)
 	return text == NULL ? 0 : strlen(text) + 1;
 }
 
-static const char *keep(struct sio_engine *e, const char *text)
+static const char *keep(struct sio_kept_options *e, const char *text)
 {
 	size_t bytes = text_bytes(text);
 
@@ -59,22 +59,22 @@ static bool cookie_valid(const struct sio_cookie *c)
 	       text_bytes(c->name) + text_bytes(c->attributes) <= SIO_COOKIE_BYTES_MAX;
 }
 
-static size_t all_bytes(const struct sio_options *o)
+static size_t all_bytes(const struct sio_cors *cors, const struct sio_cookie *cookie)
 {
 	size_t bytes = 0;
 
-	if (o->cookie != NULL)
-		bytes += text_bytes(o->cookie->name) + text_bytes(o->cookie->attributes);
-	if (o->cors == NULL)
+	if (cookie != NULL)
+		bytes += text_bytes(cookie->name) + text_bytes(cookie->attributes);
+	if (cors == NULL)
 		return bytes;
-	bytes += text_bytes(o->cors->methods) + text_bytes(o->cors->allowed_headers) +
-		 text_bytes(o->cors->exposed_headers);
-	for (uint32_t i = 0; i < o->cors->origin_count; i++)
-		bytes += text_bytes(o->cors->origins[i]);
+	bytes += text_bytes(cors->methods) + text_bytes(cors->allowed_headers) +
+		 text_bytes(cors->exposed_headers);
+	for (uint32_t i = 0; i < cors->origin_count; i++)
+		bytes += text_bytes(cors->origins[i]);
 	return bytes;
 }
 
-static void copy_cors(struct sio_engine *e, const struct sio_cors *c)
+static void copy_cors(struct sio_kept_options *e, const struct sio_cors *c)
 {
 	e->cors = (struct eio_cors){
 		.origins = e->origins,
@@ -89,28 +89,55 @@ static void copy_cors(struct sio_engine *e, const struct sio_cors *c)
 		e->origins[i] = keep(e, c->origins[i]);
 }
 
-int sio_engine_options(struct sio_server *server, const struct sio_options *o, struct eio_options *ret)
+int sio_engine_options(const struct sio_cors *cors, const struct sio_cookie *cookie,
+	struct sio_kept_options **ret_kept, struct eio_options *ret)
 {
-	if ((o->cors != NULL && !cors_valid(o->cors)) || (o->cookie != NULL && !cookie_valid(o->cookie)))
+	if ((cors != NULL && !cors_valid(cors)) || (cookie != NULL && !cookie_valid(cookie)))
 		return -EINVAL;
-	if (o->cors == NULL && o->cookie == NULL)
+	if (cors == NULL && cookie == NULL)
 		return 0;
-	struct sio_engine *e = calloc(1, sizeof(*e) + all_bytes(o));
+	struct sio_kept_options *e = calloc(1, sizeof(*e) + all_bytes(cors, cookie));
 	if (e == NULL)
 		return -ENOMEM;
-	server->engine = e;
-	if (o->cors != NULL) {
-		copy_cors(e, o->cors);
+	*ret_kept = e;
+	if (cors != NULL) {
+		copy_cors(e, cors);
 		ret->cors = &e->cors;
 	}
-	if (o->cookie != NULL) {
-		const char *attributes = keep(e, o->cookie->attributes);
+	if (cookie != NULL) {
+		const char *attributes = keep(e, cookie->attributes);
 
-		e->cookie.name = keep(e, o->cookie->name);
+		e->cookie.name = keep(e, cookie->name);
 		e->cookie.attributes = attributes == NULL ? "Path=/; HttpOnly; SameSite=Lax" : attributes;
 		ret->cookie = &e->cookie;
 	}
 	return 0;
+}
+
+bool sio_engine_path_valid(const char *path)
+{
+	size_t bytes = strlen(path);
+
+	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
+}
+
+static uint32_t otherwise(uint32_t given, uint32_t otherwise)
+{
+	return given == 0 ? otherwise : given;
+}
+
+void sio_engine_defaults(struct eio_options *o)
+{
+	o->ping_interval_ms = otherwise(o->ping_interval_ms, 25000);
+	o->ping_timeout_ms = otherwise(o->ping_timeout_ms, 20000);
+	o->upgrade_timeout_ms = otherwise(o->upgrade_timeout_ms, 10000);
+	o->message_bytes_max = otherwise(o->message_bytes_max, 1000000);
+	if (o->queue_bytes_soft == 0)
+		o->queue_bytes_soft = EIO_QUEUE_SOFT_BYTES;
+	if (o->queue_bytes_max == 0) {
+		size_t twice = (size_t)o->message_bytes_max * 2;
+		o->queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
+	}
 }
 
 void sio_initial_headers(

@@ -12,7 +12,6 @@ static const char default_listen[] = "127.0.0.1:3000";
 static const char default_path[] = "/socket.io/";
 
 enum {
-	MESSAGE_BYTES_MAX = 64 << 20,
 	DRAIN_MS = 1000,
 	DYNAMIC_SPACES = 1024,
 	THREADS_MAX = NET_LOOPS_MAX,
@@ -27,12 +26,19 @@ struct sio_loop *sio_loop_here(const struct sio_server *server)
 	return &server->loops[net_loop_index(loop)];
 }
 
-/* Whatever HTTP is idle has had its time: its clients may have been those of sessions. */
+void sio_engine_drained(struct sio_server *server, struct net_loop *loop)
+{
+	struct sio_loop *at = &server->loops[net_loop_index(loop)];
+
+	assert(at->draining > 0);
+	/* Whatever HTTP is idle has had its time: its clients may have been those of sessions. */
+	if (--at->draining == 0)
+		http_server_stopping(server->http, loop);
+}
+
 static void on_drained(struct net_loop *loop, void *ctx)
 {
-	struct sio_server *server = ctx;
-
-	http_server_stopping(server->http, loop);
+	sio_engine_drained(ctx, loop);
 }
 
 /* On each loop, when the pool stops. */
@@ -40,17 +46,27 @@ static void on_stopping(struct net_loop *loop, void *ctx)
 {
 	struct sio_server *server = ctx;
 
-	eio_server_stopping(server->eio, loop, on_drained);
+	server->loops[net_loop_index(loop)].draining = server->endpoint_count + 1;
+	sio_endpoints_stopping(server, loop);
+	if (server->eio != NULL)
+		eio_server_stopping(server->eio, loop, on_drained);
+	else
+		sio_engine_drained(server, loop);
+}
+
+void sio_overrun(struct sio_server *server, struct net_loop *loop)
+{
+	if (server->eio != NULL)
+		eio_server_overrun(server->eio, loop);
+	sio_endpoints_overrun(server, loop);
 }
 
 static void on_overrun(struct net_loop *loop, void *ctx)
 {
-	struct sio_server *server = ctx;
-
 	log_line(LOG_ERROR,
 		"loop %u is too far behind: its clients are closed, for they have missed broadcasts",
 		net_loop_index(loop));
-	eio_server_overrun(server->eio, loop);
+	sio_overrun(ctx, loop);
 }
 
 struct log_hook {
@@ -113,37 +129,27 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static bool path_valid(const char *path)
-{
-	size_t bytes = strlen(path);
-
-	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
-}
-
 static int create_engine(struct sio_server *server, const struct sio_options *o)
 {
 	struct eio_options e = {
 		.path = server->path,
-		.ping_interval_ms = otherwise(o->ping_interval_ms, 25000),
-		.ping_timeout_ms = otherwise(o->ping_timeout_ms, 20000),
-		.upgrade_timeout_ms = otherwise(o->upgrade_timeout_ms, 10000),
-		.message_bytes_max = otherwise(o->message_bytes_max, 1000000),
-		.queue_bytes_soft = otherwise(o->queue_bytes_soft, EIO_QUEUE_SOFT_BYTES),
+		.ping_interval_ms = o->ping_interval_ms,
+		.ping_timeout_ms = o->ping_timeout_ms,
+		.upgrade_timeout_ms = o->upgrade_timeout_ms,
+		.message_bytes_max = o->message_bytes_max,
+		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
 		.upgrades = true,
-		.drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX),
+		.drain_ms = server->drain_ms,
 		.allow = o->allow == NULL ? NULL : sio_allow,
 		.initial_headers = o->initial_headers == NULL ? NULL : sio_initial_headers,
 	};
 
-	if (e.queue_bytes_max == 0) {
-		size_t twice = (size_t)e.message_bytes_max * 2;
-		e.queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
-	}
+	sio_engine_defaults(&e);
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	server->initial_headers = o->initial_headers;
 	server->initial_headers_ctx = o->initial_headers_ctx;
-	int rc = sio_engine_options(server, o, &e);
+	int rc = sio_engine_options(o->cors, o->cookie, &server->engine, &e);
 	if (rc < 0)
 		return rc;
 	if (sio_serve_client(server) != 0)
@@ -178,7 +184,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	struct net_pool_options p = { .stopping = on_stopping, .overrun = on_overrun };
 	const char *path = o->path == NULL ? default_path : o->path;
 
-	if (!path_valid(path) || o->message_bytes_max > MESSAGE_BYTES_MAX) {
+	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX) {
 		snprintf(err, err_bytes, "the path or message_bytes_max is not as it must be");
 		return NULL;
 	}
@@ -201,7 +207,8 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	server->http = http_server_create(server->pool);
 	if (server->http == NULL || !create_loops(server, o))
 		goto fail;
-	int rc = create_engine(server, o);
+	server->drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX);
+	int rc = o->without_socketio ? 0 : create_engine(server, o);
 	if (rc == -EINVAL)
 		snprintf(err, err_bytes, "cors or cookie is not as it must be");
 	if (rc < 0)
@@ -287,6 +294,7 @@ void sio_destroy(struct sio_server *server)
 	/* From the top down; memory that waits for an iteration's end goes with the loops. */
 	eio_server_destroy(server->eio);
 	server->eio = NULL; /* what is discarded below calls the application, which may ask for figures */
+	sio_endpoints_close(server);
 	for (uint32_t i = 0;
 		server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].sockets);
@@ -296,6 +304,7 @@ void sio_destroy(struct sio_server *server)
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
 	sio_spaces_finish(server);
+	sio_endpoints_finish(server);
 	sio_paths_finish(server);
 	free(server->loops);
 	free(server->engine);

@@ -19,6 +19,7 @@
 #include "engineio/unit.h"
 #include "http/server.h"
 #include "net/timer.h"
+#include "sio/endpoint.h"
 #include "sio/http.h"
 #include "sio/sio.h"
 #include "socketio/packet.h"
@@ -30,6 +31,7 @@ enum {
 	SIO_SOCKET_RANDOM_BYTES = 11,
 	SIO_SOCKET_ID_BYTES =
 		15, /* those, 1 of the loop, 3 of the slot: base64url makes the public id of them */
+	SIO_ENGINE_MESSAGE_BYTES_MAX = 64 << 20, /* the most that options may say of message_bytes_max */
 	SIO_PENDING_MESSAGES_MAX =
 		2, /* times message_bytes_max: attachments that wait for the last of their packet */
 };
@@ -205,6 +207,7 @@ struct sio_loop {
 	struct sio_args lent; /* of the event being handled: known to be valid */
 	uint32_t visit; /* the number of the visit to a target, for each to be met once */
 	bool visiting; /* sockets are linked by next_visited, and handlers are called */
+	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;
 	struct net_task bury;
 	struct sio_counts counts;
@@ -233,12 +236,14 @@ struct sio_server {
 	struct map children;
 	uint32_t children_max;
 	struct sio_loop *loops;
+	struct sio_endpoint *endpoints[SIO_ENDPOINTS_MAX];
+	uint32_t endpoint_count, drain_ms;
 	struct sio_path *paths[SIO_HTTP_PATHS_MAX];
 	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
 	void *allow_ctx;
 	void (*initial_headers)(void *ctx, const struct sio_request *, struct sio_headers *);
 	void *initial_headers_ctx;
-	struct sio_engine *engine; /* copies of what options said of CORS and cookies */
+	struct sio_kept_options *engine; /* copies of what options said of CORS and cookies */
 	char *path, *client_path; /* of Engine.IO; of the client library */
 	bool keep_handshake;
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
@@ -260,6 +265,22 @@ static inline struct sio_space_loop *sio_here(const struct sio_space *space, con
 
 /* This server's state for the loop whose thread this is; NULL on any other thread. */
 struct sio_loop *sio_loop_here(const struct sio_server *);
+
+/* server.c */
+/* One more of a loop's engines has drained. */
+void sio_engine_drained(struct sio_server *, struct net_loop *);
+/* What was for this loop's clients has been lost: they are closed. */
+void sio_overrun(struct sio_server *, struct net_loop *);
+
+/* endpoint.c */
+/* On each loop, when the pool stops; each calls sio_engine_drained(). */
+void sio_endpoints_stopping(struct sio_server *, struct net_loop *);
+void sio_endpoints_overrun(struct sio_server *, struct net_loop *);
+/* Add their figures. */
+void sio_endpoints_count(const struct sio_server *, struct eio_counters *);
+/* Their engines, and then themselves. */
+void sio_endpoints_close(struct sio_server *);
+void sio_endpoints_finish(struct sio_server *);
 
 /* later.c */
 /* What is for that loop's clients can be done here and now: it is this thread's, and nothing has been put off. */
@@ -284,9 +305,17 @@ bool sio_allow(void *server, void *client, const struct http_request *, const st
 	struct eio_admission *);
 
 /* engine.c */
-/* Options of CORS and cookies, copied. 0; -EINVAL: they cannot be said in headers, or make no sense; -ENOMEM. */
-__attribute__((warn_unused_result)) int sio_engine_options(
-	struct sio_server *, const struct sio_options *, struct eio_options *ret);
+/*
+ * Options of CORS and cookies (NULL: none), copied to *ret_kept, which is then to be freed behind the engine. 0; -EINVAL: they
+ * cannot be said in headers, or make no sense; -ENOMEM.
+ */
+struct sio_kept_options;
+__attribute__((warn_unused_result)) int sio_engine_options(const struct sio_cors *, const struct sio_cookie *,
+	struct sio_kept_options **ret_kept, struct eio_options *ret);
+/* It begins and ends with a slash. */
+bool sio_engine_path_valid(const char *path);
+/* Put defaults in the place of zeroes. */
+void sio_engine_defaults(struct eio_options *);
 void sio_initial_headers(
 	void *server, const struct http_request *, const struct net_conn *peer, struct eio_headers *);
 

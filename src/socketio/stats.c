@@ -7,11 +7,11 @@
 
 static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 {
-	struct eio_counters e;
+	struct eio_counters e = { 0 };
 
-	if (server->eio == NULL)
-		return; /* the server is being destroyed */
-	eio_server_counters(server->eio, &e);
+	if (server->eio != NULL) /* there is one, and it has not been destroyed */
+		eio_server_counters(server->eio, &e);
+	sio_endpoints_count(server, &e);
 	ret->sessions_opened = e.opened;
 	ret->sessions_closed = e.closed;
 	ret->sessions_upgraded = e.upgraded;

@@ -309,6 +309,8 @@ static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
 		tell_closed(w, e->code, what == WS_READ_FAIL);
 		break;
 	case WS_READ_PONG:
+		w->ops->pong(w->ctx);
+		break;
 	case WS_READ_MORE:
 		break;
 	}

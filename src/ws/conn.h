@@ -28,6 +28,8 @@ struct ws_conn;
 struct ws_conn_ops {
 	/* A whole message; text is valid UTF-8. Lent and writable. */
 	void (*message)(void *ctx, bool binary, uint8_t *data, size_t bytes);
+	/* The peer has answered a ping, or says that it is there. */
+	void (*pong)(void *ctx);
 	/* Whole frames that are next to go, from the first unsent byte. */
 	void (*gather)(void *ctx, struct net_gather *);
 	/* Part of the frame (or of the unit of frames) at the front has gone: gather's first piece is its rest. */

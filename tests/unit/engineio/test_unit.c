@@ -85,7 +85,7 @@ static void a_binary_alone_of_any_length(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTHS; i++) {
 		uint8_t *data = NULL;
-		struct blob_share *unit = eio_unit_create_binary(lengths[i], &data);
+		struct blob_share *unit = eio_unit_create_frame(true, lengths[i], &data);
 
 		assert_non_null(unit);
 		fill(data, lengths[i], 5);
@@ -128,8 +128,8 @@ static void what_is_too_large_is_refused(void **state)
 	for (int i = 0; i < EIO_UNIT_BINARIES_MAX; i++)
 		ten[i] = SIZE_MAX / 10 + 2; /* their sum is small, modulo 2^64 */
 	assert_null(eio_unit_create(0, ten, EIO_UNIT_BINARIES_MAX, &text, binary));
-	assert_null(eio_unit_create_binary(BLOB_BYTES_MAX, &text));
-	assert_null(eio_unit_create_binary(SIZE_MAX, &text));
+	assert_null(eio_unit_create_frame(true, BLOB_BYTES_MAX, &text));
+	assert_null(eio_unit_create_frame(true, SIZE_MAX, &text));
 	assert_null(text);
 }
 
@@ -143,7 +143,7 @@ static void without_memory(void **state)
 	assert_null(eio_unit_create(5, sizes, 2, &text, binary));
 	assert_true(failing_alloc_disarm());
 	failing_alloc_arm(1);
-	assert_null(eio_unit_create_binary(5, &text));
+	assert_null(eio_unit_create_frame(true, 5, &text));
 	assert_true(failing_alloc_disarm());
 }
 
@@ -170,7 +170,7 @@ static void the_polling_form(void **state)
 	memcpy(text, "xy", 2);
 	memcpy(binary[1], "\x01\x02\x03", 3);
 	memcpy(binary[2], "\x01\x02\x03\x04", 4);
-	units[2] = eio_unit_create_binary(2, &binary[0]);
+	units[2] = eio_unit_create_frame(true, 2, &binary[0]);
 	assert_non_null(units[2]);
 	memcpy(binary[0], "\xff\xef", 2);
 	buf_init(&body, BODY_BYTES_MAX);

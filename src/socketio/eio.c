@@ -1,0 +1,46 @@
+/* socketio/eio.c -- Engine.IO alone at a path. See sio/eio.h. */
+#include "sio/eio.h"
+
+#include <stdlib.h>
+
+#include "socketio/endpoint_int.h"
+
+struct sio_endpoint *sio_eio(
+	struct sio_server *server, const char *path, const struct sio_eio_options *o, void *ctx)
+{
+	struct eio_options options = {
+		.ping_interval_ms = o->ping_interval_ms,
+		.ping_timeout_ms = o->ping_timeout_ms,
+		.upgrade_timeout_ms = o->upgrade_timeout_ms,
+		.message_bytes_max = o->message_bytes_max,
+		.queue_bytes_soft = o->queue_bytes_soft,
+		.queue_bytes_max = o->queue_bytes_max,
+		.upgrades = !o->without_upgrades,
+	};
+
+	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX)
+		return NULL;
+	struct sio_endpoint *e = sio_endpoint_create(server, path, &o->events, ctx);
+	if (e == NULL)
+		return NULL;
+	e->allow = o->allow;
+	e->initial_headers = o->initial_headers;
+	if (sio_engine_options(o->cors, o->cookie, &e->engine, &options) < 0) {
+		sio_endpoint_destroy(e);
+		return NULL;
+	}
+	return sio_endpoint_start(e, &options) ? e : NULL;
+}
+
+void sio_eio_sid(const struct sio_peer *p, char *out)
+{
+	_Static_assert((int)SIO_SID_BYTES == (int)EIO_SID_CHARS + 1, "a session's id fits");
+	if (p->session != NULL)
+		eio_session_sid(p->session, out);
+	out[p->session != NULL ? EIO_SID_CHARS : 0] = '\0';
+}
+
+bool sio_eio_on_websocket(const struct sio_peer *p)
+{
+	return p->session != NULL && eio_session_on_websocket(p->session);
+}

@@ -1,0 +1,109 @@
+/* socketio/ws.c -- plain WebSockets at a path: what options say, checked and copied. See sio/ws.h. */
+#include "sio/ws.h"
+
+#include <stdlib.h>
+
+#include "http/response.h"
+#include "socketio/endpoint_int.h"
+
+enum { FRAGMENTS = 65536 };
+
+_Static_assert((int)SIO_WS_PINGS_PER_S_MAX == (int)EIO_PINGS_PER_S_MAX, "what is said of pings holds");
+
+static bool origin_valid(const char *origin)
+{
+	return origin != NULL && origin[0] != '\0' && origin[strlen(origin) - 1] != '/';
+}
+
+static bool protocol_valid(const char *protocol)
+{
+	size_t bytes = protocol == NULL ? 0 : strlen(protocol);
+
+	return bytes > 0 && bytes <= SIO_WS_PROTOCOL_BYTES_MAX &&
+	       http_header_valid((struct http_header){ .name = str_of(protocol, bytes) });
+}
+
+static bool options_valid(const struct sio_ws_options *o)
+{
+	bool valid = o->origin_count <= SIO_WS_ORIGINS_MAX && o->protocol_count <= SIO_WS_PROTOCOLS_MAX &&
+		     o->message_bytes_max <= SIO_ENGINE_MESSAGE_BYTES_MAX;
+
+	for (uint32_t i = 0; valid && i < o->origin_count; i++)
+		valid = origin_valid(o->origins[i]);
+	for (uint32_t i = 0; valid && i < o->protocol_count; i++)
+		valid = protocol_valid(o->protocols[i]);
+	return valid;
+}
+
+static size_t texts_bytes(const char *const *texts, uint32_t count)
+{
+	size_t bytes = count * sizeof(char *);
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes += strlen(texts[i]) + 1;
+	return bytes;
+}
+
+/* Copies behind *pointers and *texts, which are moved on. */
+static const char *const *keep(const char ***pointers, char **texts, const char *const *from, uint32_t count)
+{
+	const char **list = *pointers;
+
+	for (uint32_t i = 0; i < count; i++) {
+		size_t bytes = strlen(from[i]) + 1;
+
+		*(*pointers)++ = memcpy(*texts, from[i], bytes);
+		*texts += bytes;
+	}
+	return list;
+}
+
+/* False: no memory. */
+static bool keep_lists(struct sio_endpoint *e, const struct sio_ws_options *o)
+{
+	size_t bytes =
+		texts_bytes(o->origins, o->origin_count) + texts_bytes(o->protocols, o->protocol_count);
+
+	if (bytes == 0)
+		return true;
+	e->kept = malloc(bytes);
+	if (e->kept == NULL)
+		return false;
+	const char **pointers = (const char **)(void *)e->kept;
+	char *texts = (char *)(pointers + o->origin_count + o->protocol_count);
+	e->protocol.origins = keep(&pointers, &texts, o->origins, o->origin_count);
+	e->protocol.origin_count = o->origin_count;
+	e->protocol.protocols = keep(&pointers, &texts, o->protocols, o->protocol_count);
+	e->protocol.protocol_count = o->protocol_count;
+	return true;
+}
+
+struct sio_endpoint *sio_ws(
+	struct sio_server *server, const char *path, const struct sio_ws_options *o, void *ctx)
+{
+	struct eio_options options = {
+		.ping_interval_ms = o->ping_interval_ms,
+		.ping_timeout_ms = o->ping_timeout_ms,
+		.message_bytes_max = o->message_bytes_max,
+		.queue_bytes_soft = o->queue_bytes_soft,
+		.queue_bytes_max = o->queue_bytes_max,
+	};
+	struct sio_endpoint *e =
+		options_valid(o) ? sio_endpoint_create(server, path, &o->events, ctx) : NULL;
+
+	if (e == NULL)
+		return NULL;
+	e->plain = true;
+	e->allow = o->allow;
+	e->protocol.fragments_max = o->fragments_max == 0 ? FRAGMENTS : o->fragments_max;
+	if (!keep_lists(e, o)) {
+		sio_endpoint_destroy(e);
+		return NULL;
+	}
+	return sio_endpoint_start(e, &options) ? e : NULL;
+}
+
+const char *sio_ws_protocol(const struct sio_peer *p)
+{
+	return p->protocol;
+}
