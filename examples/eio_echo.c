@@ -30,8 +30,8 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	snprintf(where, sizeof(where), "127.0.0.1:%s", port ? port : "3000");
-	struct sio_server *server =
-		sio_create(&(struct sio_options){ .listen = where, .without_socketio = true }, err, sizeof(err));
+	struct sio_server *server = sio_create(
+		&(struct sio_options){ .listen = where, .without_socketio = true }, err, sizeof(err));
 	if (!server || !sio_eio(server, "/engine.io/", &options, NULL))
 		return fprintf(stderr, "%s\n", err), 1;
 	printf("listening on http://127.0.0.1:%u/engine.io/\n", sio_port(server));

@@ -36,7 +36,8 @@ struct sio_end {
 	 * "forced close" (sio_peer_close()), "server shutting down", "queue overflow".
 	 */
 	const char *reason;
-	uint16_t code; /* of a WebSocket's end: what came (1005: none, 1006: it broke), or what we have sent. 0: by polling */
+	uint16_t
+		code; /* of a WebSocket's end: what came (1005: none, 1006: it broke), or what we have sent. 0: by polling */
 };
 
 /* What the application does. Any may be NULL. */

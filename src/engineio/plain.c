@@ -17,8 +17,8 @@ bool eio_close_code_valid(uint16_t code)
 enum { UPGRADE_HEADERS = 3 };
 
 /* It wants another method, protocol or version: said in a header. */
-static void refuse(struct http_exchange *x, uint16_t status, struct str text, const struct http_header *headers,
-	size_t header_count)
+static void refuse(struct http_exchange *x, uint16_t status, struct str text,
+	const struct http_header *headers, size_t header_count)
 {
 	http_answer(x,
 		&(struct http_response){
@@ -109,9 +109,8 @@ void eio_plain_headers(
 
 	assert(headers->count == 0);
 	if (protocol != NULL)
-		headers->list[headers->count++] = (struct http_header){
-			.name = STR("Sec-WebSocket-Protocol"), .value = str_c(protocol)
-		};
+		headers->list[headers->count++] = (struct http_header){ .name = STR("Sec-WebSocket-Protocol"),
+			.value = str_c(protocol) };
 }
 
 bool eio_plain_begin(void *server, struct http_exchange *x, const struct http_head *head)

@@ -337,7 +337,8 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 	};
 	struct http_route plain_route = {
 		.path = options->path,
-		.body_bytes_max = options->message_bytes_max, /* none is taken: what is wrong is told before */
+		.body_bytes_max =
+			options->message_bytes_max, /* none is taken: what is wrong is told before */
 		.loop_of = http_route_any_loop,
 		.begin = eio_plain_begin,
 		.serve = eio_plain_serve,

@@ -212,7 +212,7 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 		eio_probe_cancel(s);
 	eio_post_forget(s); /* nothing more of it is taken */
 	if (reason != EIO_FORCED_CLOSE) /* else it is said already */
-		s->close_code = reason == EIO_OVERFLOW	     ? WS_CLOSE_TRY_LATER
+		s->close_code = reason == EIO_OVERFLOW        ? WS_CLOSE_TRY_LATER
 				: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
 							      : WS_CLOSE_NONE;
 	if (s->ws != NULL && reason == EIO_OVERFLOW) {

@@ -114,8 +114,8 @@ static bool on_allow(void *endpoint, void *peer, const struct http_request *requ
 	return allowed;
 }
 
-static void on_initial_headers(
-	void *endpoint, const struct http_request *request, const struct net_conn *conn, struct eio_headers *h)
+static void on_initial_headers(void *endpoint, const struct http_request *request,
+	const struct net_conn *conn, struct eio_headers *h)
 {
 	const struct sio_endpoint *e = endpoint;
 	struct sio_request r = sio_request_of(request, conn);
@@ -280,7 +280,10 @@ static void close_peer(struct sio_peer *p, uint16_t code)
 {
 	if (p->session == NULL)
 		return;
-	eio_close_saying(p->session, code);
+	if (code == 0)
+		eio_close(p->session);
+	else
+		eio_close_saying(p->session, code);
 	end(p, eio_reason_text(EIO_FORCED_CLOSE));
 }
 
@@ -356,7 +359,8 @@ static void posted_discard(struct net_message *message)
 }
 
 /* unit NULL: to close it, which is always taken. 0, -ENOMEM or -ENOBUFS. */
-static int hand_over(struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, uint16_t code)
+static int hand_over(
+	struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, uint16_t code)
 {
 	struct posted *p = malloc(sizeof(*p));
 

@@ -88,8 +88,7 @@ struct sio_endpoint *sio_ws(
 		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
 	};
-	struct sio_endpoint *e =
-		options_valid(o) ? sio_endpoint_create(server, path, &o->events, ctx) : NULL;
+	struct sio_endpoint *e = options_valid(o) ? sio_endpoint_create(server, path, &o->events, ctx) : NULL;
 
 	if (e == NULL)
 		return NULL;
