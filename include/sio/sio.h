@@ -156,6 +156,17 @@ struct sio_cookie {
 	const char *attributes; /* NULL: "Path=/; HttpOnly; SameSite=Lax" */
 };
 
+/*
+ * Connection state recovery: a client whose connection breaks comes back as the same socket, with its rooms and data, and is sent what it
+ * has missed. As in Node's, every event that is not volatile then has one more argument, a string: its place, for the client's library.
+ */
+struct sio_recovery {
+	uint32_t window_ms; /* 120000: how long it may be away */
+	uint32_t backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
+	uint32_t kept_max; /* 65536: sockets that are away; the first to go is forgotten for one more */
+	bool asks_middleware; /* of those who come back, too */
+};
+
 struct sio_headers; /* opaque: of one answer; valid for the call */
 /*
  * Name and value are copied. 0; -EINVAL: they make no header, or one that says how the answer is framed; -ENOSPC: 16 of them, 4 KiB.
@@ -203,6 +214,7 @@ struct sio_options {
 	void *allow_ctx;
 	const struct sio_cors *cors; /* NULL: pages of other origins may not */
 	const struct sio_cookie *cookie; /* NULL: none */
+	const struct sio_recovery *recovery; /* NULL: who comes back is another */
 	/* Called for each handshake that is answered, on either transport, on its loop: the answer's further headers. NULL: none. */
 	void (*initial_headers)(void *ctx, const struct sio_request *, struct sio_headers *);
 	void *initial_headers_ctx;
@@ -497,6 +509,12 @@ typedef void sio_fetched_fn(const struct sio_fetched *);
 /* Who is in a target: `fn` is called once, by the last loop that has looked. Any thread. As sio_each(). */
 SIO_API SIO_CHECK int sio_fetch(struct sio_target, sio_fetched_fn *, void *ctx);
 
+/*
+ * It was here before its connection broke (options.recovery): in "connection" it has its rooms and data again, sio_sid() is what it was;
+ * sio_id() is not. What it missed goes before all that is emitted to it now.
+ */
+SIO_API bool sio_recovered(const struct sio_socket *);
+
 /* Its name, to be kept. */
 SIO_API struct sio_id sio_id(const struct sio_socket *);
 /* The namespace it is in. */
@@ -533,6 +551,9 @@ struct sio_stats {
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
 	uint64_t sockets_expired; /* of those disconnected: by their deadline */
+	uint64_t sockets_recovered; /* of those connected: they were here before */
+	uint64_t sockets_not_recovered; /* they asked for it, and are new */
+	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */

@@ -219,7 +219,7 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 			break;
 		if (!eio_unit_append_polling(unit, body))
 			return false;
-		*ret_compress |= blob_tag(unit) != EIO_UNIT_UNCOMPRESSED;
+		*ret_compress |= (blob_tag(unit) & EIO_UNIT_UNCOMPRESSED) == 0;
 	}
 	*ret_units = units;
 	if (s->noop_due && body->bytes == 0 && !append_packet(body, EIO_NOOP))

@@ -205,16 +205,12 @@ static void count_reason(struct eio_counts *c, enum eio_reason reason)
 /* The client is to be told, over whatever transport there is; then the session goes. */
 static void begin_closing(struct eio_session *s, enum eio_reason reason)
 {
-	s->state = EIO_STATE_CLOSING;
+	assert(s->state == EIO_STATE_CLOSING);
 	count_reason(&s->at->counts, reason);
 	net_delay_stop(&s->beat);
 	if (!eio_probe_tells(s, reason))
 		eio_probe_cancel(s);
 	eio_post_forget(s); /* nothing more of it is taken */
-	if (reason != EIO_FORCED_CLOSE) /* else it is said already */
-		s->close_code = reason == EIO_OVERFLOW        ? WS_CLOSE_TRY_LATER
-				: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
-							      : WS_CLOSE_NONE;
 	if (s->ws != NULL && reason == EIO_OVERFLOW) {
 		ws_conn_fail(s->ws, s->close_code);
 		s->ws = NULL;
@@ -233,19 +229,21 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 
 void eio_session_end(struct eio_session *s, enum eio_reason reason)
 {
-	const struct eio_events *events = s->at->server->events;
-	void *ctx = s->ctx;
-
 	if (s->state != EIO_STATE_OPEN)
 		return;
+	s->state = EIO_STATE_CLOSING;
+	s->close_code = reason == EIO_OVERFLOW        ? WS_CLOSE_TRY_LATER
+			: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
+						      : WS_CLOSE_NONE;
+	s->at->server->events->closed(s->ctx, reason); /* while its queue is there */
 	begin_closing(s, reason);
-	events->closed(ctx, reason);
 }
 
 void eio_close_saying(struct eio_session *s, uint16_t code)
 {
 	if (s->state != EIO_STATE_OPEN)
 		return;
+	s->state = EIO_STATE_CLOSING;
 	s->close_code = code;
 	begin_closing(s, EIO_FORCED_CLOSE);
 }
@@ -253,6 +251,11 @@ void eio_close_saying(struct eio_session *s, uint16_t code)
 void eio_close(struct eio_session *s)
 {
 	eio_close_saying(s, WS_CLOSE_NONE);
+}
+
+const struct blob_share *eio_unsent(const struct eio_session *s, uint32_t i)
+{
+	return i < s->queue.count ? eio_queue_at(&s->queue, i) : NULL;
 }
 
 uint16_t eio_close_code(const struct eio_session *s)

@@ -16,8 +16,11 @@
 
 enum { EIO_UNIT_BINARIES_MAX = 10 };
 
-/* A unit's tag (blob_set_tag()): nobody gains by compressing it. 0 is any other. */
-enum { EIO_UNIT_UNCOMPRESSED = 1 };
+/* Of a unit's tag (blob_set_tag()), which is 0 at first. */
+enum {
+	EIO_UNIT_UNCOMPRESSED = 1, /* nobody gains by compressing it */
+	EIO_UNIT_PAST = 2, /* the layer above may send it again */
+};
 
 /*
  * Make a unit with room for `text_bytes` of text behind the packet type, and for binaries of the given sizes. The caller

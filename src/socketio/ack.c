@@ -52,10 +52,14 @@ static int deliver_answer(struct sio_loop *here, const struct sio_ack *ack, stru
 {
 	struct sio_socket *s = sio_socket_find(here, ack->socket);
 
+	if (s == NULL && here->server->recovers && sio_recoverable_answer_kept(here, ack, unit))
+		return 0;
 	if (s == NULL || s->space != ack->space || !take_ack(s, ack->id)) {
 		atomic_fetch_add_explicit(&here->server->answers_late, 1, memory_order_relaxed);
 		return -ENOENT;
 	}
+	if (s->recoverable != NULL)
+		sio_recoverable_answer(s, unit);
 	sio_deliver(s, unit, 0);
 	return 0;
 }
@@ -122,6 +126,8 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 	int rc = sio_encode(&m, &unit);
 	if (rc < 0)
 		return rc;
+	if (server->recovers)
+		blob_set_tag(unit, EIO_UNIT_PAST);
 	if (sio_is_now(here, ack.socket.loop))
 		rc = deliver_answer(here, &ack, unit);
 	else

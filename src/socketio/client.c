@@ -51,10 +51,12 @@ void sio_client_free(struct sio_client *c)
 
 void sio_client_close(struct sio_client *c, const char *reason)
 {
-	if (c->session == NULL)
+	struct eio_session *session = c->session;
+
+	if (session == NULL)
 		return;
-	eio_close(c->session);
-	end_client(c, reason);
+	end_client(c, reason); /* first, while it is known what has left the session's queue */
+	eio_close(session);
 }
 
 /* What it sent is no packet, or has no business here. */

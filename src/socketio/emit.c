@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "socketio/server_int.h"
+#include "socketio/recovery_int.h"
 
 enum { HEAD_BYTES_MAX = 64 }; /* type, attachments, ack id and brackets: all but names and arguments */
 
@@ -117,9 +117,11 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	struct str inside = array_inside(m->args.json);
 	size_t name_bytes = m->name.s != NULL ? json_quoted_bytes(m->name) : 0;
 	bool comma = name_bytes > 0 && inside.bytes > 0;
+	size_t offset_bytes = m->offset.bytes == 0 ? 0 : m->offset.bytes + sizeof(",\"\"") - 1;
 	for (uint32_t i = 0; i < m->args.attachment_count; i++)
 		sizes[i] = m->args.attachments[i].bytes;
-	struct blob_share *unit = eio_unit_create(head_bytes + name_bytes + comma + inside.bytes + 1, sizes,
+	struct blob_share *unit = eio_unit_create(head_bytes + name_bytes + comma + inside.bytes + offset_bytes + 1,
+		sizes,
 		m->args.attachment_count, &text, binaries);
 	if (unit == NULL)
 		return -ENOMEM;
@@ -130,7 +132,14 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	if (comma)
 		*text++ = ',';
 	memcpy(text, inside.s, inside.bytes);
-	text[inside.bytes] = ']';
+	text += inside.bytes;
+	if (offset_bytes > 0) { /* behind the name, at least */
+		memcpy(text, ",\"", 2);
+		memcpy(text + 2, m->offset.s, m->offset.bytes);
+		text[offset_bytes - 1] = '"';
+		text += offset_bytes;
+	}
+	*text = ']';
 	for (uint32_t i = 0; i < m->args.attachment_count; i++) {
 		if (sizes[i] > 0)
 			memcpy(binaries[i], m->args.attachments[i].data, sizes[i]);
@@ -178,6 +187,8 @@ struct delivery {
 	struct blob_share *unit;
 	unsigned flags;
 	uint64_t delivered, skipped;
+	struct sio_offset offset; /* of an event that may be sent again, and its place; 0: it is none */
+	uint64_t place;
 };
 
 static void deliver_one(struct sio_socket *s, void *ctx)
@@ -187,30 +198,46 @@ static void deliver_one(struct sio_socket *s, void *ctx)
 
 	d->delivered += sent == EIO_SEND_QUEUED;
 	d->skipped += sent == EIO_SEND_SKIPPED;
+	if (d->place > 0 && s->recoverable != NULL) {
+		s->recoverable->last_place = d->place;
+		s->recoverable->last = d->offset;
+	}
 }
 
-/* A target of several rooms, or with some excepted. */
-static void deliver_each(struct sio_loop *here, const struct sio_target *t, struct blob_share *unit)
+/* A target of several rooms, or with some excepted; whatever may be sent again. */
+static void deliver_each(struct sio_loop *here, const struct sio_target *t, struct delivery *d)
 {
-	struct delivery d = { .unit = unit, .flags = (t->is_volatile ? EIO_VOLATILE : 0) | EIO_SHARED };
+	d->flags = (t->is_volatile ? EIO_VOLATILE : 0) | (t->only.generation == 0 ? EIO_SHARED : 0);
+	sio_visit(here, t, deliver_one, d);
+	sio_count(&here->counts.deliveries, d->delivered);
+	sio_count(&sio_here(t->space, here)->counts.deliveries, d->delivered);
+	sio_count(&here->counts.skipped_volatile, d->skipped);
+}
 
-	sio_visit(here, t, deliver_one, &d);
-	sio_count(&here->counts.deliveries, d.delivered);
-	sio_count(&sio_here(t->space, here)->counts.deliveries, d.delivered);
-	sio_count(&here->counts.skipped_volatile, d.skipped);
+/* For those who come back. Its place in this loop's order; 0: no memory, and nobody has been here yet. */
+static uint64_t keep(
+	struct sio_loop *here, const struct sio_target *t, struct sio_offset offset, struct blob_share *unit)
+{
+	struct sio_backlog *b = sio_backlog_of(here, t->space);
+
+	return b == NULL ? 0 : sio_backlog_add(b, t, offset, unit);
 }
 
 /* To all targets on this loop. */
-static void deliver(struct sio_loop *here, const struct sio_target *t, struct blob_share *unit)
+static void deliver(
+	struct sio_loop *here, const struct sio_target *t, struct sio_offset offset, struct blob_share *unit)
 {
 	const struct sio_space_loop *rooms = &t->space->loops[net_loop_index(here->loop)];
 	uint32_t index = net_loop_index(here->loop);
 	const struct sio_socket *except = NULL;
+	struct delivery each = { .unit = unit, .offset = offset };
 
-	if (!sio_target_plain(t)) {
+	if (offset.count > 0 || !sio_target_plain(t)) {
 		if (t->space->hooks->any_out.fn != NULL)
 			sio_any_out(here, t, unit);
-		deliver_each(here, t, unit);
+		if (offset.count > 0)
+			each.place = keep(here, t, offset, unit);
+		deliver_each(here, t, &each);
 		return;
 	}
 	if (t->only.generation != 0) {
@@ -223,7 +250,7 @@ static void deliver(struct sio_loop *here, const struct sio_target *t, struct bl
 		except = sio_socket_find(here, t->except);
 	const struct sio_room *room = t->room == NULL ? rooms->all : sio_room_find(rooms, t->room);
 	if (t->room != NULL && sio_socket_called(here, t->space, t->room) != NULL)
-		deliver_each(here, t, unit);
+		deliver_each(here, t, &each);
 	else if (room != NULL)
 		deliver_room(here, t, room, except, unit);
 }
@@ -231,6 +258,7 @@ static void deliver(struct sio_loop *here, const struct sio_target *t, struct bl
 struct posted {
 	struct net_message message;
 	struct blob *unit;
+	struct sio_offset offset;
 	struct sio_target target; /* its names lie in the array */
 	_Alignas(char *) char names[];
 };
@@ -245,7 +273,7 @@ static void posted_run(struct net_loop *loop, struct net_message *message)
 		/* Its receivers would miss it without a word: they are better closed. */
 		sio_overrun(server, loop);
 	} else {
-		deliver(&server->loops[net_loop_index(loop)], &p->target, unit);
+		deliver(&server->loops[net_loop_index(loop)], &p->target, p->offset, unit);
 		blob_unref(unit);
 	}
 	free(p);
@@ -260,7 +288,8 @@ static void posted_discard(struct net_message *message)
 }
 
 /* 0, or -ENOBUFS: that loop's clients will miss it, and are closed. */
-static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct blob_share *unit)
+static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct sio_offset offset,
+	struct blob_share *unit)
 {
 	size_t names_bytes = sio_target_names_bytes(t);
 	struct posted *p = malloc(sizeof(*p) + names_bytes);
@@ -276,6 +305,7 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 		.bytes = sizeof(*p) + names_bytes + unit->bytes,
 	};
 	p->unit = blob_export(unit);
+	p->offset = offset;
 	p->target = sio_target_copy(t, p->names);
 	if (sio_hand_over(server, loop, &p->message))
 		return 0;
@@ -291,32 +321,64 @@ static bool is_now(const struct sio_loop *here, uint32_t loop, const struct sio_
 	return sio_is_now(here, loop) && (!here->visiting || t->space->hooks->any_out.fn == NULL);
 }
 
+/* To each loop that may have some of its receivers. */
+static int send_out(struct sio_server *server, struct sio_loop *here, const struct sio_target *target,
+	struct sio_offset offset, struct blob_share *unit)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		if (target->only.generation != 0 && target->only.loop != i)
+			continue;
+		if (is_now(here, i, target)) {
+			deliver(here, target, offset, unit);
+			continue;
+		}
+		int posted = post(server, i, target, offset, unit);
+		rc = posted < 0 ? posted : rc;
+	}
+	return rc;
+}
+
+/* Numbered: it may be sent again. */
+static int encode_and_send(
+	struct sio_loop *here, const struct sio_target *target, struct sio_message *m, bool numbered)
+{
+	struct sio_server *server = target->space->server;
+	char text[SIO_OFFSET_CHARS_MAX + 1];
+	struct sio_offset offset = { 0 };
+	struct blob_share *unit;
+
+	if (numbered) {
+		offset = sio_number(target->space, here, target->only.generation != 0);
+		m->offset = str_of(text, sio_offset_text(server, offset, text));
+	}
+	int rc = sio_encode(m, &unit);
+	if (rc < 0)
+		return rc;
+	if (numbered || target->uncompressed)
+		blob_set_tag(unit, (numbered ? EIO_UNIT_PAST : 0) |
+					   (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
+	rc = send_out(server, here, target, offset, unit);
+	atomic_fetch_add_explicit(
+		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
+	blob_unref(unit);
+	return rc;
+}
+
 static int emit(const struct sio_target *target, struct str event, const struct sio_args *args)
 {
 	struct sio_server *server = target->space->server;
 	struct sio_loop *here = sio_loop_here(server);
 	struct sio_message m = { .space = target->space, .name = event, .args = *args };
-	struct blob_share *unit;
-	int rc = 0;
+	bool numbered = server->recovers && !target->is_volatile;
 
-	int encoded = sio_encode(&m, &unit);
-	if (encoded < 0)
-		return encoded;
-	if (target->uncompressed)
-		blob_set_tag(unit, EIO_UNIT_UNCOMPRESSED);
-	for (uint32_t i = 0; i < server->loop_count; i++) {
-		if (target->only.generation != 0 && target->only.loop != i)
-			continue;
-		if (is_now(here, i, target)) {
-			deliver(here, target, unit);
-			continue;
-		}
-		int posted = post(server, i, target, unit);
-		rc = posted < 0 ? posted : rc;
-	}
-	atomic_fetch_add_explicit(
-		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
-	blob_unref(unit);
+	if (!numbered || here != NULL)
+		return encode_and_send(here, target, &m, numbered);
+	/* All loops are to see what other threads emit in one order. */
+	pthread_mutex_lock(&server->outside_lock);
+	int rc = encode_and_send(here, target, &m, numbered);
+	pthread_mutex_unlock(&server->outside_lock);
 	return rc;
 }
 

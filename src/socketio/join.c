@@ -19,6 +19,9 @@
 #include "base/utf8.h"
 #include "socketio/server_int.h"
 
+/* A step that is no middleware's: it is looked for who came back. */
+enum { STEP_RECOVERY = UINT16_MAX };
+
 /* One whose middleware takes its time. */
 struct sio_joining {
 	struct sio_joining *next; /* in client->joining */
@@ -51,7 +54,13 @@ static void send_connected(struct sio_socket *s)
 	char sid[SIO_SID_BYTES];
 
 	sio_sid(s, sid);
-	struct str rest[] = { STR("{\"sid\":\""), str_c(sid), STR("\"}") };
+	struct str rest[] = {
+		STR("{\"sid\":\""),
+		str_c(sid),
+		s->recoverable == NULL ? STR("") : STR("\",\"pid\":\""),
+		s->recoverable == NULL ? STR("") : str_c(sio_recoverable_pid(s->recoverable)),
+		STR("\"}"),
+	};
 	send_packet(s->client, '0', s->space, rest, sizeof(rest) / sizeof(rest[0]));
 }
 
@@ -90,6 +99,8 @@ static void drop_socket(struct sio_socket *s)
 {
 	slots_take(&s->client->at->sockets, s->slot);
 	s->session = NULL;
+	if (s->recoverable != NULL)
+		sio_recoverable_end(s->recoverable);
 	sio_socket_free(s);
 }
 
@@ -147,13 +158,22 @@ static void refuse(struct sio_socket *s, const struct sio_refusal *refusal)
 	drop_socket(s);
 }
 
+/* Its identity: that which has come for it, or a new one. False: no memory. */
+static bool have_identity(struct sio_socket *s)
+{
+	if (!s->client->at->server->recovers)
+		return true;
+	return s->recoverable == NULL ? sio_recoverable_create(s) != NULL : sio_recoverable_restore(s);
+}
+
 /* All have let it in. False: no memory. */
 static bool join(struct sio_socket *s, struct str auth)
 {
 	struct sio_client *c = s->client;
 
 	s->session = c->session;
-	if (!sio_room_enter_all(s)) {
+	if (!sio_room_enter_all(s) || !have_identity(s)) {
+		sio_rooms_leave_all(s);
 		drop_socket(s);
 		return false;
 	}
@@ -171,6 +191,38 @@ static bool join(struct sio_socket *s, struct str auth)
 	return true;
 }
 
+/* It waits to hear whether it was here before. False: it has not asked, or there is no memory. */
+static bool wait_recovery(struct sio_socket *s, struct str auth, bool *ret_no_memory)
+{
+	if (!s->client->at->server->recovers)
+		return false;
+	switch (sio_recover_begin(s, auth)) {
+	case SIO_RECOVER_NOT:
+		return false;
+	case SIO_RECOVER_LATER:
+		if (wait(s, auth, STEP_RECOVERY))
+			return true;
+		break; /* what it has begun finds nobody */
+	case SIO_RECOVER_NO_MEMORY:
+		break;
+	}
+	*ret_no_memory = true;
+	return false;
+}
+
+/* Middleware has let it in. */
+static bool admitted(struct sio_socket *s, struct str auth)
+{
+	bool no_memory = false;
+
+	if (s->client->at->server->recovery_asks && wait_recovery(s, auth, &no_memory))
+		return true;
+	if (!no_memory)
+		return join(s, auth);
+	drop_socket(s);
+	return false;
+}
+
 /* Go on from middleware `step`. False: no memory. */
 static bool proceed(struct sio_socket *s, struct str auth, uint32_t step)
 {
@@ -178,7 +230,7 @@ static bool proceed(struct sio_socket *s, struct str auth, uint32_t step)
 
 	switch (ask(s, auth, &step, &refusal)) {
 	case SIO_ADMIT:
-		return join(s, auth);
+		return admitted(s, auth);
 	case SIO_LATER:
 		if (wait(s, auth, step))
 			return true;
@@ -194,6 +246,7 @@ static bool proceed(struct sio_socket *s, struct str auth, uint32_t step)
 bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct str auth)
 {
 	struct sio_socket *s = calloc(1, sizeof(*s));
+	bool no_memory = false;
 
 	if (s == NULL)
 		return false;
@@ -206,7 +259,12 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 		return false;
 	}
 	random_bytes(s->random, sizeof(s->random));
-	return proceed(s, auth, 0);
+	if (!c->at->server->recovery_asks && wait_recovery(s, auth, &no_memory))
+		return true;
+	if (!no_memory)
+		return proceed(s, auth, 0);
+	drop_socket(s);
+	return false;
 }
 
 bool sio_is_joining(const struct sio_client *c, const struct sio_space *space)
@@ -258,6 +316,35 @@ static struct sio_joining *take_joining(const struct sio_loop *at, const struct 
 		return j;
 	}
 	return NULL;
+}
+
+struct sio_socket *sio_joining_recovers(
+	const struct sio_loop *at, const struct sio_space *space, struct sio_id id)
+{
+	struct sio_socket *s = slots_get(&at->sockets, id.slot, id.generation);
+
+	if (s == NULL || s->space != space)
+		return NULL;
+	for (const struct sio_joining *j = s->client->joining; j != NULL; j = j->next) {
+		if (j->socket == s)
+			return j->step == STEP_RECOVERY ? s : NULL;
+	}
+	return NULL;
+}
+
+void sio_joining_recovered(struct sio_loop *at, struct sio_space *space, struct sio_id id)
+{
+	struct sio_ack ticket = { .socket = id, .space = space, .id = STEP_RECOVERY };
+	struct sio_joining *j = take_joining(at, &ticket);
+
+	assert(j != NULL);
+	struct sio_socket *s = j->socket;
+	struct sio_client *c = s->client;
+	struct str auth = str_of(j->auth, j->auth_bytes);
+	bool joins = s->recoverable != NULL || at->server->recovery_asks;
+	if (!(joins ? join(s, auth) : proceed(s, auth, 0)))
+		sio_client_close(c, "forced server close");
+	free(j);
 }
 
 struct decision {

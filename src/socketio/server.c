@@ -58,6 +58,7 @@ void sio_overrun(struct sio_server *server, struct net_loop *loop)
 {
 	if (server->eio != NULL)
 		eio_server_overrun(server->eio, loop);
+	sio_recovery_overrun(&server->loops[net_loop_index(loop)]);
 	sio_endpoints_overrun(server, loop);
 }
 
@@ -146,6 +147,7 @@ static int create_engine(struct sio_server *server, const struct sio_options *o)
 	};
 
 	sio_engine_defaults(&e);
+	server->queue_bytes_max = e.queue_bytes_max;
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	server->initial_headers = o->initial_headers;
 	server->initial_headers_ctx = o->initial_headers_ctx;
@@ -170,6 +172,7 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 		at->server = server;
 		at->loop = net_pool_loop(server->pool, i);
 		net_task_init(&at->later.task, sio_later_run);
+		sio_recovery_init_loop(at);
 		list_init(&at->dead_sockets);
 		list_init(&at->dead_clients);
 		net_task_init(&at->bury, sio_bury);
@@ -194,6 +197,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 		return NULL;
 	p.ctx = server;
 	sio_spaces_init(server, otherwise(o->dynamic_spaces_max, DYNAMIC_SPACES));
+	sio_recovery_init(server, o->recovery);
 	server->keep_handshake = o->keep_handshake;
 	server->allow = o->allow;
 	server->allow_ctx = o->allow_ctx;
@@ -303,6 +307,7 @@ void sio_destroy(struct sio_server *server)
 		slots_finish(&server->loops[i].waiting);
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
+	sio_recovery_finish(server);
 	sio_spaces_finish(server);
 	sio_endpoints_finish(server);
 	sio_paths_finish(server);

@@ -73,6 +73,7 @@ struct sio_socket {
 	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
 	struct sio_socket *next_visited;
 	struct list asks; /* struct sio_ask_waiting */
+	struct sio_recoverable *recoverable; /* NULL: there is no recovery */
 	struct sio_expiry *expiry; /* NULL: its authentication has no deadline */
 	const char *reason; /* why it was disconnected; a constant */
 	void *data;
@@ -147,6 +148,8 @@ struct sio_space_counts {
 struct sio_space_loop {
 	struct sio_room *all;
 	struct map rooms;
+	struct sio_backlog *backlog; /* for recovery; NULL: nothing was emitted yet */
+	uint64_t numbered, numbered_self; /* events of this emitter, to any and to one socket */
 	struct sio_space_counts counts;
 };
 
@@ -181,6 +184,7 @@ struct sio_space {
 	_Atomic(struct sio_space *) children; /* the newest; each points to the one before */
 	atomic_uint_fast64_t next_ask; /* the ids of our questions: one may be asked of many sockets */
 	struct sio_space_loop *loops;
+	uint64_t numbered, numbered_self; /* as those of a loop, of all other threads; under server->outside_lock */
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
 };
@@ -188,6 +192,7 @@ struct sio_space {
 struct sio_counts {
 	atomic_uint_fast64_t connected, disconnected, refused, expired, packets_in, packets_bad;
 	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
+	atomic_uint_fast64_t recovered, not_recovered, kept_dropped;
 };
 
 /* What a loop's own thread has put off to the end of the iteration's callbacks, and what it has emitted since. */
@@ -207,6 +212,9 @@ struct sio_loop {
 	struct sio_args lent; /* of the event being handled: known to be valid */
 	uint32_t visit; /* the number of the visit to a target, for each to be met once */
 	bool visiting; /* sockets are linked by next_visited, and handlers are called */
+	struct list backlogs;
+	struct net_delays keeps, resents, sweeps; /* of recovery: identities; what came again; backlogs */
+	uint32_t kept_count;
 	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;
 	struct net_task bury;
@@ -246,6 +254,11 @@ struct sio_server {
 	struct sio_kept_options *engine; /* copies of what options said of CORS and cookies */
 	char *path, *client_path; /* of Engine.IO; of the client library */
 	bool keep_handshake;
+	bool recovers, recovery_asks; /* connections that break may come back; middleware is asked then, too */
+	uint32_t recovery_ms, kept_max;
+	size_t backlog_bytes_max, queue_bytes_max;
+	char epoch[12]; /* of offsets: this server's */
+	pthread_mutex_t outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
 	atomic_uint eaches; /* calls of sio_each(), sio_fetch() and sio_ask_all() under way */
@@ -347,6 +360,10 @@ void sio_bury(struct net_task *);
 /* join.c */
 /* A client joins a namespace, or is refused, now or later. False: no memory. */
 bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth);
+/* The socket of that id, if it waits to hear whether it is recovered; or NULL. */
+struct sio_socket *sio_joining_recovers(const struct sio_loop *, const struct sio_space *, struct sio_id);
+/* It is known: with its identity (s->recoverable) or without it joins. */
+void sio_joining_recovered(struct sio_loop *, struct sio_space *, struct sio_id);
 /* It waits for that namespace's middleware; for how many in all. */
 bool sio_is_joining(const struct sio_client *, const struct sio_space *);
 uint32_t sio_joining_count(const struct sio_client *);
@@ -376,6 +393,44 @@ void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str
 
 /* expiry.c */
 void sio_expiry_end(struct sio_socket *);
+
+/* recovery.c */
+/* What options say of it; NULL: there is none. */
+void sio_recovery_init(struct sio_server *, const struct sio_recovery *);
+void sio_recovery_init_loop(struct sio_loop *);
+/* All that is kept, when the loops have ended. */
+void sio_recovery_finish(struct sio_server *);
+/* This loop has missed something. */
+void sio_recovery_overrun(struct sio_loop *);
+
+/* recoverable.c */
+/* A new identity for a socket that joins. NULL: no memory. */
+struct sio_recoverable *sio_recoverable_create(struct sio_socket *);
+const char *sio_recoverable_pid(const struct sio_recoverable *);
+const char *sio_recoverable_sid(const struct sio_recoverable *);
+/* The socket that came back under that public id; NULL: none here. */
+struct sio_socket *sio_recoverable_called(const struct sio_loop *, const struct sio_space *, const char *sid);
+/* Its socket has not joined, or will not be back. */
+void sio_recoverable_end(struct sio_recoverable *);
+/* It closes; then it leaves its rooms; then its handlers have been called. False: no memory, and it is to be ended. */
+void sio_recoverable_closed(struct sio_socket *, const char *reason);
+__attribute__((warn_unused_result)) bool sio_recoverable_leaves(struct sio_socket *);
+void sio_recoverable_gone(struct sio_socket *);
+/* It has joined again: what it had, and what it has missed. False: no memory. */
+__attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_socket *);
+/* An answer to its event: kept, to be sent again. */
+void sio_recoverable_answer(struct sio_socket *, struct blob_share *unit);
+/* The same where its connection has broken. False: it is not known, or does not wait for that answer. */
+bool sio_recoverable_answer_kept(const struct sio_loop *, const struct sio_ack *, struct blob_share *unit);
+
+/* recover.c */
+enum sio_recover {
+	SIO_RECOVER_NOT, /* it has not asked */
+	SIO_RECOVER_LATER, /* sio_joining_recovered() will be called, in a later task */
+	SIO_RECOVER_NO_MEMORY,
+};
+/* A client that joins may be one that was here. */
+enum sio_recover sio_recover_begin(struct sio_socket *, struct str auth);
 
 /* room.c */
 int sio_room_enter(struct sio_socket *, struct str name);
@@ -416,6 +471,7 @@ struct sio_message {
 	bool has_id;
 	uint64_t id;
 	struct sio_args args;
+	struct str offset; /* of an event that may be sent again; empty: none */
 };
 /* Of an event that may be emitted. */
 bool sio_event_name_valid(struct str name);

@@ -28,6 +28,10 @@ void sio_sid(const struct sio_socket *s, char *out)
 {
 	uint8_t bytes[SIO_SOCKET_ID_BYTES];
 
+	if (s->recoverable != NULL) {
+		memcpy(out, sio_recoverable_sid(s->recoverable), SIO_SID_BYTES);
+		return;
+	}
 	memcpy(bytes, s->random, sizeof(s->random));
 	bytes[11] = (uint8_t)net_loop_index(s->client->at->loop);
 	bytes[12] = (uint8_t)(s->slot >> 16);
@@ -51,6 +55,8 @@ void sio_socket_close(struct sio_socket *s, const char *reason)
 
 	if (s->session == NULL)
 		return;
+	if (s->recoverable != NULL)
+		sio_recoverable_closed(s, reason);
 	s->session = NULL;
 	s->reason = reason;
 	list_remove(&s->in_client);
@@ -72,8 +78,14 @@ static void bury_socket(struct sio_socket *s)
 	}
 	sio_asks_end(s);
 	sio_call_own(s, SIO_ON_DISCONNECTING, STR(""), str_c(s->reason));
+	if (s->recoverable != NULL && !sio_recoverable_leaves(s)) {
+		sio_recoverable_end(s->recoverable);
+		s->recoverable = NULL;
+	}
 	sio_rooms_leave_all(s);
 	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(s->reason));
+	if (s->recoverable != NULL)
+		sio_recoverable_gone(s);
 	sio_socket_free(s);
 }
 

@@ -53,6 +53,9 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 		ret->sockets_disconnected += atomic_load_explicit(&c->disconnected, memory_order_relaxed);
 		ret->sockets_refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
 		ret->sockets_expired += atomic_load_explicit(&c->expired, memory_order_relaxed);
+		ret->sockets_recovered += atomic_load_explicit(&c->recovered, memory_order_relaxed);
+		ret->sockets_not_recovered += atomic_load_explicit(&c->not_recovered, memory_order_relaxed);
+		ret->sockets_forgotten += atomic_load_explicit(&c->kept_dropped, memory_order_relaxed);
 		ret->packets_in += atomic_load_explicit(&c->packets_in, memory_order_relaxed);
 		ret->packets_bad += atomic_load_explicit(&c->packets_bad, memory_order_relaxed);
 		ret->events_out += atomic_load_explicit(&c->events_out, memory_order_relaxed);
@@ -96,6 +99,10 @@ static const struct counter {
 	FIGURE("sockets_disconnected", sockets_disconnected, "Sockets that have gone."),
 	FIGURE("sockets_refused", sockets_refused, "Clients that a namespace has not let in."),
 	FIGURE("sockets_expired", sockets_expired, "Sockets whose authentication was not renewed."),
+	FIGURE("sockets_recovered", sockets_recovered, "Sockets that have come back as who they were."),
+	FIGURE("sockets_not_recovered", sockets_not_recovered, "Sockets that have come back as others."),
+	FIGURE("sockets_forgotten", sockets_forgotten,
+		"Sockets that were kept for recovery, and given up for others."),
 	FIGURE("packets_in", packets_in, "Messages from clients."),
 	FIGURE("packets_bad", packets_bad, "Packets that closed their client."),
 	FIGURE("events_out", events_out, "Events emitted, each once however many get it."),

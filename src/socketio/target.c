@@ -25,8 +25,11 @@ struct sio_socket *sio_socket_called(
 	const struct sio_loop *at, const struct sio_space *space, const char *sid)
 {
 	uint8_t bytes[SIO_SOCKET_ID_BYTES + 3];
+	struct sio_socket *back = at->server->recovers ? sio_recoverable_called(at, space, sid) : NULL;
 	size_t decoded;
 
+	if (back != NULL)
+		return back;
 	if (strlen(sid) != SIO_SID_BYTES - 1 || !base64url_decode(bytes, sid, SIO_SID_BYTES - 1, &decoded) ||
 		decoded != SIO_SOCKET_ID_BYTES || bytes[11] != net_loop_index(at->loop))
 		return NULL;

@@ -1,0 +1,523 @@
+/*
+ * socketio/recover.c -- a client comes back with a private id: it is looked for, brought to its new loop, and sent what it has missed.
+ *
+ *      CONNECT {pid, offset} --> the loop that the pid names --> where it is now: ask() --> the client's loop: settle() --> it joins
+ *
+ * An identity that moves takes along what its old loop knows that it has missed, and how far that loop was with each emitter. The new
+ * loop waits until it is as far with each, and adds what it has had beyond that; from then on the socket gets what is emitted. So
+ * nothing is left out and nothing comes twice, though no two loops have the same order. What is put off on a loop (later.c) has its number
+ * already: so both wait until nothing is.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "engineio/queue.h"
+#include "socketio/recovery_int.h"
+
+enum stage {
+	ASKED, /* on its way to where the identity is */
+	FOUND, /* on its way to the client, with it */
+	NOT_FOUND,
+	RETURNED, /* the client has gone meanwhile */
+};
+
+/* What is sent again: of one loop, a share; on its way to another, a token. */
+struct missed {
+	struct sio_offset offset;
+	struct blob_share *unit;
+	struct blob *token;
+};
+
+struct recovering {
+	struct net_message message;
+	struct net_task task;
+	struct sio_space *space;
+	struct sio_loop *at; /* where it is */
+	struct sio_id socket; /* who asks, and waits to join */
+	enum stage stage;
+	uint32_t steps, hops, giver; /* giver: the loop that `r` was on */
+	bool has_offset;
+	uint8_t offset_bytes;
+	char pid[SIO_PID_CHARS], offset[SIO_OFFSET_CHARS_MAX];
+	struct sio_recoverable *r; /* FOUND, RETURNED: owned */
+	uint64_t place; /* the giver's, when it gave it away */
+	struct missed *missed; /* owned */
+	uint32_t missed_count, missed_cap;
+	uint64_t seen[]; /* by the giver, then */
+};
+
+static void work(struct net_task *task);
+
+static void drop_missed(struct recovering *p)
+{
+	for (uint32_t i = 0; i < p->missed_count; i++) {
+		if (p->missed[i].unit != NULL)
+			blob_unref(p->missed[i].unit);
+		if (p->missed[i].token != NULL)
+			blob_drop(p->missed[i].token);
+	}
+	free(p->missed);
+	p->missed = NULL;
+	p->missed_count = p->missed_cap = 0;
+}
+
+static void end(struct recovering *p)
+{
+	if (p->r != NULL)
+		sio_recoverable_destroy(p->r);
+	drop_missed(p);
+	free(p);
+}
+
+static void arrive(struct net_loop *loop, struct net_message *message)
+{
+	struct recovering *p = list_entry(message, struct recovering, message);
+
+	p->at = &p->space->server->loops[net_loop_index(loop)];
+	net_task_init(&p->task, work);
+	net_defer(loop, &p->task);
+}
+
+static void discard(struct net_message *message)
+{
+	end(list_entry(message, struct recovering, message));
+}
+
+/* One for each socket that waits, of which a client has few: a loop that is far behind takes it too. */
+static void go_to(struct recovering *p, uint32_t loop, enum stage stage)
+{
+	struct sio_server *server = p->space->server;
+
+	p->stage = stage;
+	p->steps = 0;
+	p->message = (struct net_message){ .run = arrive, .discard = discard, .bytes = sizeof(*p) };
+	if (p->at == &server->loops[loop])
+		arrive(p->at->loop, &p->message);
+	else
+		net_post_reserved(net_pool_loop(server->pool, loop), &p->message);
+}
+
+/* In the next iteration. False: it has waited long enough. */
+static bool wait_more(struct recovering *p)
+{
+	if (++p->steps > SIO_RECOVER_STEPS_MAX)
+		return false;
+	net_defer_next(p->at->loop, &p->task);
+	return true;
+}
+
+static bool add_missed(struct recovering *p, struct sio_offset offset, struct blob_share *unit)
+{
+	if (p->missed_count == p->missed_cap) {
+		uint32_t cap = p->missed_cap == 0 ? 16 : p->missed_cap * 2;
+		struct missed *bigger = realloc(p->missed, cap * sizeof(*bigger));
+		if (bigger == NULL)
+			return false;
+		p->missed = bigger;
+		p->missed_cap = cap;
+	}
+	p->missed[p->missed_count++] = (struct missed){ .offset = offset, .unit = blob_ref(unit) };
+	return true;
+}
+
+/* A client's queue takes so much at once. */
+static bool is_too_much(const struct recovering *p)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < p->missed_count; i++)
+		bytes += p->missed[i].unit->bytes + EIO_UNIT_OVERHEAD_BYTES;
+	return bytes > p->space->server->queue_bytes_max;
+}
+
+/* False: it is not known, too much, or there is no memory. */
+static bool find_missed(struct recovering *p, const struct sio_recoverable *r)
+{
+	struct sio_cut cut;
+
+	if (!sio_recoverable_cut(r, p->has_offset, str_of(p->offset, p->offset_bytes), &cut))
+		return false;
+	for (uint32_t i = cut.resent; i < r->resent_count; i++) {
+		if (r->resent[i].unit != NULL && !add_missed(p, r->resent[i].offset, r->resent[i].unit))
+			return false;
+	}
+	for (struct sio_past *past = sio_backlog_behind(r->backlog, cut.place); past != NULL;
+		past = sio_backlog_next(r->backlog, past)) {
+		if (sio_past_is_for(past, r) && !add_missed(p, past->offset, past->unit))
+			return false;
+	}
+	return !is_too_much(p);
+}
+
+/* What the identity's own loop is told. */
+struct moved {
+	struct net_message message;
+	struct sio_space *space;
+	uint32_t elsewhere; /* loop + 1; 0: it is no more */
+	char pid[SIO_PID_CHARS];
+};
+
+static void moved_run(struct net_loop *loop, struct net_message *message)
+{
+	struct moved *m = list_entry(message, struct moved, message);
+	const struct sio_backlog *b = m->space->loops[net_loop_index(loop)].backlog;
+	struct sio_recoverable *r =
+		b == NULL ? NULL : sio_recoverable_find(b, str_of(m->pid, sizeof(m->pid)));
+
+	if (r != NULL && r->elsewhere != 0 && m->elsewhere != 0)
+		r->elsewhere = m->elsewhere;
+	else if (r != NULL && r->elsewhere != 0)
+		sio_recoverable_destroy(r);
+	free(m);
+}
+
+static void moved_discard(struct net_message *message)
+{
+	free(list_entry(message, struct moved, message));
+}
+
+/* Without memory it is not told: then it asks in vain, or keeps a name for nothing until the server ends. */
+static void tell_moved(struct sio_space *space, const struct sio_recoverable *r, uint32_t here, uint32_t elsewhere)
+{
+	uint32_t own;
+
+	if (!sio_pid_loop(space->server, str_of(r->pid, SIO_PID_CHARS), &own) || own == here)
+		return;
+	struct moved *m = malloc(sizeof(*m));
+	if (m == NULL)
+		return;
+	*m = (struct moved){
+		.message = { .run = moved_run, .discard = moved_discard, .bytes = sizeof(*m) },
+		.space = space,
+		.elsewhere = elsewhere,
+	};
+	memcpy(m->pid, r->pid, sizeof(m->pid));
+	net_post_reserved(net_pool_loop(space->server->pool, own), &m->message);
+}
+
+void sio_recoverable_end(struct sio_recoverable *r)
+{
+	const struct sio_backlog *b = r->backlog;
+
+	if (b != NULL && r->elsewhere == 0)
+		tell_moved(b->space, r, net_loop_index(b->at->loop), 0);
+	sio_recoverable_destroy(r);
+}
+
+/* Its own loop knows where it is. False: no memory. */
+static bool leave_word(struct sio_backlog *b, const struct sio_recoverable *r, uint32_t to)
+{
+	uint32_t own, here = net_loop_index(b->at->loop);
+
+	if (!sio_pid_loop(b->at->server, str_of(r->pid, SIO_PID_CHARS), &own) || own != here) {
+		tell_moved(b->space, r, here, to + 1);
+		return true;
+	}
+	struct sio_recoverable *word = calloc(1, sizeof(*word));
+	if (word == NULL)
+		return false;
+	memcpy(word->pid, r->pid, sizeof(word->pid));
+	net_delay_init(&word->delay);
+	word->elsewhere = to + 1;
+	if (!sio_recoverable_enter(word, b)) {
+		free(word);
+		return false;
+	}
+	return true;
+}
+
+/* It goes to the client's loop, with what this one knows. False: no memory; it is no more. */
+static bool give(struct recovering *p, struct sio_recoverable *r)
+{
+	struct sio_backlog *b = r->backlog;
+
+	sio_recoverable_leave(r);
+	if (!leave_word(b, r, p->socket.loop)) {
+		sio_recoverable_destroy(r);
+		return false;
+	}
+	sio_recoverable_forget_resent(r);
+	for (uint32_t i = 0; i < p->missed_count; i++) {
+		p->missed[i].token = blob_export(p->missed[i].unit);
+		blob_unref(p->missed[i].unit);
+		p->missed[i].unit = NULL;
+	}
+	memcpy(p->seen, b->seen, (p->space->server->loop_count + 1) * sizeof(p->seen[0]));
+	p->place = b->next_place - 1;
+	p->giver = net_loop_index(p->at->loop);
+	p->r = r;
+	go_to(p, p->socket.loop, FOUND);
+	return true;
+}
+
+/* As one that has been sent all of `missed`, behind its offset. False: no memory. */
+static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_backlog *b, uint64_t place)
+{
+	struct sio_recoverable *word = sio_recoverable_find(b, str_of(r->pid, SIO_PID_CHARS));
+	struct sio_resent *resent = calloc(p->missed_count + 1u, sizeof(*resent));
+
+	if (resent == NULL)
+		return false;
+	if (word != NULL)
+		sio_recoverable_destroy(word);
+	(void)(p->has_offset && sio_offset_read(b->at->server, str_of(p->offset, p->offset_bytes),
+					&resent[0].offset));
+	for (uint32_t i = 0; i < p->missed_count; i++)
+		resent[i + 1] =
+			(struct sio_resent){ .offset = p->missed[i].offset, .unit = blob_ref(p->missed[i].unit) };
+	sio_recoverable_forget_resent(r);
+	r->resent = resent;
+	r->resent_count = p->missed_count + 1;
+	r->joined = r->last_place = r->closed = place;
+	r->last = (struct sio_offset){ 0 };
+	r->sent = (struct sio_cut){ .resent = 0, .place = place };
+	r->has_come_back = true;
+	return sio_recoverable_enter(r, b);
+}
+
+/* The socket that has asked, and still waits; or NULL. */
+static struct sio_socket *asker(const struct recovering *p)
+{
+	return sio_joining_recovers(p->at, p->space, p->socket);
+}
+
+/* It is not recovered. */
+static void fail(struct recovering *p)
+{
+	uint32_t to = p->socket.loop;
+
+	if (net_loop_index(p->at->loop) != to) {
+		go_to(p, to, NOT_FOUND);
+		return;
+	}
+	if (asker(p) != NULL) {
+		sio_count(&p->at->counts.not_recovered, 1);
+		sio_joining_recovered(p->at, p->space, p->socket);
+	}
+	end(p);
+}
+
+/* The identity that has come is no more, and its own loop is to know. */
+static void lose(struct recovering *p)
+{
+	tell_moved(p->space, p->r, net_loop_index(p->at->loop), 0);
+	sio_recoverable_destroy(p->r);
+	p->r = NULL;
+	fail(p);
+}
+
+/* All is here that it has missed: it joins. */
+static void come_back(struct recovering *p, struct sio_recoverable *r, struct sio_backlog *b)
+{
+	struct sio_socket *s = asker(p);
+
+	assert(s != NULL && r->backlog == NULL);
+	r->socket = s;
+	r->id = sio_id(s);
+	p->r = r;
+	if (!enter(p, r, b, b->next_place - 1)) {
+		lose(p);
+		return;
+	}
+	p->r = NULL;
+	s->recoverable = r;
+	net_delay_start(&r->delay, &p->at->resents, p->at->loop);
+	sio_count(&p->at->counts.recovered, 1);
+	sio_joining_recovered(p->at, p->space, p->socket);
+	end(p);
+}
+
+/* Nothing that has its number waits to be seen by its own loop. */
+static bool is_clean(const struct sio_loop *at)
+{
+	return at->later.first == NULL;
+}
+
+static void take(struct recovering *p, struct sio_recoverable *r)
+{
+	struct sio_backlog *b = r->backlog;
+
+	if (!find_missed(p, r)) {
+		sio_recoverable_end(r);
+		drop_missed(p);
+		fail(p);
+	} else if (p->socket.loop != net_loop_index(p->at->loop)) {
+		if (!give(p, r))
+			fail(p);
+	} else if (asker(p) == NULL) {
+		end(p); /* it is still kept */
+	} else {
+		sio_recoverable_leave(r);
+		come_back(p, r, b);
+	}
+}
+
+/* Is it here? */
+static void ask(struct recovering *p)
+{
+	const struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
+	struct sio_recoverable *r = b == NULL ? NULL : sio_recoverable_find(b, str_of(p->pid, SIO_PID_CHARS));
+	bool moves = p->socket.loop != net_loop_index(p->at->loop);
+
+	if (r == NULL) {
+		fail(p);
+	} else if (r->elsewhere != 0) {
+		if (++p->hops > SIO_RECOVER_HOPS_MAX)
+			fail(p);
+		else
+			go_to(p, r->elsewhere - 1, ASKED);
+	} else if (r->socket != NULL || (moves && !is_clean(p->at))) {
+		/* Its old connection is not known to be dead: it is now. Its handlers are called first. */
+		if (r->socket != NULL && r->socket->session != NULL)
+			sio_client_close(r->socket->client, "transport close");
+		if (!wait_more(p))
+			fail(p);
+	} else {
+		take(p, r);
+	}
+}
+
+static bool has_caught_up(const struct recovering *p, const struct sio_backlog *b)
+{
+	for (uint32_t i = 0; i <= p->space->server->loop_count; i++) {
+		if (b->seen[i] < p->seen[i])
+			return false;
+	}
+	return is_clean(p->at);
+}
+
+/* Tokens become this loop's shares. False: no memory. */
+static bool import_missed(struct recovering *p)
+{
+	for (uint32_t i = 0; i < p->missed_count; i++) {
+		struct missed *m = &p->missed[i];
+
+		if (m->token == NULL)
+			continue;
+		m->unit = blob_import(m->token);
+		m->token = NULL;
+		if (m->unit == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* What this loop has had, and the giver had not. */
+static bool add_own(struct recovering *p, const struct sio_backlog *b)
+{
+	for (struct sio_past *past = sio_backlog_behind(b, 0); past != NULL; past = sio_backlog_next(b, past)) {
+		if (past->offset.count == 0 || past->offset.emitter >= SIO_EMITTER_SELF ||
+			past->offset.count <= p->seen[past->offset.emitter])
+			continue;
+		if (sio_past_is_for(past, p->r) && !add_missed(p, past->offset, past->unit))
+			return false;
+	}
+	return true;
+}
+
+/* It has come to the client's loop. */
+static void settle(struct recovering *p)
+{
+	struct sio_backlog *b = sio_backlog_of(p->at, p->space);
+
+	if (asker(p) == NULL || b == NULL) {
+		go_to(p, p->giver, RETURNED);
+	} else if (!has_caught_up(p, b)) {
+		if (wait_more(p))
+			return;
+		log_line(LOG_WARN, "a client cannot be recovered: its loop has missed what another has had");
+		lose(p);
+	} else if (!import_missed(p) || !add_own(p, b) || is_too_much(p)) {
+		lose(p);
+	} else {
+		come_back(p, p->r, b);
+	}
+}
+
+/* As if it had come back when it was given away, and gone at once. */
+static void take_back(struct recovering *p)
+{
+	struct sio_recoverable *r = p->r;
+	struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
+
+	p->r = NULL;
+	if (!import_missed(p) || !enter(p, r, b, p->place)) {
+		tell_moved(p->space, r, p->giver, 0);
+		sio_recoverable_destroy(r);
+	} else {
+		tell_moved(p->space, r, p->giver, p->giver + 1);
+		sio_recoverable_wait(r);
+	}
+	end(p);
+}
+
+static void work(struct net_task *task)
+{
+	struct recovering *p = list_entry(task, struct recovering, task);
+
+	if (net_loop_stopping(p->at->loop)) {
+		end(p);
+		return;
+	}
+	switch (p->stage) {
+	case ASKED:
+		ask(p);
+		break;
+	case FOUND:
+		settle(p);
+		break;
+	case NOT_FOUND:
+		fail(p);
+		break;
+	case RETURNED:
+		take_back(p);
+		break;
+	}
+}
+
+/* A string of a client's auth, decoded. False: there is none. What does not fit is empty. */
+static bool read_string(struct str auth, struct str name, char *out, size_t max, uint8_t *ret_bytes)
+{
+	struct json_value object, value;
+	char room[4 * SIO_OFFSET_CHARS_MAX];
+
+	if (!json_scan(auth, &object) || !json_member(object, name, &value) || value.type != JSON_STRING)
+		return false;
+	*ret_bytes = 0;
+	if (value.text.bytes > sizeof(room))
+		return true;
+	size_t bytes = json_decode_string(room, value);
+	if (bytes > max)
+		return true;
+	memcpy(out, room, bytes);
+	*ret_bytes = (uint8_t)bytes;
+	return true;
+}
+
+enum sio_recover sio_recover_begin(struct sio_socket *s, struct str auth)
+{
+	struct sio_server *server = s->space->server;
+	char pid[SIO_PID_CHARS];
+	uint8_t pid_bytes;
+	uint32_t loop;
+
+	if (!server->recovers || !read_string(auth, STR("pid"), pid, sizeof(pid), &pid_bytes))
+		return SIO_RECOVER_NOT;
+	if (!sio_pid_loop(server, str_of(pid, pid_bytes), &loop)) {
+		sio_count(&s->client->at->counts.not_recovered, 1); /* of a server that is no more */
+		return SIO_RECOVER_NOT;
+	}
+	size_t bytes = sizeof(struct recovering) + (server->loop_count + 1) * sizeof(uint64_t);
+	struct recovering *p = calloc(1, bytes);
+	if (p == NULL)
+		return SIO_RECOVER_NO_MEMORY;
+	p->space = s->space;
+	p->at = s->client->at;
+	p->socket = sio_id(s);
+	memcpy(p->pid, pid, sizeof(pid));
+	p->has_offset = read_string(auth, STR("offset"), p->offset, sizeof(p->offset), &p->offset_bytes);
+	go_to(p, loop, ASKED);
+	return SIO_RECOVER_LATER;
+}

@@ -1,0 +1,427 @@
+/*
+ * socketio/recoverable.c -- identities that outlive their connection: see socketio/recovery_int.h.
+ *
+ * What a client has had is known by the offset that it says. Of one that has had nothing, or says what is no offset of ours, only what
+ * left our queue is known.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/random.h"
+#include "socketio/recovery_int.h"
+
+bool sio_pid_loop(const struct sio_server *server, struct str pid, uint32_t *ret_loop)
+{
+	uint8_t bytes[SIO_PID_BYTES + 3];
+	size_t decoded;
+
+	if (pid.bytes != SIO_PID_CHARS || !base64url_decode(bytes, pid.s, pid.bytes, &decoded) ||
+		decoded != SIO_PID_BYTES || bytes[SIO_PID_BYTES - 1] >= server->loop_count)
+		return false;
+	*ret_loop = bytes[SIO_PID_BYTES - 1];
+	return true;
+}
+
+/* `EPOCH-emitter-count`: an epoch is a server's, for clients keep offsets longer than servers live. */
+size_t sio_offset_text(
+	const struct sio_server *server, struct sio_offset offset, char out[SIO_OFFSET_CHARS_MAX + 1])
+{
+	int n = snprintf(out, SIO_OFFSET_CHARS_MAX + 1, "%s-%x-%llx", server->epoch, (unsigned)offset.emitter,
+		(unsigned long long)offset.count);
+
+	assert(n > 0 && n <= SIO_OFFSET_CHARS_MAX);
+	return (size_t)n;
+}
+
+static bool read_hex(struct str *text, char end, uint64_t max, uint64_t *ret)
+{
+	uint64_t value = 0;
+	size_t i = 0;
+
+	for (; i < text->bytes && text->s[i] != end; i++) {
+		char c = text->s[i];
+		unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+				 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+							: 16;
+		if (digit == 16 || value > (max - digit) / 16)
+			return false;
+		value = value * 16 + digit;
+	}
+	if (i == 0)
+		return false;
+	i += i < text->bytes;
+	*text = str_of(text->s + i, text->bytes - i);
+	*ret = value;
+	return true;
+}
+
+bool sio_offset_read(const struct sio_server *server, struct str text, struct sio_offset *ret)
+{
+	uint64_t emitter, count;
+
+	if (text.bytes <= SIO_EPOCH_CHARS || memcmp(text.s, server->epoch, SIO_EPOCH_CHARS) != 0 ||
+		text.s[SIO_EPOCH_CHARS] != '-')
+		return false;
+	text = str_of(text.s + SIO_EPOCH_CHARS + 1, text.bytes - SIO_EPOCH_CHARS - 1);
+	if (!read_hex(&text, '-', UINT32_MAX, &emitter) || !read_hex(&text, '\0', UINT64_MAX, &count) ||
+		count == 0)
+		return false;
+	*ret = (struct sio_offset){ .emitter = (uint32_t)emitter, .count = count };
+	return true;
+}
+
+struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *b, struct str pid)
+{
+	struct map_node *n = map_find(&b->by_pid, pid);
+
+	return n == NULL ? NULL : map_entry(n, struct sio_recoverable, pid_node);
+}
+
+static struct str key_of(const struct sio_recoverable *r)
+{
+	return str_of((const char *)r->id_key, sizeof(r->id_key));
+}
+
+static void set_key(uint32_t key[2], struct sio_id id)
+{
+	key[0] = id.slot;
+	key[1] = id.generation;
+}
+
+/* By its id alone where nobody else finds it: who is LIVE is found by its socket. */
+static bool has_id_node(const struct sio_recoverable *r)
+{
+	return r->elsewhere == 0 && r->socket == NULL;
+}
+
+bool sio_recoverable_enter(struct sio_recoverable *r, struct sio_backlog *b)
+{
+	assert(r->backlog == NULL);
+	if (!map_insert(&b->by_pid, &r->pid_node, str_of(r->pid, SIO_PID_CHARS)))
+		return false;
+	set_key(r->id_key, r->id);
+	if (has_id_node(r) && !map_insert(&b->by_id, &r->id_node, key_of(r))) {
+		map_remove(&b->by_pid, &r->pid_node);
+		return false;
+	}
+	if (r->socket != NULL && r->has_come_back && !map_insert(&b->by_sid, &r->sid_node, str_c(r->sid))) {
+		map_remove(&b->by_pid, &r->pid_node);
+		return false;
+	}
+	r->backlog = b;
+	if (has_id_node(r))
+		b->at->kept_count++;
+	return true;
+}
+
+void sio_recoverable_leave(struct sio_recoverable *r)
+{
+	struct sio_backlog *b = r->backlog;
+
+	if (b == NULL)
+		return;
+	map_remove(&b->by_pid, &r->pid_node);
+	if (has_id_node(r)) {
+		map_remove(&b->by_id, &r->id_node);
+		b->at->kept_count--;
+	}
+	if (r->socket != NULL && r->has_come_back)
+		map_remove(&b->by_sid, &r->sid_node);
+	net_delay_stop(&r->delay);
+	r->backlog = NULL;
+}
+
+void sio_recoverable_forget_resent(struct sio_recoverable *r)
+{
+	for (uint32_t i = 0; i < r->resent_count; i++) {
+		if (r->resent[i].unit != NULL)
+			blob_unref(r->resent[i].unit);
+	}
+	free(r->resent);
+	r->resent = NULL;
+	r->resent_count = 0;
+}
+
+void sio_recoverable_destroy(struct sio_recoverable *r)
+{
+	sio_recoverable_leave(r);
+	sio_recoverable_forget_resent(r);
+	if (r->destroy_data != NULL && r->data != NULL)
+		r->destroy_data(r->data);
+	free(r->rooms);
+	free(r->acks);
+	free(r);
+}
+
+struct sio_recoverable *sio_recoverable_create(struct sio_socket *s)
+{
+	struct sio_backlog *b = sio_backlog_of(s->client->at, s->space);
+	struct sio_recoverable *r = b == NULL ? NULL : calloc(1, sizeof(*r));
+	uint8_t bytes[SIO_PID_BYTES];
+
+	if (r == NULL)
+		return NULL;
+	random_bytes(bytes, sizeof(bytes));
+	bytes[SIO_PID_BYTES - 1] = (uint8_t)net_loop_index(s->client->at->loop);
+	r->pid[base64url_encode(r->pid, bytes, sizeof(bytes))] = '\0';
+	sio_sid(s, r->sid);
+	r->id = sio_id(s);
+	r->socket = s;
+	r->joined = b->next_place - 1;
+	net_delay_init(&r->delay);
+	if (!sio_recoverable_enter(r, b)) {
+		free(r);
+		return NULL;
+	}
+	s->recoverable = r;
+	return r;
+}
+
+/* As Node's: the network or we have ended the connection, and nobody has meant the socket. */
+static bool may_come_back(const char *reason)
+{
+	static const char *const reasons[] = { "transport close", "transport error", "ping timeout",
+		"forced close", "forced server close", "queue overflow" };
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (strcmp(reason, reasons[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What is left in its session's queue is not known to have left. */
+static struct sio_cut find_sent(const struct sio_recoverable *r, const struct eio_session *session)
+{
+	const struct sio_backlog *b = r->backlog;
+	const struct blob_share *unit;
+
+	for (uint32_t i = 0; (unit = eio_unsent(session, i)) != NULL; i++) {
+		if ((blob_tag(unit) & EIO_UNIT_PAST) == 0)
+			continue;
+		for (uint32_t at = 0; at < r->resent_count; at++) {
+			if (r->resent[at].unit == unit)
+				return (struct sio_cut){ .resent = at, .place = r->joined };
+		}
+		uint64_t place = sio_backlog_find_unit(b, unit);
+		if (place > r->joined)
+			return (struct sio_cut){ .resent = r->resent_count, .place = place - 1 };
+	}
+	return (struct sio_cut){ .resent = r->resent_count, .place = b->next_place - 1 };
+}
+
+void sio_recoverable_closed(struct sio_socket *s, const char *reason)
+{
+	struct sio_recoverable *r = s->recoverable;
+
+	if (!may_come_back(reason) || net_loop_stopping(s->client->at->loop)) {
+		s->recoverable = NULL;
+		sio_recoverable_end(r);
+		return;
+	}
+	r->sent = find_sent(r, s->session);
+	r->closed = r->backlog->next_place - 1;
+}
+
+bool sio_recoverable_leaves(struct sio_socket *s)
+{
+	struct sio_recoverable *r = s->recoverable;
+	const char *room;
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++)
+		bytes += strlen(room) + 1;
+	if (bytes == 0)
+		return true;
+	r->rooms = malloc(bytes);
+	if (r->rooms == NULL)
+		return false;
+	r->rooms_bytes = bytes;
+	char *at = r->rooms;
+	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++) {
+		size_t name_bytes = strlen(room) + 1;
+
+		memcpy(at, room, name_bytes);
+		at += name_bytes;
+	}
+	return true;
+}
+
+/* The oldest go for the newest. */
+static void make_room(struct sio_loop *at)
+{
+	const struct sio_server *server = at->server;
+	uint32_t max = server->kept_max / server->loop_count;
+
+	while (at->kept_count > 0 && at->kept_count >= max) {
+		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
+
+		sio_count(&at->counts.kept_dropped, 1);
+		sio_kept_over(d, at);
+	}
+}
+
+void sio_recoverable_gone(struct sio_socket *s)
+{
+	struct sio_recoverable *r = s->recoverable;
+	struct sio_backlog *b = r->backlog;
+
+	s->recoverable = NULL;
+	sio_recoverable_leave(r);
+	make_room(b->at);
+	r->socket = NULL;
+	r->data = s->data;
+	r->destroy_data = s->destroy_data;
+	s->data = NULL;
+	s->destroy_data = NULL;
+	r->acks = s->acks;
+	r->ack_count = s->ack_count;
+	s->acks = NULL;
+	s->ack_count = s->ack_cap = 0;
+	if (sio_recoverable_enter(r, b))
+		sio_recoverable_wait(r);
+	else
+		sio_recoverable_destroy(r);
+}
+
+void sio_recoverable_wait(struct sio_recoverable *r)
+{
+	net_delay_start(&r->delay, &r->backlog->at->keeps, r->backlog->at->loop);
+}
+
+void sio_kept_over(struct net_delay *delay, void *loop)
+{
+	struct sio_recoverable *r = list_entry(delay, struct sio_recoverable, delay);
+
+	(void)loop;
+	sio_recoverable_end(r);
+}
+
+void sio_resent_over(struct net_delay *delay, void *loop)
+{
+	(void)loop;
+	sio_recoverable_forget_resent(list_entry(delay, struct sio_recoverable, delay));
+}
+
+bool sio_recoverable_cut(
+	const struct sio_recoverable *r, bool has_offset, struct str text, struct sio_cut *ret)
+{
+	const struct sio_backlog *b = r->backlog;
+	struct sio_cut cut = { .resent = 0, .place = r->joined };
+	struct sio_offset offset = { 0 };
+	bool known = !has_offset; /* it has had nothing since it joined */
+
+	if (has_offset && !sio_offset_read(b->at->server, text, &offset)) {
+		cut = r->sent;
+		known = true;
+	}
+	for (uint32_t i = 0; i < r->resent_count && !known; i++) {
+		known = r->resent[i].offset.count == offset.count &&
+			r->resent[i].offset.emitter == offset.emitter;
+		cut.resent = i + 1;
+	}
+	if (!known) {
+		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
+		known = cut.place > 0;
+		if (cut.place < r->joined) /* of another life: it has had nothing in this one */
+			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
+	}
+	if (!known && r->last.count == offset.count && r->last.emitter == offset.emitter) {
+		cut.place = r->last_place;
+		known = true;
+	}
+	if (!known && r->last_place <= r->joined) { /* likewise */
+		cut = (struct sio_cut){ .resent = 0, .place = r->joined };
+		known = true;
+	}
+	/* What is no more there was not for it, or it cannot be known. */
+	bool whole = cut.place + 1 >= b->first_place ||
+		     (r->last_place <= cut.place && r->closed + 1 >= b->first_place);
+	if (known && whole)
+		*ret = cut;
+	return known && whole;
+}
+
+void sio_recoverable_answer(struct sio_socket *s, struct blob_share *unit)
+{
+	struct sio_target self = sio_self(s);
+
+	s->recoverable->last_place =
+		sio_backlog_add(s->recoverable->backlog, &self, (struct sio_offset){ 0 }, unit);
+}
+
+bool sio_recoverable_answer_kept(const struct sio_loop *here, const struct sio_ack *ack, struct blob_share *unit)
+{
+	struct sio_backlog *b = sio_here(ack->space, here)->backlog;
+	uint32_t key[2];
+
+	if (b == NULL)
+		return false;
+	set_key(key, ack->socket);
+	struct map_node *n = map_find(&b->by_id, str_of((const char *)key, sizeof(key)));
+	struct sio_recoverable *r = n == NULL ? NULL : map_entry(n, struct sio_recoverable, id_node);
+	for (uint16_t i = 0; r != NULL && i < r->ack_count; i++) {
+		struct sio_target only = { .space = ack->space, .only = ack->socket };
+
+		if (r->acks[i] != ack->id)
+			continue;
+		memmove(&r->acks[i], &r->acks[i + 1], (size_t)(--r->ack_count - i) * sizeof(r->acks[0]));
+		(void)sio_backlog_add(b, &only, (struct sio_offset){ 0 }, unit);
+		return true;
+	}
+	return false;
+}
+
+/* Rooms, data, and what it waits for; then what it has missed. False: no memory. */
+bool sio_recoverable_restore(struct sio_socket *s)
+{
+	struct sio_recoverable *r = s->recoverable;
+
+	for (const char *room = r->rooms; room != NULL && room < r->rooms + r->rooms_bytes;
+		room += strlen(room) + 1) {
+		if (sio_room_enter(s, str_c(room)) < 0)
+			return false;
+	}
+	free(r->rooms);
+	r->rooms = NULL;
+	r->rooms_bytes = 0;
+	sio_set_data(s, r->data, r->destroy_data);
+	r->data = NULL;
+	r->destroy_data = NULL;
+	s->acks = r->acks;
+	s->ack_count = s->ack_cap = r->ack_count;
+	r->acks = NULL;
+	r->ack_count = 0;
+	for (uint32_t i = 0; i < r->resent_count; i++) {
+		if (r->resent[i].unit != NULL)
+			sio_deliver(s, r->resent[i].unit, 0);
+	}
+	return true;
+}
+
+const char *sio_recoverable_pid(const struct sio_recoverable *r)
+{
+	return r->pid;
+}
+
+const char *sio_recoverable_sid(const struct sio_recoverable *r)
+{
+	return r->sid;
+}
+
+struct sio_socket *sio_recoverable_called(
+	const struct sio_loop *at, const struct sio_space *space, const char *sid)
+{
+	const struct sio_backlog *b = sio_here(space, at)->backlog;
+	struct map_node *n = b == NULL ? NULL : map_find(&b->by_sid, str_c(sid));
+	struct sio_socket *s = n == NULL ? NULL : map_entry(n, struct sio_recoverable, sid_node)->socket;
+
+	return s == NULL || s->session == NULL ? NULL : s;
+}
+
+bool sio_recovered(const struct sio_socket *s)
+{
+	return s->recoverable != NULL && s->recoverable->has_come_back;
+}

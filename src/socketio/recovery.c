@@ -1,0 +1,78 @@
+/* socketio/recovery.c -- options of connection state recovery, and the numbers of events: see socketio/recovery_int.h. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/random.h"
+#include "socketio/recovery_int.h"
+
+enum {
+	WINDOW_MS = 120000,
+	BACKLOG_BYTES = 16 << 20,
+	KEPT = 65536,
+	SWEEP_MS = 10000,
+	EPOCH_BYTES = 6,
+};
+
+static uint32_t otherwise(uint32_t given, uint32_t otherwise)
+{
+	return given == 0 ? otherwise : given;
+}
+
+void sio_recovery_init(struct sio_server *server, const struct sio_recovery *o)
+{
+	uint8_t random[EPOCH_BYTES];
+
+	pthread_mutex_init(&server->outside_lock, NULL);
+	if (o == NULL)
+		return;
+	server->recovers = true;
+	server->recovery_asks = o->asks_middleware;
+	server->recovery_ms = otherwise(o->window_ms, WINDOW_MS);
+	server->backlog_bytes_max = otherwise(o->backlog_bytes_max, BACKLOG_BYTES);
+	server->kept_max = otherwise(o->kept_max, KEPT);
+	random_bytes(random, sizeof(random));
+	server->epoch[base64url_encode(server->epoch, random, sizeof(random))] = '\0';
+	assert(strlen(server->epoch) == SIO_EPOCH_CHARS);
+}
+
+void sio_recovery_init_loop(struct sio_loop *at)
+{
+	uint32_t window_ms = at->server->recovery_ms;
+
+	list_init(&at->backlogs);
+	if (!at->server->recovers)
+		return;
+	net_delays_init(&at->keeps, at->loop, window_ms, sio_kept_over, at);
+	net_delays_init(&at->resents, at->loop, window_ms, sio_resent_over, at);
+	net_delays_init(&at->sweeps, at->loop, window_ms < SWEEP_MS ? window_ms : SWEEP_MS, sio_backlog_sweep, at);
+}
+
+void sio_recovery_finish(struct sio_server *server)
+{
+	for (uint32_t i = 0; i < server->loop_count && server->loops != NULL; i++) {
+		struct list *backlogs = &server->loops[i].backlogs;
+
+		while (!list_empty(backlogs))
+			sio_backlog_destroy(list_entry(backlogs->next, struct sio_backlog, node));
+	}
+	pthread_mutex_destroy(&server->outside_lock);
+}
+
+void sio_recovery_overrun(struct sio_loop *at)
+{
+	for (struct list *n = at->backlogs.next; n != &at->backlogs; n = n->next)
+		sio_backlog_break(list_entry(n, struct sio_backlog, node));
+}
+
+struct sio_offset sio_number(struct sio_space *space, const struct sio_loop *here, bool self)
+{
+	uint32_t emitter = here == NULL ? space->server->loop_count : net_loop_index(here->loop);
+	uint64_t *any = here == NULL ? &space->numbered : &sio_here(space, here)->numbered;
+	uint64_t *one = here == NULL ? &space->numbered_self : &sio_here(space, here)->numbered_self;
+
+	return (struct sio_offset){
+		.emitter = emitter + (self ? SIO_EMITTER_SELF : 0),
+		.count = self ? ++*one : ++*any,
+	};
+}

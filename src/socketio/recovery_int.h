@@ -1,0 +1,146 @@
+/*
+ * socketio/recovery_int.h -- what outlives a connection that breaks, shared by backlog.c, recoverable.c and recover.c.
+ *
+ *      namespace --> backlog (one per loop): what was emitted, in the order of this loop
+ *                       `-- recoverables: who is there, or was a moment ago, by its private id (pid)
+ *
+ * Every event that may be sent again ends in its offset, which names its emitter and that one's count; from one emitter all loops see
+ * events in the same order, from several each in its own. So a client's offset is a place in the order of the loop that it was on, and
+ * how far a loop is with each emitter (`seen`) tells another what it has had.
+ *
+ * Threads: a backlog belongs to its loop, and so does a recoverable, until it is handed to another.
+ */
+#ifndef SOCKETIO_RECOVERY_INT_H
+#define SOCKETIO_RECOVERY_INT_H
+
+#include "socketio/server_int.h"
+
+enum {
+	SIO_PID_BYTES = 15, /* 14 random, 1 of the loop that knows where it is: base64url makes the text of them */
+	SIO_PID_CHARS = 20,
+	SIO_OFFSET_CHARS_MAX = 40,
+	SIO_EPOCH_CHARS = 8,
+	SIO_EMITTER_SELF = 512, /* added to the emitter's number: for one socket, which other loops do not see */
+	SIO_RECOVER_STEPS_MAX = 10000, /* iterations that a recovery waits for what is under way between loops */
+	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
+};
+
+/* An event by its emitter: a loop, or, as loop_count, all other threads. count 0: none. */
+struct sio_offset {
+	uint32_t emitter;
+	uint64_t count;
+};
+
+/* Something that was emitted. */
+struct sio_past {
+	struct list node; /* in its backlog, oldest first */
+	uint64_t place; /* in this loop's order, from 1; without gaps */
+	struct sio_offset offset; /* count 0: an answer */
+	uint64_t at_ns;
+	struct blob_share *unit;
+	size_t bytes;
+	struct sio_target target; /* its names lie in the array */
+	_Alignas(char *) char names[];
+};
+
+struct sio_backlog {
+	struct list node; /* in the loop's */
+	struct sio_space *space;
+	struct sio_loop *at;
+	struct list past;
+	uint64_t first_place, next_place; /* of what is kept; of what comes */
+	size_t bytes;
+	struct net_delay sweep; /* running while something is kept */
+	struct map by_pid, by_id, by_sid;
+	uint64_t seen[]; /* the last count of each emitter */
+};
+
+/* One who came back has been sent these before all that comes: maybe in another order than this loop's. */
+struct sio_resent {
+	struct sio_offset offset;
+	struct blob_share *unit; /* NULL: it had this already */
+};
+
+/* From where on something is to be sent again: resent[resent..], then what lies behind `place`. */
+struct sio_cut {
+	uint32_t resent;
+	uint64_t place;
+};
+
+/*
+ * A socket's identity.
+ *
+ *      LIVE --its connection breaks--> ENDING --"disconnect" has been called--> KEPT --back--> LIVE, maybe on another loop
+ *                                                                                 `--window over--> gone
+ */
+struct sio_recoverable {
+	struct map_node pid_node; /* by_pid */
+	struct map_node id_node; /* by_id: KEPT */
+	struct map_node sid_node; /* by_sid: LIVE, when it has come back */
+	struct sio_backlog *backlog; /* where it is */
+	struct sio_socket *socket; /* LIVE; ENDING, and its session is NULL. NULL: KEPT */
+	uint32_t elsewhere; /* loop + 1: it is there, and this only says so. 0: it is here */
+	char pid[SIO_PID_CHARS + 1], sid[SIO_SID_BYTES];
+	bool has_come_back;
+	struct sio_id id; /* the socket's */
+	uint32_t id_key[2];
+	uint64_t joined; /* all behind this place is for it */
+	uint64_t last_place; /* the last that was queued for it, ... */
+	struct sio_offset last; /* ... by its offset */
+	struct sio_resent *resent;
+	uint32_t resent_count;
+	/* KEPT, and ENDING from when it closed: */
+	struct sio_cut sent; /* behind what is known to have left us */
+	uint64_t closed; /* the last place before that */
+	char *rooms; /* names, each with its NUL; owned */
+	size_t rooms_bytes;
+	uint64_t *acks; /* ids of its events that wait for our answer; owned */
+	uint16_t ack_count;
+	void *data;
+	void (*destroy_data)(void *);
+	struct net_delay delay; /* KEPT: its end; LIVE: that of `resent` */
+};
+
+/* recovery.c */
+/* The next number of an emitter: `here`, or NULL for all other threads (under server->outside_lock). self: to one socket alone. */
+struct sio_offset sio_number(struct sio_space *, const struct sio_loop *here, bool self);
+
+/* backlog.c */
+/* This loop's backlog of a namespace, made if there is none. NULL: no memory. */
+struct sio_backlog *sio_backlog_of(struct sio_loop *, struct sio_space *);
+void sio_backlog_destroy(struct sio_backlog *);
+void sio_backlog_sweep(struct net_delay *, void *loop);
+/* Add something. Its place; without memory it is as if it had been dropped at once. */
+uint64_t sio_backlog_add(struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
+/* Something is missing: nobody who was there can be sent all. */
+void sio_backlog_break(struct sio_backlog *);
+/* It was for this one, going by the rooms in which it was when it left. */
+bool sio_past_is_for(const struct sio_past *, const struct sio_recoverable *);
+/* The place of an event; 0: it is not there, or not any more. */
+uint64_t sio_backlog_find(const struct sio_backlog *, struct sio_offset);
+uint64_t sio_backlog_find_unit(const struct sio_backlog *, const struct blob_share *unit);
+/* The first kept behind a place, or NULL. */
+struct sio_past *sio_backlog_behind(const struct sio_backlog *, uint64_t place);
+struct sio_past *sio_backlog_next(const struct sio_backlog *, const struct sio_past *);
+
+/* recoverable.c */
+struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *, struct str pid);
+/* Out of all tables, and freed. */
+void sio_recoverable_destroy(struct sio_recoverable *);
+void sio_recoverable_forget_resent(struct sio_recoverable *);
+/* As clients are told it; false: it is none of this server's. */
+size_t sio_offset_text(const struct sio_server *, struct sio_offset, char out[SIO_OFFSET_CHARS_MAX + 1]);
+bool sio_offset_read(const struct sio_server *, struct str text, struct sio_offset *ret);
+/* Into this backlog's tables, by its pid and, where it is KEPT, its id. False: no memory. */
+bool sio_recoverable_enter(struct sio_recoverable *, struct sio_backlog *);
+void sio_recoverable_leave(struct sio_recoverable *);
+/* KEPT from now on, for the window. */
+void sio_recoverable_wait(struct sio_recoverable *);
+/* Where to go on for who says this offset (not has_offset: none). False: what it has missed is not known. */
+bool sio_recoverable_cut(const struct sio_recoverable *, bool has_offset, struct str offset, struct sio_cut *ret);
+void sio_kept_over(struct net_delay *, void *loop);
+void sio_resent_over(struct net_delay *, void *loop);
+/* The loop that knows where one of that pid is. False: no pid of ours. */
+bool sio_pid_loop(const struct sio_server *, struct str pid, uint32_t *ret_loop);
+
+#endif
