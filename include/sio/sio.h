@@ -162,7 +162,8 @@ struct sio_cookie {
  */
 struct sio_recovery {
 	uint32_t window_ms; /* 120000: how long it may be away */
-	uint32_t backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
+	uint32_t
+		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
 	uint32_t kept_max; /* 65536: sockets that are away; the first to go is forgotten for one more */
 	bool asks_middleware; /* of those who come back, too */
 };

@@ -69,8 +69,8 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 	const struct sio_server *server = b->at->server;
 	uint64_t now_ns = net_loop_now_ns(b->at->loop), window_ns = server->recovery_ms * CLOCK_NS_PER_MS;
 
-	while (!list_empty(&b->past) && (now_ns - oldest(b)->at_ns > window_ns ||
-						b->bytes + more_bytes > server->backlog_bytes_max))
+	while (!list_empty(&b->past) &&
+		(now_ns - oldest(b)->at_ns > window_ns || b->bytes + more_bytes > server->backlog_bytes_max))
 		drop(b, oldest(b));
 }
 

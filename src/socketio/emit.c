@@ -120,9 +120,9 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	size_t offset_bytes = m->offset.bytes == 0 ? 0 : m->offset.bytes + sizeof(",\"\"") - 1;
 	for (uint32_t i = 0; i < m->args.attachment_count; i++)
 		sizes[i] = m->args.attachments[i].bytes;
-	struct blob_share *unit = eio_unit_create(head_bytes + name_bytes + comma + inside.bytes + offset_bytes + 1,
-		sizes,
-		m->args.attachment_count, &text, binaries);
+	struct blob_share *unit =
+		eio_unit_create(head_bytes + name_bytes + comma + inside.bytes + offset_bytes + 1, sizes,
+			m->args.attachment_count, &text, binaries);
 	if (unit == NULL)
 		return -ENOMEM;
 	memcpy(text, head, head_bytes);
@@ -288,8 +288,8 @@ static void posted_discard(struct net_message *message)
 }
 
 /* 0, or -ENOBUFS: that loop's clients will miss it, and are closed. */
-static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t, struct sio_offset offset,
-	struct blob_share *unit)
+static int post(struct sio_server *server, uint32_t loop, const struct sio_target *t,
+	struct sio_offset offset, struct blob_share *unit)
 {
 	size_t names_bytes = sio_target_names_bytes(t);
 	struct posted *p = malloc(sizeof(*p) + names_bytes);
@@ -357,8 +357,8 @@ static int encode_and_send(
 	if (rc < 0)
 		return rc;
 	if (numbered || target->uncompressed)
-		blob_set_tag(unit, (numbered ? EIO_UNIT_PAST : 0) |
-					   (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
+		blob_set_tag(unit,
+			(numbered ? EIO_UNIT_PAST : 0) | (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
 	rc = send_out(server, here, target, offset, unit);
 	atomic_fetch_add_explicit(
 		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);

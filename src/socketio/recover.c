@@ -179,7 +179,8 @@ static void moved_discard(struct net_message *message)
 }
 
 /* Without memory it is not told: then it asks in vain, or keeps a name for nothing until the server ends. */
-static void tell_moved(struct sio_space *space, const struct sio_recoverable *r, uint32_t here, uint32_t elsewhere)
+static void tell_moved(
+	struct sio_space *space, const struct sio_recoverable *r, uint32_t here, uint32_t elsewhere)
 {
 	uint32_t own;
 
@@ -262,11 +263,11 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 		return false;
 	if (word != NULL)
 		sio_recoverable_destroy(word);
-	(void)(p->has_offset && sio_offset_read(b->at->server, str_of(p->offset, p->offset_bytes),
-					&resent[0].offset));
+	(void)(p->has_offset &&
+		sio_offset_read(b->at->server, str_of(p->offset, p->offset_bytes), &resent[0].offset));
 	for (uint32_t i = 0; i < p->missed_count; i++)
-		resent[i + 1] =
-			(struct sio_resent){ .offset = p->missed[i].offset, .unit = blob_ref(p->missed[i].unit) };
+		resent[i + 1] = (struct sio_resent){ .offset = p->missed[i].offset,
+			.unit = blob_ref(p->missed[i].unit) };
 	sio_recoverable_forget_resent(r);
 	r->resent = resent;
 	r->resent_count = p->missed_count + 1;
@@ -407,7 +408,8 @@ static bool import_missed(struct recovering *p)
 /* What this loop has had, and the giver had not. */
 static bool add_own(struct recovering *p, const struct sio_backlog *b)
 {
-	for (struct sio_past *past = sio_backlog_behind(b, 0); past != NULL; past = sio_backlog_next(b, past)) {
+	for (struct sio_past *past = sio_backlog_behind(b, 0); past != NULL;
+		past = sio_backlog_next(b, past)) {
 		if (past->offset.count == 0 || past->offset.emitter >= SIO_EMITTER_SELF ||
 			past->offset.count <= p->seen[past->offset.emitter])
 			continue;

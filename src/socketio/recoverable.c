@@ -352,7 +352,8 @@ void sio_recoverable_answer(struct sio_socket *s, struct blob_share *unit)
 		sio_backlog_add(s->recoverable->backlog, &self, (struct sio_offset){ 0 }, unit);
 }
 
-bool sio_recoverable_answer_kept(const struct sio_loop *here, const struct sio_ack *ack, struct blob_share *unit)
+bool sio_recoverable_answer_kept(
+	const struct sio_loop *here, const struct sio_ack *ack, struct blob_share *unit)
 {
 	struct sio_backlog *b = sio_here(ack->space, here)->backlog;
 	uint32_t key[2];

@@ -45,7 +45,8 @@ void sio_recovery_init_loop(struct sio_loop *at)
 		return;
 	net_delays_init(&at->keeps, at->loop, window_ms, sio_kept_over, at);
 	net_delays_init(&at->resents, at->loop, window_ms, sio_resent_over, at);
-	net_delays_init(&at->sweeps, at->loop, window_ms < SWEEP_MS ? window_ms : SWEEP_MS, sio_backlog_sweep, at);
+	net_delays_init(
+		&at->sweeps, at->loop, window_ms < SWEEP_MS ? window_ms : SWEEP_MS, sio_backlog_sweep, at);
 }
 
 void sio_recovery_finish(struct sio_server *server)

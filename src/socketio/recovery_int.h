@@ -16,12 +16,15 @@
 #include "socketio/server_int.h"
 
 enum {
-	SIO_PID_BYTES = 15, /* 14 random, 1 of the loop that knows where it is: base64url makes the text of them */
+	SIO_PID_BYTES =
+		15, /* 14 random, 1 of the loop that knows where it is: base64url makes the text of them */
 	SIO_PID_CHARS = 20,
 	SIO_OFFSET_CHARS_MAX = 40,
 	SIO_EPOCH_CHARS = 8,
-	SIO_EMITTER_SELF = 512, /* added to the emitter's number: for one socket, which other loops do not see */
-	SIO_RECOVER_STEPS_MAX = 10000, /* iterations that a recovery waits for what is under way between loops */
+	SIO_EMITTER_SELF =
+		512, /* added to the emitter's number: for one socket, which other loops do not see */
+	SIO_RECOVER_STEPS_MAX =
+		10000, /* iterations that a recovery waits for what is under way between loops */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
 };
 
@@ -111,7 +114,8 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *, struct sio_space *);
 void sio_backlog_destroy(struct sio_backlog *);
 void sio_backlog_sweep(struct net_delay *, void *loop);
 /* Add something. Its place; without memory it is as if it had been dropped at once. */
-uint64_t sio_backlog_add(struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
+uint64_t sio_backlog_add(
+	struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
 /* Something is missing: nobody who was there can be sent all. */
 void sio_backlog_break(struct sio_backlog *);
 /* It was for this one, going by the rooms in which it was when it left. */
@@ -137,7 +141,8 @@ void sio_recoverable_leave(struct sio_recoverable *);
 /* KEPT from now on, for the window. */
 void sio_recoverable_wait(struct sio_recoverable *);
 /* Where to go on for who says this offset (not has_offset: none). False: what it has missed is not known. */
-bool sio_recoverable_cut(const struct sio_recoverable *, bool has_offset, struct str offset, struct sio_cut *ret);
+bool sio_recoverable_cut(
+	const struct sio_recoverable *, bool has_offset, struct str offset, struct sio_cut *ret);
 void sio_kept_over(struct net_delay *, void *loop);
 void sio_resent_over(struct net_delay *, void *loop);
 /* The loop that knows where one of that pid is. False: no pid of ours. */

@@ -184,7 +184,8 @@ struct sio_space {
 	_Atomic(struct sio_space *) children; /* the newest; each points to the one before */
 	atomic_uint_fast64_t next_ask; /* the ids of our questions: one may be asked of many sockets */
 	struct sio_space_loop *loops;
-	uint64_t numbered, numbered_self; /* as those of a loop, of all other threads; under server->outside_lock */
+	uint64_t numbered,
+		numbered_self; /* as those of a loop, of all other threads; under server->outside_lock */
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
 };
@@ -254,11 +255,13 @@ struct sio_server {
 	struct sio_kept_options *engine; /* copies of what options said of CORS and cookies */
 	char *path, *client_path; /* of Engine.IO; of the client library */
 	bool keep_handshake;
-	bool recovers, recovery_asks; /* connections that break may come back; middleware is asked then, too */
+	bool recovers,
+		recovery_asks; /* connections that break may come back; middleware is asked then, too */
 	uint32_t recovery_ms, kept_max;
 	size_t backlog_bytes_max, queue_bytes_max;
 	char epoch[12]; /* of offsets: this server's */
-	pthread_mutex_t outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */
+	pthread_mutex_t
+		outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
 	atomic_uint eaches; /* calls of sio_each(), sio_fetch() and sio_ask_all() under way */
