@@ -33,6 +33,7 @@ struct missed {
 struct recovering {
 	struct net_message message;
 	struct net_task task;
+	struct net_delay step; /* until it looks again */
 	struct sio_space *space;
 	struct sio_loop *at; /* where it is */
 	struct sio_id socket; /* who asks, and waits to join */
@@ -77,6 +78,7 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 
 	p->at = &p->space->server->loops[net_loop_index(loop)];
 	net_task_init(&p->task, work);
+	net_delay_init(&p->step);
 	net_defer(loop, &p->task);
 }
 
@@ -99,13 +101,19 @@ static void go_to(struct recovering *p, uint32_t loop, enum stage stage)
 		net_post_reserved(net_pool_loop(server->pool, loop), &p->message);
 }
 
-/* In the next iteration. False: it has waited long enough. */
+/* It looks again soon. False: it has waited long enough. */
 static bool wait_more(struct recovering *p)
 {
 	if (++p->steps > SIO_RECOVER_STEPS_MAX)
 		return false;
-	net_defer_next(p->at->loop, &p->task);
+	net_delay_start(&p->step, &p->at->recoverings, p->at->loop);
 	return true;
+}
+
+void sio_recover_step(struct net_delay *delay, void *loop)
+{
+	(void)loop;
+	work(&list_entry(delay, struct recovering, step)->task);
 }
 
 static bool add_missed(struct recovering *p, struct sio_offset offset, struct blob_share *unit)
@@ -477,6 +485,12 @@ static void work(struct net_task *task)
 		take_back(p);
 		break;
 	}
+}
+
+void sio_recoverings_end(struct sio_loop *at)
+{
+	while (!list_empty(&at->recoverings.delays))
+		end(list_entry(list_take_first(&at->recoverings.delays), struct recovering, step.node));
 }
 
 /* A string of a client's auth, decoded. False: there is none. What does not fit is empty. */

@@ -44,6 +44,7 @@ void sio_recovery_init_loop(struct sio_loop *at)
 	if (!at->server->recovers)
 		return;
 	net_delays_init(&at->keeps, at->loop, window_ms, sio_kept_over, at);
+	net_delays_init(&at->recoverings, at->loop, SIO_RECOVER_STEP_MS, sio_recover_step, at);
 	net_delays_init(&at->resents, at->loop, window_ms, sio_resent_over, at);
 	net_delays_init(
 		&at->sweeps, at->loop, window_ms < SWEEP_MS ? window_ms : SWEEP_MS, sio_backlog_sweep, at);
@@ -54,6 +55,8 @@ void sio_recovery_finish(struct sio_server *server)
 	for (uint32_t i = 0; i < server->loop_count && server->loops != NULL; i++) {
 		struct list *backlogs = &server->loops[i].backlogs;
 
+		if (server->recovers)
+			sio_recoverings_end(&server->loops[i]);
 		while (!list_empty(backlogs))
 			sio_backlog_destroy(list_entry(backlogs->next, struct sio_backlog, node));
 	}

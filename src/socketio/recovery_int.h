@@ -23,8 +23,9 @@ enum {
 	SIO_EPOCH_CHARS = 8,
 	SIO_EMITTER_SELF =
 		512, /* added to the emitter's number: for one socket, which other loops do not see */
+	SIO_RECOVER_STEP_MS = 1, /* between two looks at whether a recovery can go on, ... */
 	SIO_RECOVER_STEPS_MAX =
-		10000, /* iterations that a recovery waits for what is under way between loops */
+		3000, /* ... of which there are so many: another loop may stand still for so long */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
 };
 
@@ -126,6 +127,11 @@ uint64_t sio_backlog_find_unit(const struct sio_backlog *, const struct blob_sha
 /* The first kept behind a place, or NULL. */
 struct sio_past *sio_backlog_behind(const struct sio_backlog *, uint64_t place);
 struct sio_past *sio_backlog_next(const struct sio_backlog *, const struct sio_past *);
+
+/* recover.c */
+void sio_recover_step(struct net_delay *, void *loop);
+/* Those that wait when the server ends. */
+void sio_recoverings_end(struct sio_loop *);
 
 /* recoverable.c */
 struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *, struct str pid);

@@ -214,7 +214,8 @@ struct sio_loop {
 	uint32_t visit; /* the number of the visit to a target, for each to be met once */
 	bool visiting; /* sockets are linked by next_visited, and handlers are called */
 	struct list backlogs;
-	struct net_delays keeps, resents, sweeps; /* of recovery: identities; what came again; backlogs */
+	struct net_delays keeps, resents, sweeps,
+		recoverings; /* of recovery: identities; what came again; backlogs; who waits */
 	uint32_t kept_count;
 	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;

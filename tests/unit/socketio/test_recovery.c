@@ -1,0 +1,393 @@
+/*
+ * Who comes back on another loop than the one it was on: what that loop is ahead or behind; identities that are handed on and on; the
+ * end of the server, and of memory, at any time.
+ *
+ * An emit reaches loop 0, then the emitter's own, then loop 2; a handler of what goes out holds it up on its own loop, 1.
+ */
+#include "base/base64.h"
+#include "lib/failing_alloc.h"
+#include "served.h"
+
+enum { LOOPS = 3, EMITTER = 1, TRIES = 4096, ALLOCS = 60 };
+
+#define NEXT "\x1e" /* between the packets of a payload */
+
+static struct served s;
+static struct sio_space *root;
+static atomic_bool holds, held;
+static atomic_int emitted;
+static atomic_uint destroyed, connected, recovered;
+static char kept[] = "kept";
+
+static void on_any_out(const struct sio_event *e)
+{
+	if (!atomic_load(&holds) || sio_id(e->socket).loop != EMITTER)
+		return;
+	atomic_store(&held, true);
+	while (atomic_load(&holds))
+		;
+}
+
+static void on_emit(const struct sio_event *e)
+{
+	char text[32];
+
+	(void)e;
+	snprintf(text, sizeof(text), "[%d]", atomic_fetch_add(&emitted, 1));
+	assert(sio_emit(sio_all(root), "said", sio_json(text)) == 0);
+}
+
+static void destroy(void *data)
+{
+	assert(data == kept);
+	atomic_fetch_add(&destroyed, 1);
+}
+
+static void on_connection(const struct sio_event *e)
+{
+	(void)!failing_alloc_disarm();
+	assert(sio_recovered(e->socket) == (sio_data(e->socket) != NULL));
+	atomic_fetch_add(&connected, 1);
+	if (sio_recovered(e->socket))
+		atomic_fetch_add(&recovered, 1);
+	else
+		sio_set_data(e->socket, kept, destroy);
+}
+
+static void on_echo(const struct sio_event *e)
+{
+	(void)sio_answer(e->ack, e->args);
+}
+
+static void start(uint32_t loops)
+{
+	static const struct sio_recovery recovery = { .window_ms = 60000 };
+
+	atomic_store(&holds, false);
+	atomic_store(&held, false);
+	atomic_store(&emitted, 0);
+	atomic_store(&destroyed, 0);
+	atomic_store(&connected, 0);
+	atomic_store(&recovered, 0);
+	served_create(&s, &(struct sio_options){ .threads = loops, .recovery = &recovery });
+	root = sio_of(s.io, "/");
+	assert_int_equal(sio_on(root, "connection", on_connection, NULL), 0);
+	assert_int_equal(sio_on(root, "emit", on_emit, NULL), 0);
+	assert_int_equal(sio_on(root, "echo", on_echo, NULL), 0);
+	sio_on_any_out(root, on_any_out, NULL);
+	served_run(&s);
+}
+
+/* A client by polling, on the loop that is wanted. */
+struct client {
+	int fd;
+	char target[100];
+	char pid[SIO_SID_BYTES], offset[64];
+};
+
+static uint32_t loop_of(const char *target)
+{
+	uint8_t bytes[18];
+	size_t count;
+
+	assert_true(base64url_decode(bytes, strstr(target, "sid=") + 4, EIO_SID_CHARS, &count));
+	return bytes[11];
+}
+
+static void open_on(struct client *c, uint32_t loop)
+{
+	for (unsigned i = 0; i < TRIES; i++) {
+		c->fd = client_connect(&s.h);
+		assert_true(served_open(c->fd, c->target));
+		if (loop_of(c->target) == loop)
+			return;
+		assert_int_equal(served_ask(c->fd, "POST", c->target, "1", NULL), 200);
+		close(c->fd);
+	}
+	fail_msg("the kernel gives loop %u nothing", loop);
+}
+
+/* The next payload, with a NUL behind it. */
+static void fetch(struct client *c, char out[1024])
+{
+	struct buf body;
+
+	assert_int_equal(served_ask(c->fd, "GET", c->target, "", &body), 200);
+	assert_true(body.bytes < 1024);
+	memcpy(out, body.data, body.bytes);
+	out[body.bytes] = '\0';
+	buf_finish(&body);
+}
+
+/* Poll until `end` has come: all of it. */
+static void poll_until(struct client *c, char all[4096], const char *end)
+{
+	char text[1024];
+
+	all[0] = '\0';
+	do {
+		fetch(c, text);
+		if (all[0] != '\0')
+			strcat(all, NEXT);
+		strcat(all, text);
+	} while (strstr(all, end) == NULL);
+}
+
+static void copy_string(char *out, size_t out_bytes, const char *from)
+{
+	size_t bytes = strcspn(from, "\"");
+
+	assert_true(bytes < out_bytes);
+	memcpy(out, from, bytes);
+	out[bytes] = '\0';
+}
+
+/* Join, maybe as who it was; `all` is what came up to its CONNECT. */
+static void join(struct client *c, const char *pid, const char *offset)
+{
+	char text[256] = "40";
+
+	if (pid != NULL && offset != NULL)
+		snprintf(text, sizeof(text), "40{\"pid\":\"%s\",\"offset\":\"%s\"}", pid, offset);
+	else if (pid != NULL)
+		snprintf(text, sizeof(text), "40{\"pid\":\"%s\"}", pid);
+	assert_int_equal(served_ask(c->fd, "POST", c->target, text, NULL), 200);
+}
+
+static void joined(struct client *c, char all[4096])
+{
+	poll_until(c, all, "\"pid\"");
+	copy_string(c->pid, sizeof(c->pid), strstr(all, "\"pid\":\"") + 7);
+}
+
+static void leave(struct client *c)
+{
+	assert_int_equal(served_ask(c->fd, "POST", c->target, "1", NULL), 200);
+	close(c->fd);
+}
+
+/* Its loop does something else, and answers. */
+static void echo(struct client *c)
+{
+	char all[4096];
+
+	assert_int_equal(served_ask(c->fd, "POST", c->target, "427[\"echo\"]", NULL), 200);
+	poll_until(c, all, "437[]");
+}
+
+static void heard(struct client *c, const char *all)
+{
+	const char *at = strstr(all, "[\"said\",");
+
+	assert_non_null(at);
+	copy_string(c->offset, sizeof(c->offset), strstr(at, ",\"") + 2);
+}
+
+static unsigned count_of(const char *all, const char *what)
+{
+	unsigned count = 0;
+
+	for (const char *at = all; (at = strstr(at, what)) != NULL; at++)
+		count++;
+	return count;
+}
+
+/* From one loop to the other while an event is between them. */
+static void moves(uint32_t from, uint32_t to)
+{
+	struct client all[LOOPS], guest;
+	char text[4096];
+
+	start(LOOPS);
+	for (uint32_t i = 0; i < LOOPS; i++) {
+		open_on(&all[i], i);
+		join(&all[i], NULL, NULL);
+		joined(&all[i], text);
+	}
+	open_on(&guest, from);
+	join(&guest, NULL, NULL);
+	joined(&guest, text);
+	leave(&guest);
+	WAIT_FOR(atomic_load(&connected) == LOOPS + 1);
+	char pid[SIO_SID_BYTES];
+	memcpy(pid, guest.pid, sizeof(pid));
+	open_on(&guest, to); /* before a loop stands still */
+	atomic_store(&holds, true);
+	client_send_text(all[EMITTER].fd, "POST ");
+	client_send_text(all[EMITTER].fd, all[EMITTER].target);
+	client_send_text(all[EMITTER].fd, " HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n42[\"emit\"]");
+	WAIT_FOR(atomic_load(&held));
+	poll_until(&all[0], text, "[\"said\",0"); /* loop 0 has had it, loop 2 has not */
+	join(&guest, pid, NULL);
+	for (unsigned i = 0; i < 8; i++) {
+		echo(&all[0]);
+		echo(&all[2]);
+	}
+	assert_int_equal(atomic_load(&recovered), 0); /* it waits */
+	atomic_store(&holds, false);
+	joined(&guest, text);
+	assert_string_equal(guest.pid, pid);
+	assert_int_equal(count_of(text, "[\"said\",0"), 1);
+	assert_int_equal(served_ask(all[0].fd, "POST", all[0].target, "42[\"emit\"]", NULL), 200);
+	poll_until(&guest, text, "[\"said\",1");
+	assert_int_equal(count_of(text, "[\"said\""), 1);
+	for (uint32_t i = 0; i < LOOPS; i++)
+		close(all[i].fd);
+	close(guest.fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&destroyed), LOOPS + 1);
+}
+
+static void new_loop_is_behind(void **state)
+{
+	(void)state;
+	moves(0, 2);
+}
+
+/* With a polling client on it to tell when loop 2 waits, loop 0 is the one that is ahead. */
+static void new_loop_is_ahead(void **state)
+{
+	struct client all[LOOPS], guest;
+	char text[4096], pid[SIO_SID_BYTES];
+
+	(void)state;
+	start(LOOPS);
+	for (uint32_t i = 0; i < LOOPS; i++) {
+		open_on(&all[i], i);
+		join(&all[i], NULL, NULL);
+		joined(&all[i], text);
+	}
+	open_on(&guest, 2);
+	join(&guest, NULL, NULL);
+	joined(&guest, text);
+	leave(&guest);
+	memcpy(pid, guest.pid, sizeof(pid));
+	WAIT_FOR(atomic_load(&connected) == LOOPS + 1);
+	open_on(&guest, 0);
+	atomic_store(&holds, true);
+	client_send_text(all[EMITTER].fd, "POST ");
+	client_send_text(all[EMITTER].fd, all[EMITTER].target);
+	client_send_text(all[EMITTER].fd, " HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n42[\"emit\"]");
+	WAIT_FOR(atomic_load(&held));
+	poll_until(&all[0], text, "[\"said\",0");
+	join(&guest, pid, NULL);
+	joined(&guest, text); /* at once: its new loop has had all that its old one had */
+	assert_string_equal(guest.pid, pid);
+	assert_int_equal(count_of(text, "[\"said\",0"), 1);
+	atomic_store(&holds, false);
+	assert_int_equal(served_ask(all[0].fd, "POST", all[0].target, "42[\"emit\"]", NULL), 200);
+	poll_until(&guest, text, "[\"said\",1");
+	assert_int_equal(count_of(text, "[\"said\""), 1);
+	for (uint32_t i = 0; i < LOOPS; i++)
+		close(all[i].fd);
+	close(guest.fd);
+	served_finish(&s);
+}
+
+/* Round and round; each time something is said meanwhile, and the same identity is asked for by the first loop. */
+static void on_and_on(void **state)
+{
+	struct client talker, guest;
+	char text[4096], pid[SIO_SID_BYTES];
+
+	(void)state;
+	start(LOOPS);
+	open_on(&talker, 0);
+	join(&talker, NULL, NULL);
+	joined(&talker, text);
+	open_on(&guest, 1);
+	join(&guest, NULL, NULL);
+	joined(&guest, text);
+	memcpy(pid, guest.pid, sizeof(pid));
+	for (unsigned i = 0; i < 12; i++) {
+		char said[32];
+
+		leave(&guest);
+		WAIT_FOR(atomic_load(&connected) == 2 + i);
+		assert_int_equal(served_ask(talker.fd, "POST", talker.target, "42[\"emit\"]", NULL), 200);
+		open_on(&guest, i % LOOPS);
+		join(&guest, pid, i == 0 ? NULL : guest.offset);
+		joined(&guest, text);
+		assert_string_equal(guest.pid, pid);
+		snprintf(said, sizeof(said), "[\"said\",%u", i);
+		assert_int_equal(count_of(text, said), 1);
+		assert_int_equal(count_of(text, "[\"said\""), 1);
+		heard(&guest, text);
+	}
+	assert_int_equal(atomic_load(&recovered), 12);
+	close(guest.fd);
+	close(talker.fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&destroyed), 2);
+}
+
+/* Several ask for it at once: one is it, the others are new; whoever comes later takes it over. */
+static void asked_for_by_many(void **state)
+{
+	struct client guests[6];
+	char text[4096], pid[SIO_SID_BYTES];
+	unsigned same = 0;
+
+	(void)state;
+	start(LOOPS);
+	open_on(&guests[0], 0);
+	join(&guests[0], NULL, NULL);
+	joined(&guests[0], text);
+	memcpy(pid, guests[0].pid, sizeof(pid));
+	leave(&guests[0]);
+	for (unsigned i = 1; i < 6; i++)
+		open_on(&guests[i], i % LOOPS);
+	for (unsigned i = 1; i < 6; i++)
+		join(&guests[i], pid, NULL);
+	WAIT_FOR(atomic_load(&connected) == 6);
+	for (unsigned i = 1; i < 6; i++) {
+		char last[4096];
+
+		last[0] = '\0';
+		joined(&guests[i], last);
+		same += strcmp(guests[i].pid, pid) == 0;
+		close(guests[i].fd);
+	}
+	assert_true(same >= 1);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&destroyed), 6 - atomic_load(&recovered));
+}
+
+/* The server ends with identities kept, and on their way. */
+static void stopped_under_way(void **state)
+{
+	struct client guests[6];
+	char text[4096], pids[6][SIO_SID_BYTES];
+
+	(void)state;
+	start(LOOPS);
+	for (unsigned i = 0; i < 6; i++) {
+		open_on(&guests[i], i % LOOPS);
+		join(&guests[i], NULL, NULL);
+		joined(&guests[i], text);
+		memcpy(pids[i], guests[i].pid, sizeof(pids[i]));
+		leave(&guests[i]);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		open_on(&guests[i], (i + 1) % LOOPS);
+		join(&guests[i], pids[i], NULL);
+	}
+	served_end(&s);
+	for (unsigned i = 0; i < 3; i++)
+		close(guests[i].fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&destroyed), atomic_load(&connected) - atomic_load(&recovered));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(new_loop_is_behind),
+		cmocka_unit_test(new_loop_is_ahead),
+		cmocka_unit_test(on_and_on),
+		cmocka_unit_test(asked_for_by_many),
+		cmocka_unit_test(stopped_under_way),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
