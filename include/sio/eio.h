@@ -24,6 +24,7 @@ struct sio_eio_options {
 	uint32_t ping_timeout_ms; /* 20000 */
 	uint32_t upgrade_timeout_ms; /* 10000 */
 	uint32_t message_bytes_max; /* 1000000: maxPayload; at most 64 MiB */
+	struct sio_rates rates; /* none */
 	uint32_t queue_bytes_soft; /* 262144: "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max) */
 	bool without_upgrades; /* polling sessions stay so; a session may begin on a WebSocket all the same */

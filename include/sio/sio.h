@@ -174,6 +174,23 @@ struct sio_headers; /* opaque: of one answer; valid for the call */
  */
 SIO_API int sio_headers_add(struct sio_headers *, const char *name, const char *value);
 
+/* How often something may be. per_s 0: as often as one likes. */
+struct sio_rate {
+	uint32_t per_s; /* a second, at most a million */
+	uint32_t burst; /* at once, after a rest; at most a million. 0: as per_s */
+};
+/* How fast clients may be. Addresses of this machine are exempt from the latter two, unless limit_loopback says otherwise. */
+struct sio_rates {
+	/*
+	 * Messages of one client. Who sends faster is read more slowly: nothing is lost, and its heartbeats wait meanwhile
+	 * (sessions_throttled).
+	 */
+	struct sio_rate messages;
+	struct sio_rate address_messages; /* of all clients of one address, likewise */
+	struct sio_rate
+		address_sessions; /* connections (handshakes) from one address: more are refused with 429 (sessions_too_fast) */
+};
+
 enum sio_sender {
 	SIO_SENDER_AUTO, /* io_uring where the kernel allows it, else plain */
 	SIO_SENDER_PLAIN,
@@ -206,6 +223,8 @@ struct sio_options {
 	uint32_t queue_bytes_max;
 	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
+	bool limit_loopback; /* this machine's addresses, which may be those of a proxy, have limits too */
+	struct sio_rates rates; /* none */
 	/*
 	 * Asked for each connection (Engine.IO's handshake) on either transport, on its loop, before anything is kept of it.
 	 * False: it is refused with 403, code 4. Of an upgrade to WebSocket it is asked again, with `data` as it was left; what
@@ -549,6 +568,9 @@ struct sio_stats {
 	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
+	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
+	uint64_t
+		sessions_throttled; /* times that one was not read for a while: it, or its address, sent too much */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
 	uint64_t sockets_expired; /* of those disconnected: by their deadline */

@@ -31,6 +31,7 @@ struct sio_ws_options {
 	uint32_t fragments_max; /* 65536: frames of one message, more is closed with 1008 */
 	uint32_t ping_interval_ms; /* 25000: it is pinged so long after its last pong, ... */
 	uint32_t ping_timeout_ms; /* 20000: ... and cut if it says nothing for so long */
+	struct sio_rates rates; /* none */
 	uint32_t queue_bytes_soft; /* 262144: "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): closed with 1013 */
 	/*

@@ -136,8 +136,8 @@ static bool set_limit(struct config *c, const char *value, int which)
 		c->limits[which].rate = 0;
 		return true;
 	}
-	if (colon == NULL || !str_parse_u64(str_of(value, (size_t)(colon - value)), LIMITS_RATE_MAX, &rate) ||
-		!str_parse_u64(str_c(colon + 1), LIMITS_BURST_MAX, &burst) || rate == 0 || burst == 0)
+	if (colon == NULL || !str_parse_u64(str_of(value, (size_t)(colon - value)), BUCKET_RATE_MAX, &rate) ||
+		!str_parse_u64(str_c(colon + 1), BUCKET_BURST_MAX, &burst) || rate == 0 || burst == 0)
 		return false;
 	c->limits[which] = (struct limit){ .rate = (uint32_t)rate, .burst = (uint32_t)burst };
 	return true;

@@ -1,22 +1,12 @@
 /*
- * app/limits.h -- how often something may be done: token buckets for users and addresses, shared by all threads.
+ * app/limits.h -- how often something may be done: token buckets (base/bucket.h) for users and addresses, shared by all threads.
  *
- * A bucket is one atomic word: a tag of whose it is, and the time at which it would be full again (GCRA). The table has a
- * fixed size and evicts only what is full, which says nothing; where all of a set's buckets are in use, two share one.
  * Lock-free. Used by: app/command.c, app/root.c, app/typing.c, app/peer.c. Threads: any.
  */
 #ifndef APP_LIMITS_H
 #define APP_LIMITS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-enum {
-	LIMITS_SETS = 8192, /* of buckets */
-	LIMITS_WAYS = 8, /* buckets of a set: half a MiB in all */
-	LIMITS_RATE_MAX = 1000000, /* a second */
-	LIMITS_BURST_MAX = 1000000,
-};
+#include "base/bucket.h"
 
 /* What is limited, each for itself. The defaults are in app/config.c. */
 enum limit_kind {

@@ -64,7 +64,8 @@ static void end(struct eio_rest *rest)
 /* Who has been told that its probe is well polls no more until it upgrades, and waits for its POST. */
 static bool has_a_turn(const struct eio_session *s)
 {
-	return s->state != EIO_STATE_OPEN || (s->probe != NULL && s->probe->answered) || !eio_session_past(s);
+	return s->state != EIO_STATE_OPEN || (s->probe != NULL && s->probe->answered) ||
+	       (!eio_session_past(s) && !eio_is_throttled(s));
 }
 
 static void await_turn(struct eio_rest *rest)
@@ -190,7 +191,7 @@ void eio_post_serve(struct eio_session *s, struct http_exchange *x, const struct
 
 void eio_post_resume(struct eio_session *s)
 {
-	if (s->rest != NULL)
+	if (s->rest != NULL && !eio_is_throttled(s))
 		net_defer_next(s->at->loop, &s->rest->task);
 }
 

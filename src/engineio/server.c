@@ -150,15 +150,37 @@ static void initial_headers(
 		o->initial_headers(s->at->server->ctx, request, http_exchange_conn(x), ret);
 }
 
+/* Its address has begun too many lately. */
+static void refuse_for_now(struct eio_loop *at, struct http_exchange *x, uint32_t retry_s)
+{
+	char text[12];
+	int n = snprintf(text, sizeof(text), "%u", retry_s);
+	struct http_header after = { .name = STR("Retry-After"), .value = str_of(text, (size_t)n) };
+
+	eio_count(&at->counts.sessions_refused);
+	http_answer(x,
+		&(struct http_response){ .status = 429,
+			.content_type = STR("text/plain; charset=utf-8"),
+			.headers = &after,
+			.header_count = 1 },
+		"too many connections from this address", 38);
+}
+
 void eio_handshake(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
 	bool websocket, struct eio_admission *admission)
 {
 	const struct http_head *head = request->head;
 	const struct eio_headers *headers = &at->headers;
+	struct net_peer peer = net_conn_peer(http_exchange_conn(x));
+	char text[EIO_OPEN_PACKET_BYTES_MAX];
+	uint32_t retry_s;
+
+	if (!eio_may_come(at, &peer, &retry_s)) {
+		refuse_for_now(at, x, retry_s);
+		return;
+	}
 	struct eio_session *s =
 		net_loop_stopping(at->loop) ? NULL : eio_session_create(at, http_exchange_conn(x));
-	char text[EIO_OPEN_PACKET_BYTES_MAX];
-
 	if (s == NULL) {
 		eio_count(&at->counts.sessions_refused);
 		http_exchange_close_after(x);
@@ -321,6 +343,7 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 	server->events = events;
 	server->ctx = ctx;
 	server->loop_count = net_pool_loops(pool);
+	server->limit_loopback = net_pool_limits_loopback(pool);
 	server->loops = calloc(server->loop_count, sizeof(*server->loops));
 	server->sessions_max = sessions_for(net_pool_conns_max(pool));
 	server->addresses = net_addresses_create(
@@ -345,8 +368,10 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.ctx = server,
 	};
 	if (server->loops == NULL || server->addresses == NULL || !eio_cors_create(server) ||
+		!eio_throttles_create(server) ||
 		http_server_route(http, options->plain == NULL ? &route : &plain_route) != 0) {
 		eio_cors_destroy(server);
+		buckets_destroy(server->buckets);
 		net_addresses_destroy(server->addresses);
 		free(server->loops);
 		free(server);
@@ -359,6 +384,7 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		at->loop = net_pool_loop(pool, i);
 		net_delays_init(&at->pings, at->loop, options->ping_interval_ms, eio_ping_due, at);
 		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
+		net_delays_init(&at->throttles, at->loop, EIO_THROTTLE_STEP_MS, eio_throttle_step, at);
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
 		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
 		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_STEP_MS, eio_doubt_over, at);
@@ -391,6 +417,7 @@ void eio_server_destroy(struct eio_server *server)
 		eio_rings_finish(&server->loops[i].rings);
 	}
 	eio_cors_destroy(server);
+	buckets_destroy(server->buckets);
 	net_addresses_destroy(server->addresses);
 	free(server->loops);
 	free(server);
@@ -410,6 +437,8 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->transport_errors += atomic_load_explicit(&c->transport_errors, memory_order_relaxed);
 		ret->ping_timeouts += atomic_load_explicit(&c->ping_timeouts, memory_order_relaxed);
 		ret->overflows += atomic_load_explicit(&c->overflows, memory_order_relaxed);
+		ret->throttled += atomic_load_explicit(&c->throttled, memory_order_relaxed);
+		ret->too_fast += atomic_load_explicit(&c->too_fast, memory_order_relaxed);
 		ret->messages_in += atomic_load_explicit(&c->messages_in, memory_order_relaxed);
 	}
 }

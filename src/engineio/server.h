@@ -35,6 +35,7 @@ enum {
 	EIO_DOUBT_MS = 2000,
 	EIO_DOUBT_STEP_MS = 10, /* how often that is looked at */
 	EIO_ACK_DELAY_MS = 250, /* a kernel may acknowledge so late what it has */
+	EIO_THROTTLE_STEP_MS = 10, /* how exact a pause of who sends too fast is */
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
@@ -130,12 +131,25 @@ struct eio_plain {
 /* The protocol that is agreed on with who asks so; NULL: none. */
 const char *eio_plain_protocol(const struct eio_plain *, const struct http_head *);
 
+/* How often. per_s 0: as often as one likes. */
+struct eio_rate {
+	uint32_t per_s,
+		burst; /* a second; at once after a rest, 0: as per_s. At most BUCKET_RATE_MAX, BUCKET_BURST_MAX */
+};
+
+struct eio_rates {
+	struct eio_rate messages; /* of a session: faster, and it is read more slowly */
+	struct eio_rate address_messages; /* of all sessions of an address, likewise */
+	struct eio_rate address_sessions; /* handshakes from an address: more get 429 */
+};
+
 struct eio_options {
 	const char *path; /* kept; "/socket.io/" */
 	uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;
 	uint32_t message_bytes_max; /* maxPayload */
 	size_t queue_bytes_soft, queue_bytes_max;
 	bool upgrades; /* offer WebSocket to polling clients */
+	struct eio_rates rates; /* addresses of loopback are exempt, as from the pool's limits */
 	uint32_t drain_ms; /* at most EIO_DRAIN_MS_MAX */
 	/*
 	 * May this client have a session? Asked last but for the version. Request and peer are lent. Of an upgrade it is asked
@@ -177,6 +191,8 @@ struct eio_counters {
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	uint64_t messages_in;
+	uint64_t throttled; /* times that a session was not read, for it sent too much */
+	uint64_t too_fast; /* handshakes refused, for their address had too many */
 };
 /* Its figures are added to *ret. */
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);

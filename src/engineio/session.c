@@ -71,13 +71,14 @@ struct eio_session *eio_session_create(struct eio_loop *at, const struct net_con
 		free(s);
 		return NULL;
 	}
-	if (!slots_put(&at->sessions, s, &s->slot, &generation)) {
+	s->at = at;
+	if (!eio_throttle_create(s) || !slots_put(&at->sessions, s, &s->slot, &generation)) {
+		eio_throttle_destroy(s);
 		dismiss(s, at->server);
 		free(s);
 		return NULL;
 	}
 	random_bytes(s->random, sizeof(s->random));
-	s->at = at;
 	net_task_init(&s->task, run_task);
 	net_delay_init(&s->beat);
 	return s;
@@ -170,6 +171,7 @@ void eio_session_free(struct eio_session *s)
 	eio_poll_release(s, EIO_CLOSE); /* else it would wait for ever */
 	eio_polls_forget(s);
 	net_delay_stop(&s->beat);
+	eio_throttle_destroy(s);
 	eio_queue_clear(&s->queue, &s->at->rings);
 	slots_take(&s->at->sessions, s->slot);
 	dismiss(s, s->at->server);
@@ -274,14 +276,13 @@ void eio_ping_due(struct net_delay *d, void *loop)
 	struct eio_session *s = of_beat(d);
 	struct eio_loop *at = loop;
 
-	if (s->held) { /* its pong could not be heard */
+	if (s->held || eio_is_throttled(s)) { /* its pong could not be heard */
 		net_delay_start(&s->beat, &at->pings, at->loop);
-		eio_ws_ping(s);
-		return;
+	} else {
+		s->awaiting_pong = true;
+		s->extended = false;
+		net_delay_start(&s->beat, &at->pongs, at->loop);
 	}
-	s->awaiting_pong = true;
-	s->extended = false;
-	net_delay_start(&s->beat, &at->pongs, at->loop);
 	if (s->ws != NULL) {
 		eio_ws_ping(s);
 	} else {
@@ -316,6 +317,8 @@ bool eio_session_packet(struct eio_session *s, const struct eio_packet *p)
 	switch (p->type) {
 	case EIO_MESSAGE:
 		eio_count(&at->counts.messages_in);
+		if (s->throttle != NULL)
+			eio_throttle_message(s);
 		at->server->events->message(s->ctx, p->binary, p->data, p->bytes);
 		break;
 	case EIO_PONG:
@@ -433,7 +436,8 @@ void eio_session_hold(struct eio_session *s)
 static void release(struct eio_session *s)
 {
 	s->held = false;
-	net_conn_resume(ws_conn_net(s->ws));
+	if (!eio_is_throttled(s))
+		net_conn_resume(ws_conn_net(s->ws));
 	s->awaiting_pong = true;
 	s->extended = false;
 	net_delay_start(&s->beat, &s->at->pongs, s->at->loop);

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "base/bucket.h"
 #include "base/slots.h"
 #include "engineio/payload.h"
 #include "engineio/queue.h"
@@ -62,6 +63,7 @@ struct eio_session {
 	struct eio_rest *rest; /* of a body: its turn comes in a later iteration. Only while open */
 	struct eio_doubt *doubt; /* the poll before */
 	struct eio_probe *probe;
+	struct eio_throttle *throttle; /* NULL: it may send as fast as it likes */
 	struct net_peer peer;
 	uint32_t slot;
 	struct net_task task; /* answer the probe and the poll; judge the queue */
@@ -82,6 +84,7 @@ struct eio_counts {
 	atomic_uint_fast64_t opened, closed, upgraded, refused, sessions_refused;
 	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	atomic_uint_fast64_t messages_in;
+	atomic_uint_fast64_t throttled, too_fast;
 };
 
 /* The pool stops: whose turn it is to be closed. */
@@ -101,6 +104,7 @@ struct eio_loop {
 	struct net_loop *loop;
 	struct slots sessions;
 	struct net_delays pings, pongs, closings, upgrades;
+	struct net_delays throttles;
 	struct net_delays settlings,
 		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
 	struct eio_rings rings;
@@ -122,6 +126,9 @@ struct eio_server {
 	struct eio_cors_origin
 		*origins; /* options.cors made ready: as many as it has, and one of anybody else */
 	atomic_uint sessions; /* in all */
+	struct bucket_rate messages, address_messages, address_sessions;
+	struct buckets *buckets; /* of addresses; NULL: they have no rates */
+	bool limit_loopback;
 };
 
 static inline void eio_count(atomic_uint_fast64_t *figure)
@@ -204,6 +211,22 @@ void eio_poll_settle(struct eio_session *);
 /* Let go of all requests. */
 void eio_polls_forget(struct eio_session *);
 void eio_doubt_over(struct net_delay *, void *loop);
+
+/* throttle.c */
+/* What options say of rates, made ready. False: no memory. */
+bool eio_throttles_create(struct eio_server *);
+/* May one more session of that address begin now? Else after how long. */
+bool eio_may_come(struct eio_loop *, const struct net_peer *, uint32_t *ret_retry_s);
+/* False: no memory. */
+bool eio_throttle_create(struct eio_session *);
+void eio_throttle_destroy(struct eio_session *);
+/* It has sent one more. Only with a throttle. */
+void eio_throttle_message(struct eio_session *);
+/* It has sent too much, and is not read just now. */
+bool eio_is_throttled(const struct eio_session *);
+/* It has a WebSocket now. */
+void eio_throttle_upgraded(struct eio_session *);
+void eio_throttle_step(struct net_delay *, void *loop);
 
 /* post.c */
 /* A POST whose body is to come. False: another is under way; the session ends. */

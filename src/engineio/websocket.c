@@ -191,6 +191,7 @@ static void take_over(struct eio_probe *p)
 		eio_ws_ping(s); /* the poll that was to carry it may never have come */
 	if (s->is_lagging)
 		eio_session_hold(s); /* as a WebSocket does that lags */
+	eio_throttle_upgraded(s);
 }
 
 /* From then on its client polls no more: so not while a POST may have to wait for it to poll. */

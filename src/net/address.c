@@ -23,8 +23,7 @@ struct net_addresses {
 	struct map map;
 };
 
-/* What is counted as one. */
-static struct net_peer counted_as(const struct net_peer *peer)
+struct net_peer net_peer_counted(const struct net_peer *peer)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	struct net_peer key = *peer;
@@ -81,7 +80,7 @@ void net_peer_text(const struct net_peer *peer, char *out)
 		snprintf(out, NET_ADDRESS_BYTES, "unknown");
 }
 
-static bool is_loopback(const struct net_peer *key)
+bool net_peer_is_loopback(const struct net_peer *key)
 {
 	static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
 	static const uint8_t v6[16] = { [15] = 1 };
@@ -119,9 +118,9 @@ static bool enter_locked(struct net_addresses *a, const struct net_peer *key)
 bool net_addresses_enter(struct net_addresses *a, const struct net_peer *key, bool *ret_counted)
 {
 	*ret_counted = false;
-	if (is_loopback(key) && !a->limit_loopback)
+	if (net_peer_is_loopback(key) && !a->limit_loopback)
 		return true;
-	struct net_peer one = counted_as(key);
+	struct net_peer one = net_peer_counted(key);
 	pthread_mutex_lock(&a->lock);
 	bool ok = enter_locked(a, &one);
 	pthread_mutex_unlock(&a->lock);
@@ -131,7 +130,7 @@ bool net_addresses_enter(struct net_addresses *a, const struct net_peer *key, bo
 
 void net_addresses_leave(struct net_addresses *a, const struct net_peer *key)
 {
-	struct net_peer one = counted_as(key);
+	struct net_peer one = net_peer_counted(key);
 	pthread_mutex_lock(&a->lock);
 	struct map_node *n = map_find(&a->map, key_text(&one));
 	assert(n != NULL);

@@ -14,6 +14,10 @@
 
 struct net_addresses;
 
+bool net_peer_is_loopback(const struct net_peer *);
+/* What counts as one address. */
+struct net_peer net_peer_counted(const struct net_peer *);
+
 /* Loopback is not counted unless asked for. NULL: no memory. */
 __attribute__((warn_unused_result)) struct net_addresses *net_addresses_create(
 	uint32_t each_max, bool limit_loopback);

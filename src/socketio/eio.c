@@ -15,10 +15,12 @@ struct sio_endpoint *sio_eio(
 		.message_bytes_max = o->message_bytes_max,
 		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
+		.rates = sio_engine_rates(&o->rates),
 		.upgrades = !o->without_upgrades,
 	};
 
-	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX)
+	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX ||
+		!sio_engine_rates_valid(&o->rates))
 		return NULL;
 	struct sio_endpoint *e = sio_endpoint_create(server, path, &o->events, ctx);
 	if (e == NULL)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bucket.h"
 #include "http/response.h"
 #include "socketio/server_int.h"
 
@@ -119,6 +120,25 @@ bool sio_engine_path_valid(const char *path)
 	size_t bytes = strlen(path);
 
 	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
+}
+
+static bool rate_valid(struct sio_rate rate)
+{
+	return rate.per_s <= BUCKET_RATE_MAX && rate.burst <= BUCKET_BURST_MAX;
+}
+
+bool sio_engine_rates_valid(const struct sio_rates *r)
+{
+	return rate_valid(r->messages) && rate_valid(r->address_messages) && rate_valid(r->address_sessions);
+}
+
+struct eio_rates sio_engine_rates(const struct sio_rates *r)
+{
+	return (struct eio_rates){
+		.messages = { r->messages.per_s, r->messages.burst },
+		.address_messages = { r->address_messages.per_s, r->address_messages.burst },
+		.address_sessions = { r->address_sessions.per_s, r->address_sessions.burst },
+	};
 }
 
 static uint32_t otherwise(uint32_t given, uint32_t otherwise)

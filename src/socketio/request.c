@@ -1,4 +1,5 @@
 /* socketio/request.c -- a request of HTTP as the application sees it: see sio/sio.h. */
+#include "net/address.h"
 #include "socketio/server_int.h"
 
 static struct sio_str lend(struct str text)
@@ -38,11 +39,9 @@ void sio_request_address(const struct sio_request *r, char *out)
 
 bool sio_request_from_loopback(const struct sio_request *r)
 {
-	static const uint8_t v4[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
-	static const uint8_t v6[16] = { [15] = 1 };
 	struct net_peer peer = net_conn_peer(r->peer);
 
-	return memcmp(peer.bytes, v4, sizeof(v4)) == 0 || memcmp(peer.bytes, v6, sizeof(v6)) == 0;
+	return net_peer_is_loopback(&peer);
 }
 
 bool sio_allow(void *server_ctx, void *client, const struct http_request *request,

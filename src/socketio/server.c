@@ -117,6 +117,7 @@ static bool pool_options(
 	}
 	ret->conns_max = o->connections_max;
 	ret->conns_per_address_max = o->connections_per_address_max;
+	ret->limit_loopback = o->limit_loopback;
 	return true;
 }
 
@@ -141,6 +142,7 @@ static int create_engine(struct sio_server *server, const struct sio_options *o)
 		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
 		.upgrades = true,
+		.rates = sio_engine_rates(&o->rates),
 		.drain_ms = server->drain_ms,
 		.allow = o->allow == NULL ? NULL : sio_allow,
 		.initial_headers = o->initial_headers == NULL ? NULL : sio_initial_headers,
@@ -187,8 +189,9 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	struct net_pool_options p = { .stopping = on_stopping, .overrun = on_overrun };
 	const char *path = o->path == NULL ? default_path : o->path;
 
-	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX) {
-		snprintf(err, err_bytes, "the path or message_bytes_max is not as it must be");
+	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX ||
+		!sio_engine_rates_valid(&o->rates)) {
+		snprintf(err, err_bytes, "the path, message_bytes_max or a rate is not as it must be");
 		return NULL;
 	}
 	struct sio_server *server = calloc(1, sizeof(*server));

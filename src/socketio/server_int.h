@@ -331,6 +331,8 @@ __attribute__((warn_unused_result)) int sio_engine_options(const struct sio_cors
 	struct sio_kept_options **ret_kept, struct eio_options *ret);
 /* It begins and ends with a slash. */
 bool sio_engine_path_valid(const char *path);
+bool sio_engine_rates_valid(const struct sio_rates *);
+struct eio_rates sio_engine_rates(const struct sio_rates *);
 /* Put defaults in the place of zeroes. */
 void sio_engine_defaults(struct eio_options *);
 void sio_initial_headers(

@@ -16,6 +16,8 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 	ret->sessions_closed = e.closed;
 	ret->sessions_upgraded = e.upgraded;
 	ret->sessions_refused = e.sessions_refused;
+	ret->sessions_too_fast = e.too_fast;
+	ret->sessions_throttled = e.throttled;
 	ret->handshakes_bad = e.refused;
 	ret->ping_timeouts = e.ping_timeouts;
 	ret->parse_errors = e.parse_errors;
@@ -90,6 +92,9 @@ static const struct counter {
 	FIGURE("sessions_upgraded", sessions_upgraded, "Sessions that went on by WebSocket."),
 	FIGURE("sessions_refused", sessions_refused,
 		"Sessions turned away by a limit, or for want of memory."),
+	FIGURE("sessions_too_fast", sessions_too_fast, "Sessions turned away: their address had too many."),
+	FIGURE("sessions_throttled", sessions_throttled,
+		"Times that a session was not read for a while, for it sent too much."),
 	FIGURE("handshakes_bad", handshakes_bad, "Requests answered with an error of Engine.IO's."),
 	FIGURE("ping_timeouts", ping_timeouts, "Sessions whose client did not answer a ping."),
 	FIGURE("parse_errors", parse_errors, "Sessions whose client sent what is no packet."),

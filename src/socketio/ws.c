@@ -26,7 +26,8 @@ static bool protocol_valid(const char *protocol)
 static bool options_valid(const struct sio_ws_options *o)
 {
 	bool valid = o->origin_count <= SIO_WS_ORIGINS_MAX && o->protocol_count <= SIO_WS_PROTOCOLS_MAX &&
-		     o->message_bytes_max <= SIO_ENGINE_MESSAGE_BYTES_MAX;
+		     o->message_bytes_max <= SIO_ENGINE_MESSAGE_BYTES_MAX &&
+		     sio_engine_rates_valid(&o->rates);
 
 	for (uint32_t i = 0; valid && i < o->origin_count; i++)
 		valid = origin_valid(o->origins[i]);
@@ -87,6 +88,7 @@ struct sio_endpoint *sio_ws(
 		.message_bytes_max = o->message_bytes_max,
 		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
+		.rates = sio_engine_rates(&o->rates),
 	};
 	struct sio_endpoint *e = options_valid(o) ? sio_endpoint_create(server, path, &o->events, ctx) : NULL;
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sio/sio.h"
+
 enum { ENV_LISTEN_BYTES = 64 };
 
 /* A number; 0 where it is not there, which is the default of libsio's options. */
@@ -14,6 +16,20 @@ static inline uint32_t env_number(const char *name)
 	const char *text = getenv(name);
 
 	return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
+}
+
+/* "RATE:BURST"; 0 of each where it is not there. */
+static inline struct sio_rate env_rate(const char *name)
+{
+	const char *text = getenv(name);
+	char *end = NULL;
+	struct sio_rate rate = { 0, 0 };
+
+	if (text == NULL)
+		return rate;
+	rate.per_s = (uint32_t)strtoul(text, &end, 10);
+	rate.burst = *end == ':' ? (uint32_t)strtoul(end + 1, NULL, 10) : 0;
+	return rate;
 }
 
 /* Where to listen: PORT of this machine. Returns `out`, which has ENV_LISTEN_BYTES. */

@@ -258,12 +258,14 @@ static void on_stats(const struct sio_event *e)
 	answer(e, make(&text,
 			  "[{\"late_acks\":%llu,\"moved\":%llu,\"packets_bad\":%llu,\"overflows\":%llu,"
 			  "\"sessions\":%llu,"
-			  "\"accepted\":%llu,\"refused\":%llu,\"skipped\":%llu}]",
+			  "\"accepted\":%llu,\"refused\":%llu,\"skipped\":%llu,\"throttled\":%llu,"
+			  "\"too_fast\":%llu}]",
 			  (unsigned long long)s.answers_late, (unsigned long long)s.connections_moved,
 			  (unsigned long long)s.packets_bad, (unsigned long long)s.queue_overflows,
 			  (unsigned long long)(s.sessions_opened - s.sessions_closed),
 			  (unsigned long long)s.connections_accepted,
-			  (unsigned long long)s.connections_refused, (unsigned long long)s.skipped_volatile));
+			  (unsigned long long)s.connections_refused, (unsigned long long)s.skipped_volatile,
+			  (unsigned long long)s.sessions_throttled, (unsigned long long)s.sessions_too_fast));
 	free(text);
 }
 
@@ -325,6 +327,9 @@ int main(void)
 	io = sio_create(
 		&(struct sio_options){
 			.listen = env_listen(where),
+			.limit_loopback = getenv("LIMIT_LOOPBACK") != NULL,
+			.rates = { env_rate("RATE_MESSAGES"), env_rate("RATE_ADDRESS"),
+				env_rate("RATE_SESSIONS") },
 			.ping_interval_ms = env_number("PING_INTERVAL"),
 			.ping_timeout_ms = env_number("PING_TIMEOUT"),
 			.upgrade_timeout_ms = env_number("UPGRADE_TIMEOUT"),

@@ -232,10 +232,10 @@ static void a_full_table_shares(void **state)
 
 	for (uint64_t key = 0; key < CROWD; key++)
 		granted += take(l, LIMIT_GUEST, key, 0, &retry_ms);
-	assert_in_range(granted, LIMITS_SETS * LIMITS_WAYS * 9 / 10, LIMITS_SETS * LIMITS_WAYS);
+	assert_in_range(granted, BUCKETS_SETS * BUCKETS_WAYS * 9 / 10, BUCKETS_SETS * BUCKETS_WAYS);
 	for (uint64_t key = 0; key < CROWD; key++)
 		again += take(l, LIMIT_GUEST, key, 0, &retry_ms);
-	assert_in_range(granted + again, 0, LIMITS_SETS * LIMITS_WAYS);
+	assert_in_range(granted + again, 0, BUCKETS_SETS * BUCKETS_WAYS);
 	/* All are full again: that says nothing, and gives way. */
 	for (uint64_t key = CROWD; key < CROWD + 1000; key++)
 		assert_true(take(l, LIMIT_GUEST, key, 2 * S, &retry_ms));
