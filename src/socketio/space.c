@@ -243,17 +243,3 @@ int sio_use(struct sio_space *space, sio_middleware_fn *fn, void *ctx)
 	hooks->middleware[hooks->middleware_count++] = (struct sio_middleware){ .fn = fn, .ctx = ctx };
 	return 0;
 }
-
-void sio_space_stats(const struct sio_space *space, struct sio_space_stats *ret)
-{
-	*ret = (struct sio_space_stats){ 0 };
-	for (uint32_t i = 0; i < space->server->loop_count; i++) {
-		const struct sio_space_counts *c = &space->loops[i].counts;
-
-		ret->connected += atomic_load_explicit(&c->connected, memory_order_relaxed);
-		ret->disconnected += atomic_load_explicit(&c->disconnected, memory_order_relaxed);
-		ret->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
-		ret->events_in += atomic_load_explicit(&c->events_in, memory_order_relaxed);
-		ret->deliveries += atomic_load_explicit(&c->deliveries, memory_order_relaxed);
-	}
-}

@@ -1,4 +1,6 @@
-/* socketio/stats.c -- the figures of all layers in one, and as Prometheus wants them: see sio/sio.h. */
+/* socketio/stats.c -- the figures of all layers in one, and as Prometheus wants them: see sio/stats.h. */
+#include "sio/stats.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -262,4 +264,18 @@ size_t sio_stats_text(const struct sio_server *server, char *out, size_t out_byt
 		out[0] = '\0';
 	sio_stats_each(server, put_figure, &p);
 	return p.bytes;
+}
+
+void sio_space_stats(const struct sio_space *space, struct sio_space_stats *ret)
+{
+	*ret = (struct sio_space_stats){ 0 };
+	for (uint32_t i = 0; i < space->server->loop_count; i++) {
+		const struct sio_space_counts *c = &space->loops[i].counts;
+
+		ret->connected += atomic_load_explicit(&c->connected, memory_order_relaxed);
+		ret->disconnected += atomic_load_explicit(&c->disconnected, memory_order_relaxed);
+		ret->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
+		ret->events_in += atomic_load_explicit(&c->events_in, memory_order_relaxed);
+		ret->deliveries += atomic_load_explicit(&c->deliveries, memory_order_relaxed);
+	}
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "env.h"
-#include "sio/sio.h"
+#include "sio/stats.h"
 
 enum { HELD_MAX = 256, TEXT_BYTES = 4096 };
 

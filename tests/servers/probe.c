@@ -5,7 +5,7 @@
  * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, DRAIN_MS, and libsio's own SIO_THREADS and SIO_SENDER.
  */
 #include <pthread.h>
-#include <sio/sio.h>
+#include <sio/stats.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>

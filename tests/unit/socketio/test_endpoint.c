@@ -3,6 +3,7 @@
 
 #include "served.h"
 #include "sio/eio.h"
+#include "sio/stats.h"
 #include "sio/ws.h"
 
 enum { LOOPS = 2, PEERS = 6, TRIES = 12, FRAME_BYTES_MAX = 120 };

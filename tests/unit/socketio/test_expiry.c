@@ -3,6 +3,7 @@
 
 #include "lib/failing_alloc.h"
 #include "served.h"
+#include "sio/stats.h"
 
 enum { AFTER_MS = 60, GRACE_MS = 60, TRIES = 6 };
 

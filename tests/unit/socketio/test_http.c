@@ -3,6 +3,7 @@
 
 #include "lib/failing_alloc.h"
 #include "served.h"
+#include "sio/stats.h"
 
 enum { BODY_BYTES = 20000, TRIES_MAX = 60 };
 

@@ -6,6 +6,7 @@
 
 #include "lib/failing_alloc.h"
 #include "served.h"
+#include "sio/stats.h"
 
 enum { TRIES = 30 };
 

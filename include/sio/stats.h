@@ -1,0 +1,70 @@
+/*
+ * sio/stats.h -- a server's figures, as numbers and as Prometheus reads them.
+ *
+ * All of it may be called from any thread, as long as the server has not been destroyed.
+ */
+#ifndef SIO_STATS_H
+#define SIO_STATS_H
+
+#include "sio/sio.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Figures since the start. Each is exact, their set is not one instant. */
+struct sio_stats {
+	uint64_t connections_accepted, connections_closed, connections_moved;
+	uint64_t connections_refused; /* by a limit, or for want of descriptors */
+	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
+	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
+	uint64_t sessions_refused; /* by a limit, or without memory */
+	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
+	uint64_t sessions_throttled; /* times that one was not read for a while, for too much was sent */
+	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
+	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
+	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
+	uint64_t sockets_expired; /* of those disconnected: by their deadline */
+	uint64_t sockets_recovered; /* of those connected: they were here before */
+	uint64_t sockets_not_recovered; /* they asked for it, and are new */
+	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
+	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
+	uint64_t events_out; /* emits; not multiplied by their receivers */
+	uint64_t deliveries; /* to one socket each */
+	uint64_t skipped_volatile;
+	uint64_t answers_late; /* to a socket that has gone, or given already */
+	uint64_t broadcasts_refused; /* by a loop that is too far behind */
+	uint64_t bytes_in, bytes_out;
+};
+/* One figure, with what Prometheus wants to know of it. */
+struct sio_figure {
+	const char *name; /* "sio_sessions_opened_total" */
+	const char *help; /* a sentence */
+	bool is_total; /* it only grows; else it is how many there are now */
+	const char *space; /* the namespace's name; NULL: of the server */
+	uint64_t value;
+};
+typedef void sio_figure_fn(void *ctx, const struct sio_figure *);
+/* Call fn with each figure: all of one name one after the other. Any thread. O(namespaces). */
+SIO_API void sio_stats_each(const struct sio_server *, sio_figure_fn *, void *ctx);
+/*
+ * The same as text, in Prometheus' format, to `out`, with a NUL. Returns its bytes without that; if they do not fit, `out` has the
+ * beginning. Served with the type "text/plain; version=0.0.4". Any thread.
+ */
+SIO_API size_t sio_stats_text(const struct sio_server *, char *out, size_t out_bytes);
+
+/* Figures of one namespace: of its sockets, their events, and what has been queued for each. */
+struct sio_space_stats {
+	uint64_t connected, disconnected, refused;
+	uint64_t events_in, deliveries;
+};
+/* Any thread. */
+SIO_API void sio_space_stats(const struct sio_space *, struct sio_space_stats *ret);
+/* Any thread. */
+SIO_API void sio_stats(const struct sio_server *, struct sio_stats *ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
