@@ -502,7 +502,7 @@ typedef void sio_with_fn(struct sio_socket *, void *ctx);
 /*
  * Run `fn` on the loop of a socket, with the socket, or with NULL if it has gone: once, in order with what this thread emits
  * to that socket. Any thread; fn never runs before the call has returned, so on that loop's own thread what is emitted behind
- * the call waits with it until the iteration ends (what is done to a socket at once, as sio_join() or sio_disconnect(), does not). 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not
+ * the call waits with it until the iteration ends (so does sio_disconnect(); sio_join() and sio_leave() do not). 0; -ENOMEM, -ENOBUFS (its loop is too far behind), and then fn is not
  * called. When a server is destroyed, what has not run yet runs with NULL on the thread that does it.
  */
 SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *, void *ctx);

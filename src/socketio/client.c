@@ -187,6 +187,8 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 		.attachment_count = p->attachments,
 	};
 
+	if (s != NULL && s->is_leaving && p->type != SIO_DISCONNECT)
+		return; /* as of one that has gone already */
 	if ((s == NULL) != (p->type == SIO_CONNECT)) {
 		reject(c, "forced server close", s == NULL ? not_joined : "a second CONNECT");
 		return;
@@ -311,6 +313,8 @@ static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 	struct sio_client *c = ctx;
 
 	sio_count(&c->at->counts.packets_in, 1);
+	if (c->is_leaving)
+		return;
 	if (binary)
 		take_binary(c, data, bytes);
 	else

@@ -70,6 +70,7 @@ struct sio_socket {
 	uint16_t ask_count;
 	uint8_t membership_steps; /* how often their table has grown: it has room for table_room[this] */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
+	bool is_leaving; /* it will be sent away when what was put off before has been done */
 	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
 	struct sio_socket *next_visited;
 	struct list asks; /* struct sio_ask_waiting */
@@ -103,6 +104,7 @@ struct sio_client {
 	};
 	struct sio_pending *pending;
 	bool is_lagging; /* as its sockets have been told */
+	bool is_leaving; /* as a socket's */
 	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */
 	void (*destroy_data)(void *);

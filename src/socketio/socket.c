@@ -127,6 +127,8 @@ static void send_disconnect(struct sio_socket *s)
 
 void sio_send_away_saying(struct sio_socket *s, const char *reason)
 {
+	if (s->client->is_leaving)
+		return; /* all of it goes soon, and is looked for by this socket */
 	send_disconnect(s);
 	sio_socket_close(s, reason);
 }
@@ -149,16 +151,6 @@ void sio_send_away(struct sio_socket *s, enum sio_way way)
 		sio_socket_close(each, reason);
 	}
 	sio_client_close(c, "forced server close");
-}
-
-void sio_disconnect(struct sio_socket *s, bool close)
-{
-	sio_send_away(s, close ? SIO_AWAY_ALL : SIO_AWAY);
-}
-
-void sio_connection_close(struct sio_socket *s)
-{
-	sio_send_away(s, SIO_CUT);
 }
 
 struct posted {
@@ -208,6 +200,32 @@ static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way 
 	};
 	sio_hand_over_reserved(server, id.loop, &p->message);
 	return 0;
+}
+
+/* Behind what its handler has emitted before, which may be put off; what it says from now on is not heard. */
+static void send_away_in_order(struct sio_socket *s, enum sio_way way)
+{
+	bool now = s->client->at->later.first == NULL || s->session == NULL;
+
+	if (s->is_leaving)
+		return;
+	if (now || send_away_id(s->space, sio_id(s), way) < 0) {
+		sio_send_away(s, way);
+		return;
+	}
+	s->is_leaving = true;
+	if (way != SIO_AWAY)
+		s->client->is_leaving = true;
+}
+
+void sio_disconnect(struct sio_socket *s, bool close)
+{
+	send_away_in_order(s, close ? SIO_AWAY_ALL : SIO_AWAY);
+}
+
+void sio_connection_close(struct sio_socket *s)
+{
+	send_away_in_order(s, SIO_CUT);
 }
 
 int sio_disconnect_id(struct sio_space *space, struct sio_id id, bool close)

@@ -158,6 +158,59 @@ static void when_it_is_destroyed(void **state)
 	assert_int_equal(atomic_load(&without), CALLS);
 }
 
+/* What a handler says and then sends its socket away for: said, whatever it has put off before. What comes after that is not heard. */
+static void on_leave(const struct sio_event *e)
+{
+	struct sio_id nobody = { .loop = 0, .slot = 100000, .generation = 1 };
+
+	assert(sio_with(root, nobody, on_run, NULL) == 0);
+	assert(sio_emit(sio_self(e->socket), "bye", sio_json("[]")) == 0);
+	assert(sio_answer(e->ack, sio_json("[\"gone\"]")) == 0);
+	if (e->ctx != NULL)
+		sio_connection_close(e->socket);
+	else
+		sio_disconnect(e->socket, false);
+	sio_disconnect(e->socket, true); /* it goes as it was first said */
+}
+
+static void on_heard(const struct sio_event *e)
+{
+	(void)e;
+	assert(false);
+}
+
+static void sent_away_in_order(void **state)
+{
+	static char cut[] = "cut";
+	char target[100];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		served_create(&s, &(struct sio_options){ .threads = 1 });
+		root = sio_of(s.io, "/");
+		assert_int_equal(sio_on(root, "leave", on_leave, i == 0 ? NULL : cut), 0);
+		assert_int_equal(sio_on(root, "heard", on_heard, NULL), 0);
+		served_run(&s);
+		int fd = client_connect(&s.h);
+		assert_true(served_open(fd, target));
+		assert_int_equal(served_ask(fd, "POST", target, "40", NULL), 200);
+		assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+		assert_int_equal(served_ask(fd, "POST", target,
+					 "420[\"leave\"]\x1e"
+					 "42[\"heard\"]",
+					 NULL),
+			200);
+		served_expect(fd, target,
+			i == 0 ? "42[\"bye\"]\x1e"
+				 "430[\"gone\"]\x1e"
+				 "41"
+			       : "42[\"bye\"]\x1e"
+				 "430[\"gone\"]");
+		close(fd);
+		served_finish(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +219,7 @@ int main(void)
 		cmocka_unit_test(what_is_put_off_is_bounded),
 		cmocka_unit_test(without_memory),
 		cmocka_unit_test(when_it_is_destroyed),
+		cmocka_unit_test(sent_away_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
