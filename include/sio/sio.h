@@ -172,7 +172,7 @@ struct sio_headers; /* opaque: of one answer; valid for the call */
 /*
  * Name and value are copied. 0; -EINVAL: they make no header, or one that says how the answer is framed; -ENOSPC: 16 of them, 4 KiB.
  */
-SIO_API int sio_headers_add(struct sio_headers *, const char *name, const char *value);
+SIO_API SIO_CHECK int sio_headers_add(struct sio_headers *, const char *name, const char *value);
 
 /* How often something may be. per_s 0: as often as one likes. */
 struct sio_rate {
@@ -344,7 +344,7 @@ SIO_API SIO_CHECK int sio_use(struct sio_space *, sio_middleware_fn *, void *ctx
  * It is copied. 0, and no more than that is known: if the client has gone nothing happens (answers_late). -ENOENT: no ticket;
  * -ENOMEM.
  */
-SIO_API int sio_decide(struct sio_ack ticket, const struct sio_refusal *);
+SIO_API SIO_CHECK int sio_decide(struct sio_ack ticket, const struct sio_refusal *);
 
 /* The request with which a socket's connection began, as long as it is kept (options.keep_handshake). */
 struct sio_handshake {
@@ -448,8 +448,8 @@ typedef void sio_replies_fn(const struct sio_replies *);
  * parent; is_volatile is not looked at. A call without a deadline has its place among SIO_EACH_WAITING_MAX until all have answered or
  * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_EACH_WAITING_MAX.
  */
-SIO_API int sio_ask_all(struct sio_target, const char *event, struct sio_args args, uint32_t timeout_ms,
-	sio_replies_fn *, void *ctx);
+SIO_API SIO_CHECK int sio_ask_all(struct sio_target, const char *event, struct sio_args args,
+	uint32_t timeout_ms, sio_replies_fn *, void *ctx);
 
 /* 0; -EINVAL: a name that is empty or too long; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
 SIO_API int sio_join(struct sio_socket *, const char *room);

@@ -138,6 +138,11 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		send_connect_error(c, p->space, STR("Too many namespaces"));
 		return;
 	}
+	size_t waiting_bytes = sio_joining_auth_bytes(c);
+	if (waiting_bytes > 0 && waiting_bytes + auth.bytes > SIO_AUTHS_BYTES_MAX) {
+		send_connect_error(c, p->space, STR("Too much auth"));
+		return;
+	}
 	struct sio_space *space = sio_space_find(c->at->server, p->space, auth);
 	if (space == NULL)
 		send_connect_error(c, p->space, STR("Invalid namespace"));

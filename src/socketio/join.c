@@ -285,6 +285,15 @@ uint32_t sio_joining_count(const struct sio_client *c)
 	return count;
 }
 
+size_t sio_joining_auth_bytes(const struct sio_client *c)
+{
+	size_t bytes = 0;
+
+	for (const struct sio_joining *j = c->joining; j != NULL; j = j->next)
+		bytes += j->auth_bytes;
+	return bytes;
+}
+
 void sio_joining_end(struct sio_client *c)
 {
 	while (c->joining != NULL) {

@@ -28,6 +28,8 @@ enum {
 	SIO_FILE_BYTES_MAX = 16 << 20,
 	SIO_PATH_BYTES_MAX = 255, /* of what is served at a path */
 	SIO_EVENT_NAME_BYTES_MAX = 65535, /* of an event that we emit */
+	SIO_AUTHS_BYTES_MAX =
+		64 << 10, /* of a client's auth that middleware has not decided on; one of any size is fine */
 	SIO_SOCKET_RANDOM_BYTES = 11,
 	SIO_SOCKET_ID_BYTES =
 		15, /* those, 1 of the loop, 3 of the slot: base64url makes the public id of them */
@@ -247,6 +249,7 @@ struct sio_server {
 	pthread_mutex_t children_lock; /* guards the table, and the making of children */
 	struct map children;
 	uint32_t children_max;
+	bool children_told; /* that there are so many; under the lock */
 	struct sio_loop *loops;
 	struct sio_endpoint *endpoints[SIO_ENDPOINTS_MAX];
 	uint32_t endpoint_count, drain_ms;
@@ -375,6 +378,8 @@ void sio_joining_recovered(struct sio_loop *, struct sio_space *, struct sio_id)
 /* It waits for that namespace's middleware; for how many in all. */
 bool sio_is_joining(const struct sio_client *, const struct sio_space *);
 uint32_t sio_joining_count(const struct sio_client *);
+/* Of what is kept of them meanwhile. */
+size_t sio_joining_auth_bytes(const struct sio_client *);
 /* Its client goes: all that wait for middleware go too. */
 void sio_joining_end(struct sio_client *);
 

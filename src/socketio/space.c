@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "socketio/server_int.h"
 
@@ -133,6 +134,11 @@ static struct sio_space *create_child(struct sio_server *server, struct sio_spac
 		space = map_entry(n, struct sio_space, node);
 	else if (server->children.count < server->children_max)
 		space = create_space(server, name, parent->hooks);
+	else if (!server->children_told) {
+		server->children_told = true;
+		log_line(LOG_WARN, "there are %u namespaces that clients have asked for: others are refused",
+			server->children_max);
+	}
 	if (n == NULL && space != NULL) {
 		space->parent = parent;
 		if (map_insert(&server->children, &space->node, str_of(space->name, name.bytes))) {

@@ -190,10 +190,10 @@ static void each_allocation_fails(void **state)
 		if (served_open(fd, target))
 			(void)served_ask(fd, "POST", target, "40{\"as\":\"me\"}", NULL);
 		if (atomic_load(&asked[0]) > before)
-			(void)sio_decide(tickets[0], NULL);
+			(void)!sio_decide(tickets[0], NULL);
 		catch_up();
 		if (atomic_load(&asked[1]) > second)
-			(void)sio_decide(tickets[1], n % 2 == 0 ? &no : NULL);
+			(void)!sio_decide(tickets[1], n % 2 == 0 ? &no : NULL);
 		catch_up();
 		(void)!failing_alloc_disarm();
 		close(fd);
@@ -205,6 +205,54 @@ static void each_allocation_fails(void **state)
 	assert_int_equal(atomic_load(&joined), atomic_load(&left));
 }
 
+static enum sio_verdict undecided(const struct sio_event *e, struct sio_refusal *refusal)
+{
+	(void)e;
+	(void)refusal;
+	atomic_fetch_add(&asked[0], 1);
+	return SIO_LATER;
+}
+
+/* What is kept of those who wait is bounded: one auth of any size, or several small ones. */
+static void auths_are_bounded(void **state)
+{
+	enum { LARGE = 40 << 10 };
+	char target[100], name[] = "/a";
+
+	(void)state;
+	atomic_store(&asked[0], 0);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	for (name[1] = 'a'; name[1] < 'd'; name[1]++)
+		assert_int_equal(sio_use(sio_of(s.io, name), undecided, NULL), 0);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target));
+	for (name[1] = 'a'; name[1] < 'd'; name[1]++) {
+		size_t large = name[1] == 'c' ? 1 : name[1] == 'b' ? LARGE : 2 * LARGE;
+		char *body = malloc(large + 200), request[200];
+
+		assert_non_null(body);
+		int n = snprintf(body, 100, "40%s,{\"a\":\"", name);
+		memset(body + n, 'x', large);
+		memcpy(body + n + large, "\"}", 3);
+		snprintf(request, sizeof(request),
+			"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", target, strlen(body));
+		client_send_text(fd, request);
+		client_send_text(fd, body);
+		struct web_answer a;
+		web_read(fd, &a, false);
+		assert_int_equal(a.status, 200);
+		buf_finish(&a.body);
+		free(body);
+	}
+	/* The first is larger than the bound, so neither of the others fits beside it. */
+	served_expect(fd, target,
+		"44/b,{\"message\":\"Too much auth\"}" NEXT "44/c,{\"message\":\"Too much auth\"}");
+	assert_int_equal(atomic_load(&asked[0]), 1);
+	close(fd);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +260,7 @@ int main(void)
 		cmocka_unit_test(refused_by_the_second),
 		cmocka_unit_test(who_has_gone_is_not_decided_upon),
 		cmocka_unit_test(each_allocation_fails),
+		cmocka_unit_test(auths_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
