@@ -383,7 +383,7 @@ static void *decide_later(void *arg)
 	struct waiting *w = arg;
 
 	(void)poll(NULL, 0, (int)w->ms);
-	(void)sio_decide(w->ticket, w->refuse ? &w->refusal : NULL);
+	(void)!sio_decide(w->ticket, w->refuse ? &w->refusal : NULL);
 	free(w);
 	return NULL;
 }
