@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PORT
 
 .DEFAULT_GOAL := build
-.PHONY: build run example test check torture mutants asan tsan fuzz bench bench-quick bench-post cover tidy fmt clean install help packages test-packages client
+.PHONY: build run example test check torture mutants asan tsan valgrind fuzz bench bench-quick bench-post cover tidy fmt clean install help packages test-packages client
 
 # What `make help` prints: the targets with a comment behind two hashes.
 build: packages client ## build into build/ (the default)
@@ -42,6 +42,10 @@ asan: test-packages client ## the sanitized tests under AddressSanitizer and UBS
 tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
 	@tools/build.sh build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
 	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized thread
+
+valgrind: test-packages client ## the sanitized tests under valgrind, in build/ (an hour)
+	@tools/build.sh build -Dtests=enabled
+	@$(PYTHON) tests/run.py --build build --tier test --sanitized valgrind
 
 fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
 	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
