@@ -6,7 +6,7 @@ import { EngineClient } from './lib/engine.mjs';
 import { RawSocket, target } from './lib/http.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until } from './lib/wait.mjs';
-import { Guard, slowThreat } from './lib/witness.mjs';
+import { Guard } from './lib/witness.mjs';
 
 const POLL = { EIO: 4, transport: 'polling' };
 const SHAKE = target(POLL);
@@ -288,7 +288,7 @@ async function timesOut(socket, what, ...allowed) {
   assert.ok(took > HEAD_MS - LATE_MS, `${what} was ended after ${Math.round(took)} ms`);
 }
 
-slowThreat('threat 17: headers at a byte a second: 408 by 10 s', async (t) => {
+Guard.slowThreat('threat 17: headers at a byte a second: 408 by 10 s', async (t) => {
   const bytes = [...get(SHAKE, `Host: x\r\nX-A: ${'a'.repeat(40)}`)];
   const begun = await raw(t, bytes[0]);
   dribble(t, begun, bytes.slice(1));
@@ -310,7 +310,7 @@ slowThreat('threat 17: headers at a byte a second: 408 by 10 s', async (t) => {
   ]);
 });
 
-slowThreat('threat 18: a body below the least rate: 408; one above it is taken', async (t) => {
+Guard.slowThreat('threat 18: a body below the least rate: 408; one above it is taken', async (t) => {
   const slow = await raw(t, post(await session(t), 'Content-Length: 500000', '4'));
   dribble(t, slow, ['x'.repeat(500)]);
   const chunked = await raw(t, post(await session(t), 'Transfer-Encoding: chunked'));

@@ -9,7 +9,7 @@ import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
-import { Guard, slowThreat } from './lib/witness.mjs';
+import { Guard } from './lib/witness.mjs';
 
 const CONNECTS = Number(process.env.CONNECTS ?? 5000);
 const TRANSPORTS = ['websocket', 'polling'];
@@ -452,7 +452,7 @@ guard.threat('threat 63: an event before 40: closed', async (t) => {
   }
 });
 
-slowThreat('threat 64: no 40 until the deadline: closed; who has joined stays', async (t) => {
+Guard.slowThreat('threat 64: no 40 until the deadline: closed; who has joined stays', async (t) => {
   const stays = await joined(t, 'websocket');
   const left = await joined(t, 'websocket');
   left.send('1');
