@@ -33,7 +33,7 @@ export function encodeBody(packets) {
 // A WebSocket with an inbox of frames and a promise of its end.
 export class RawWebSocket {
   constructor(server, query, options = {}) {
-    const path = target({ EIO: 4, transport: 'websocket', ...query });
+    const path = target({ EIO: 4, transport: 'websocket', ...query }, server.path);
     this.frames = new Inbox();
     this.end = deferred();
     this.ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`, { perMessageDeflate: false, ...options });
@@ -130,13 +130,13 @@ export class EngineClient {
   }
 
   get(query = this.query4, wait_ms = undefined) {
-    return request(this.server, { path: target(query), headers: this.headers, agent: this.agent, wait_ms });
+    return request(this.server, { path: target(query, this.server.path), headers: this.headers, agent: this.agent, wait_ms });
   }
 
   post(body, headers = {}) {
     return request(this.server, {
       method: 'POST',
-      path: target(this.query4),
+      path: target(this.query4, this.server.path),
       headers: { 'content-type': 'text/plain;charset=UTF-8', ...this.headers, ...headers },
       agent: this.agent,
       body,

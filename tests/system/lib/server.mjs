@@ -14,6 +14,8 @@ const START_MS = 20000 * slower;
 const STOP_MS = 10000 * slower;
 const STARTS_MAX = 5;
 const LINES_MAX = 2000;
+// Where each kind has its Engine.IO, if not where Socket.IO has it.
+const PATHS = { eio_echo: '/engine.io/' };
 const FAULT = /Sanitizer|runtime error:|[Aa]ssertion|panic/;
 
 const running = new Set();
@@ -44,6 +46,7 @@ export function liveServers() {
 }
 
 class Server {
+  path = undefined; // of its Engine.IO, if another
   output = [];
   stopping = false;
   exited = null;
@@ -131,6 +134,9 @@ async function startOnce(kind, port, env) {
   const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
   const [command, args] = node ? [process.execPath, [twin]] : [serverPath(), []];
   const server = await startProgram(command, args, env, port);
+  if (server) {
+    server.path = PATHS[kind];
+  }
   if (server && !node) {
     await usesWhatWasAsked(server, { ...process.env, ...env });
   }
