@@ -9,8 +9,8 @@ import {
 } from './lib/ws.mjs';
 
 const MESSAGE_BYTES_MAX = 1000000; // the default
-const PING_INTERVAL = 300;
-const PING_TIMEOUT = 250;
+const PING_INTERVAL = 200;
+const PING_TIMEOUT = 150;
 const EARLY_MS = 20; // that a deadline may be seen before it is due, by another clock
 const LATE_MS = 150 * slower;
 const MANY = 1000;
@@ -72,7 +72,7 @@ test('handshake: in single bytes, and with frames directly behind it', async (t)
   const peer = await opened(t, { behind: Buffer.concat([frame(OP.TEXT, 'one'), frame(OP.BINARY, 'two'), frame(OP.PING, 'three')]) });
   await peer.hears('one');
   await peer.hears(Buffer.from('two'));
-  assert.equal(described(await peer.next('the pong')), 'pong of 5 "three"');
+  await peer.hearsPong('three');
 });
 
 test('requests that ask for no WebSocket get 426 with what is served, other paths 404, and the connection stays', async (t) => {
@@ -126,7 +126,7 @@ test('a conversation that comes in two pieces, cut at each place, and in single 
   ]);
   const isAnswered = async (peer) => {
     await peer.hears(TEXT);
-    assert.equal(described(await peer.next('the pong')), 'pong of 4 "ping"');
+    await peer.hearsPong('ping');
     await peer.hears(binary(130));
     await peer.hears(TEXT);
     await peer.hears('');
@@ -201,7 +201,7 @@ const patient = (async () => {
     const rested = new Promise((resolve) => setTimeout(resolve, (SECOND_MS * PINGS_AT_ONCE) / PINGS_PER_S));
     peer.write(Buffer.concat(Array(PINGS_AT_ONCE - 1).fill(frame(OP.PING, 'one of many'))));
     peer.write(frame(OP.PING, `${sent}`));
-    while (described(await peer.next('the pong')) !== `pong of ${String(sent).length} "${sent}"`);
+    await peer.pongs.take(({ payload }) => payload.toString() === `${sent}`, 'the pong');
     await rested;
   }
   await peer.echoes('still here');
@@ -212,11 +212,10 @@ patient.catch(() => {});
 test('as many pings a second as are allowed go on and on', () => patient);
 
 test('the server pings: so long after the beginning, and so long after each pong', async (t) => {
-  const peer = await opened(t, { pongs: false }, beating);
+  const peer = await opened(t, { answersPings: false }, beating);
   let since = performance.now();
   for (let i = 0; i < 3; i++) {
-    const ping = await peer.next('a ping');
-    assert.match(described(ping), /^ping of /);
+    const ping = await peer.pings.next('a ping');
     const took = performance.now() - since;
     assert.ok(took > PING_INTERVAL - EARLY_MS && took < PING_INTERVAL + LATE_MS, `pinged after ${Math.round(took)} ms`);
     since = performance.now();
@@ -234,8 +233,8 @@ test('who answers pings stays, and is served meanwhile', async (t) => {
 
 test('who says nothing is cut pingTimeout after its ping', async (t) => {
   const mute = async () => {
-    const peer = await opened(t, { pongs: false }, beating);
-    assert.match(described(await peer.next('a ping')), /^ping of /);
+    const peer = await opened(t, { answersPings: false }, beating);
+    await peer.pings.next('a ping');
     const pinged = performance.now();
     await peer.hasEnded('its silence');
     const took = performance.now() - pinged;
@@ -281,13 +280,13 @@ test('who ends its side without a close frame, or in the middle of something, is
   }
 });
 
-test('a stop: all are told 1001, and the server ends without complaints', async (t) => {
+test('a stop: all are told 1012, and the server ends without complaints', async (t) => {
   const peers = await Promise.all(Array.from({ length: 5 }, () => opened(t)));
   await Promise.all(peers.map((peer) => peer.echoes('hello')));
   const stopped = server.stop();
   await Promise.all(peers.map(async (peer) => {
-    assert.equal(described(await peer.next('the close frame')), 'close 1001');
-    peer.write(frame(OP.CLOSE, closing(1001)));
+    assert.equal(described(await peer.next('the close frame')), 'close 1012');
+    peer.write(frame(OP.CLOSE, closing(1012)));
     await peer.hasEnded('a stop');
     assert.deepEqual(peer.frames.items, []);
   }));

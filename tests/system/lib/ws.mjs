@@ -172,18 +172,20 @@ class Reader {
 }
 
 /**
- * A client that has shaken hands. Frames come to `frames`, as { opcode, fin, payload }; pings are answered, and come to `pings`, unless
- * `pongs` is false. It ends its side when the server has ended its own, unless `allowHalfOpen`.
+ * A client that has shaken hands. Frames come to `frames`, as { opcode, fin, payload }, but for pings and pongs, which may overtake others:
+ * they come to `pings` and `pongs`. Pings are answered unless `answersPings` is false. It ends its side when the server has ended its
+ * own, unless `allowHalfOpen`.
  */
 export class Peer {
   frames = new Inbox();
   pings = new Inbox();
+  pongs = new Inbox();
   ended = deferred(); // the server has ended its side, or the connection broke
   closed = false; // nothing of the connection is left
 
-  static async open(server, { path = '/', lines = [], behind = '', pongs = true, allowHalfOpen = false } = {}) {
+  static async open(server, { path = '/', lines = [], behind = '', answersPings = true, allowHalfOpen = false } = {}) {
     const peer = new Peer();
-    peer.pongs = pongs;
+    peer.answersPings = answersPings;
     peer.socket = connect({ port: server.port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
     peer.#listen();
     await once(peer.socket, 'connect');
@@ -217,6 +219,7 @@ export class Peer {
     this.#answer.reject(new Error(why));
     this.frames.end(why);
     this.pings.end(why);
+    this.pongs.end(why);
     this.ended.resolve(this.error ?? null);
   }
 
@@ -244,12 +247,10 @@ export class Peer {
   }
 
   #take(one) {
-    if (one.opcode !== OP.PING || !this.pongs) {
-      this.frames.push(one);
-      return;
+    ({ [OP.PING]: this.pings, [OP.PONG]: this.pongs }[one.opcode] ?? this.frames).push(one);
+    if (one.opcode === OP.PING && this.answersPings) {
+      this.write(frame(OP.PONG, one.payload));
     }
-    this.pings.push(one);
-    this.write(frame(OP.PONG, one.payload));
   }
 
   /** Resolves when the bytes are with the kernel, or the connection has gone. */
@@ -285,10 +286,15 @@ export class Peer {
     await this.hears(data);
   }
 
-  /** A ping is answered with its payload. */
+  /** The next pong carries that. */
+  async hearsPong(payload) {
+    const { payload: heard } = await this.pongs.next('a pong');
+    assert.equal(heard.toString('latin1'), Buffer.from(payload).toString('latin1'));
+  }
+
   async pongsFor(payload = 'are you there') {
     this.write(frame(OP.PING, payload));
-    assert.equal(described(await this.next('a pong')), described({ opcode: OP.PONG, fin: true, payload: Buffer.from(payload) }));
+    await this.hearsPong(payload);
   }
 
   /** The next that comes is the close frame, with that code, and soon; then the server ends the connection, and nothing else comes. */

@@ -38,7 +38,7 @@ server.on('connection', (socket) => {
 });
 
 process.on('SIGTERM', () => {
-  server.clients.forEach((socket) => socket.close(1001));
+  server.clients.forEach((socket) => socket.close(1012));
   http.close(() => process.exit(0));
   http.closeIdleConnections();
 });
