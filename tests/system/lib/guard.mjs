@@ -8,7 +8,6 @@ import { serverIsNode, startServer } from './server.mjs';
 import { test } from './tap.mjs';
 import { slower, until } from './wait.mjs';
 
-const MEMORY_MORE_MAX = 8 << 20;
 // A sanitizer keeps what was freed, and Node collects when it likes.
 const MEMORY_TELLS = slower === 1 && !serverIsNode();
 
@@ -58,6 +57,8 @@ class Attempt {
 //   async begin()     a threat begins: what was seen before it does not count
 //   async isServed()  the witness is, and has seen nothing that was forbidden, and so is a new client
 export class Guard {
+  memoryMoreMax = 8 << 20;
+
   static async start(env = {}) {
     const guard = new this();
     guard.server = await startServer(this.kind, env);
@@ -90,7 +91,7 @@ export class Guard {
     let now = {};
     const isSo = async () => {
       now = await this.measure();
-      return now.descriptors <= before.descriptors && (!MEMORY_TELLS || now.bytes <= before.bytes + MEMORY_MORE_MAX);
+      return now.descriptors <= before.descriptors && (!MEMORY_TELLS || now.bytes <= before.bytes + this.memoryMoreMax);
     };
     await until(isSo, 'descriptors and memory', wait_ms).catch((error) => {
       throw new Error(`${error.message}: ${JSON.stringify(before)} before, ${JSON.stringify(now)} now`);
