@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import process from 'node:process';
-import { WsGuard } from './lib/echo.mjs';
+import { HallGuard, WsGuard } from './lib/echo.mjs';
 import { RawSocket } from './lib/http.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
@@ -28,6 +28,7 @@ const PINGS_PER_S_MAX = 1000;
 const CUT_MS = 5000;
 const LATE_MS = 1000 * slower; // that the end of 5 s may be seen later
 const TAKEN_MAX = 24 << 20; // by the kernels and the server, of what a peer says that does not read
+const QUEUE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX; // the default
 const SAID = 64 << 10; // in one message of its
 const MASKLESS = { mask: Buffer.alloc(4) }; // for much: the bytes stay as they are
 const ORIGIN = 'https://ok.tld';
@@ -502,6 +503,53 @@ guard.threat('threat 46: a peer that never reads is not read either, at the cost
   }
   await peer.echoes('caught up');
   t.comment(`${taken} bytes were taken, at the cost of ${now - before.bytes}`);
+});
+
+const said = (i) => Buffer.from(`${i} `.padEnd(SAID, 'x'));
+
+/** Somebody says that much, one after the other, until the queues of so many who do not read are full; how often it was said. */
+async function isSaidUntilFull(t, deaf) {
+  const before = await t.guard.measure();
+  const speaker = await opened(t);
+  let count = 0;
+  let most = 0;
+  for (; t.server.lines(/^closed queue overflow 1013$/).length < deaf; count++) {
+    assert.ok(count * SAID < 2 * TAKEN_MAX, `${count * SAID} bytes wait for who does not read`);
+    speaker.send(said(count), MASKLESS);
+    const { payload } = await speaker.frames.take((one) => one.payload.length === SAID, 'what was said');
+    assert.ok(payload.equals(said(count)));
+    most = Math.max(most, (await t.guard.measure()).bytes);
+  }
+  assert.ok(slower > 1 || most < before.bytes + QUEUE_BYTES_MAX + t.guard.memoryMoreMax, `${most - before.bytes} bytes more`);
+  assert.equal(t.server.lines(/^lagging$/).length, deaf);
+  return count;
+}
+
+HallGuard.slowThreat('threat 46: peers that never read what others say: their queues\' limit, and cut; the others hear it all', async (t) => {
+  const before = await t.guard.measure();
+  const deaf = [await opened(t, { allowHalfOpen: true }), await opened(t)];
+  deaf.forEach((peer) => peer.socket.pause());
+  await isSaidUntilFull(t, deaf.length);
+  await t.guard.isBack({ ...before, descriptors: before.descriptors + 1 }, CUT_MS + LATE_MS); // but for who speaks
+});
+
+HallGuard.slowThreat('threat 46: one that reads again after its queue was full hears the beginning without a gap, and 1013', async (t) => {
+  const peer = await opened(t);
+  peer.socket.pause();
+  const count = await isSaidUntilFull(t, 1);
+  peer.socket.resume();
+  let heard = 0;
+  let last = null;
+  do {
+    last = await peer.next('what was said').catch((error) => assert.fail(`${error.message}, behind ${heard} whole messages of ${count}`));
+    if (last.payload.length === SAID) {
+      assert.ok(last.payload.equals(said(heard)), `${described(last)} is not the ${heard}th`);
+      heard += 1;
+    }
+  } while (last.opcode !== OP.CLOSE);
+  assert.equal(described(last), 'close 1013');
+  assert.ok(heard > 0 && heard < count, `${heard} of ${count}`);
+  await peer.hasEnded();
 });
 
 guard.threat(`threat 47: ${RESETS} connections that are reset in mid-frame: nothing is left`, async (t) => {

@@ -96,6 +96,22 @@ export class WsGuard extends EchoGuard {
   }
 }
 
+/** Of plain WebSockets in a hall, where each hears all: its own words are among them. */
+export class HallGuard extends WsGuard {
+  static kind = 'hall';
+
+  ways() {
+    return [async () => {
+      const peer = await Peer.open(this.server);
+      const echo = async (text) => {
+        peer.send(text);
+        await peer.frames.take(({ payload }) => payload.equals(Buffer.from(text)), 'its own words');
+      };
+      return { echo, leave: () => peer.destroy() };
+    }];
+  }
+}
+
 /** Of Engine.IO alone. */
 export class EioGuard extends EchoGuard {
   static kind = 'eio_echo';
