@@ -9,15 +9,6 @@ import WebSocket from 'ws';
 import { request, target, SEPARATOR } from './http.mjs';
 import { deferred, Inbox, within } from './wait.mjs';
 
-/** What a request that is refused is told, by its code. */
-export const ERROR_TEXTS = {
-  0: 'Transport unknown',
-  1: 'Session ID unknown',
-  2: 'Bad handshake method',
-  3: 'Bad request',
-  5: 'Unsupported protocol version',
-};
-
 /** Splits the body of a poll's response into packets: strings, or Buffers for binary messages. */
 export function decodeBody(text) {
   const packets = text === '' ? [] : text.split(SEPARATOR);
