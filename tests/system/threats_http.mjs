@@ -357,8 +357,21 @@ guard.threat('threat 19: a connection that is half closed is still answered', as
 });
 
 // 20 is not here: the server has no TLS yet.
-// 21 is not here: it knows no ranges.
-// 22 is not here: no option names a proxy whose X-Forwarded-For would be believed.
+
+guard.threat('threat 21: a thousand ranges: 200, as if none had been named', async (t) => {
+  for (const list of [Array.from({ length: 1000 }, (_, i) => `${i}-${i}`), Array(2000).fill('0-'), ['0-0'], ['5-2', 'x', '']]) {
+    const socket = await raw(t, get(SHAKE, `Host: x\r\nRange: bytes=${list.join()}`));
+    await socket.match(/"maxPayload":\d+\}$/);
+    const [{ status, head, body }] = answers(socket.text);
+    assert.equal(status, 200);
+    assert.doesNotMatch(head, /content-range/i);
+    const client = new EngineClient(t.server, { transport: 'polling' });
+    client.accept(body);
+    await client.post('1');
+  }
+});
+
+// 22 is in threats_ws.mjs, which has 21 too: there it can be seen.
 
 test('the server ends without complaints', () => guard.stop());
 
