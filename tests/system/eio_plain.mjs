@@ -6,6 +6,7 @@ import { Socket } from 'engine.io-client';
 import { EioGuard } from './lib/echo.mjs';
 import { decodeBody, encodeBody, EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
+import { descriptorsOf } from './lib/guard.mjs';
 import { allErrors, isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -103,14 +104,28 @@ WAYS.forEach((transports) => test(`engine.io-client by ${transports}: a close by
   await isGone({ server, sid });
 }));
 
+/** A poll of the client's waits at the server, if it polls: who has none there when a server stops may find nobody. */
+async function isPolling(where, client) {
+  if (client.socket.transport.name === 'polling') {
+    const established = async () => (await descriptorsOf(where.child.pid)) > where.idle;
+    await until(established, 'its poll');
+    const path = target({ ...POLL, sid: client.sid }, where.path);
+    for (let i = 0; i < 3; i++) { // each a round trip behind its poll
+      await request(where, { method: 'POST', path, body: '6' });
+    }
+  }
+}
+
 WAYS.forEach((transports) => test(`engine.io-client by ${transports}: a close by the server`, async (t) => {
   const stopping = await startServer('eio_echo');
+  stopping.idle = await descriptorsOf(stopping.child.pid);
   const client = await Official.arrive(t, transports, stopping);
   client.socket.send('last');
   await client.hears('last');
   if (transports.length > 1) {
     await within(client.upgraded.promise, 'the upgrade');
   }
+  await isPolling(stopping, client);
   const stopped = stopping.stop();
   const reason = await within(client.closed.promise, 'the end');
   await t.deviates('who polls may find nobody there', async () => assert.equal(reason, 'transport close'));
@@ -168,11 +183,13 @@ async function polled(client, count) {
   return packets;
 }
 
-// A poll that waits: by the answer to the POST behind it the server has seen it.
+// A poll that waits: by the answers to the POSTs behind it the server has seen it, though another of its loops may have taken it.
 async function pendingPoll(client) {
   const answer = client.get();
   await answer.sent;
-  assert.equal((await client.post('6')).text, 'ok');
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await client.post('6')).text, 'ok');
+  }
   return { answer };
 }
 
@@ -457,10 +474,9 @@ guard.threat('threat 50: two polls at once, or two POSTs: 400 for the second, th
   for (const many of [1, 10]) {
     const client = await byHand(t);
     const { answer: first } = await pendingPoll(client);
-    const others = await Promise.all(Array.from({ length: many }, () => client.get()));
-    others.forEach(({ status }) => assert.equal(status, 400));
-    const { status, text } = await first;
-    assert.deepEqual([status, text], [200, '1']);
+    const answers = await Promise.all([first, ...Array.from({ length: many }, () => client.get())]);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, ...Array(many).fill(400)]);
+    assert.equal(answers.find(({ status }) => status === 200).text, '1');
     await isGone(client);
   }
   const client = await byHand(t);
