@@ -2,14 +2,15 @@
 // 48 to 54. The server echoes. What it has in common with Socket.IO's is looked at more closely in engineio_raw.mjs and engineio_ws.mjs.
 
 import assert from 'node:assert/strict';
-import { Socket } from 'engine.io-client';
 import { EioGuard } from './lib/echo.mjs';
 import { decodeBody, encodeBody, EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
+import { descriptorsOf } from './lib/guard.mjs';
+import { Official } from './lib/official.mjs';
 import { allErrors, isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
-import { deferred, Inbox, slower, until, within } from './lib/wait.mjs';
+import { slower, until, within } from './lib/wait.mjs';
 import { closing, described, fragments, frame, OP, Peer } from './lib/ws.mjs';
 
 const MAX_PAYLOAD = 10000;
@@ -35,47 +36,10 @@ const beating = await startServer('eio_echo', { PING_INTERVAL, PING_TIMEOUT, UPG
 
 // ---- the official client
 
-// A client whose messages come to `heard`.
-class Official {
-  heard = new Inbox();
-  opened = deferred();
-  upgraded = deferred();
-  closed = deferred();
-
-  constructor(where, transports) {
-    this.socket = new Socket(where.url, { path: where.path, transports });
-    this.socket.on('open', () => this.opened.resolve());
-    this.socket.on('upgrade', () => this.upgraded.resolve());
-    this.socket.on('message', (data) => this.heard.push(data));
-    this.socket.on('error', (error) => this.opened.reject(error));
-    this.socket.on('close', (reason) => {
-      this.closed.resolve(reason);
-      this.heard.end(reason);
-    });
-  }
-
-  static async arrive(t, transports, where = server) {
-    const client = new this(where, transports);
-    t.after(() => client.socket.close());
-    await within(client.opened.promise, 'the client to be open');
-    return client;
-  }
-
-  get sid() {
-    return this.socket.id;
-  }
-
-  async hears(wanted) {
-    const heard = await this.heard.next('the echo');
-    assert.equal(typeof heard, typeof wanted);
-    assert.ok(Buffer.from(heard).equals(Buffer.from(wanted)), `${short(heard.toString())} is not ${short(wanted.toString())}`);
-  }
-}
-
 const bytesOf = (length) => Buffer.from(Array.from({ length }, (_, i) => (i * 7 + length) & 255));
 
 WAYS.forEach((transports) => test(`engine.io-client by ${transports}: texts and binaries come back, in order`, async (t) => {
-  const client = await Official.arrive(t, transports);
+  const client = await Official.arrive(t, transports, server);
   const said = ['ü 日本語 👩‍👩‍👧 \u0000 \u{10ffff}', 'x'.repeat(70000), bytesOf(0), bytesOf(1), bytesOf(2), bytesOf(3), bytesOf(70000)];
   said.push(...Array.from({ length: MANY }, (_, i) => (i % 3 ? `message ${i}` : Buffer.from(`binary ${i}`))));
   said.forEach((one) => client.socket.send(one)); // an upgrade goes on meanwhile
@@ -91,7 +55,7 @@ WAYS.forEach((transports) => test(`engine.io-client by ${transports}: texts and 
 }));
 
 WAYS.forEach((transports) => test(`engine.io-client by ${transports}: a close by the client`, async (t) => {
-  const client = await Official.arrive(t, transports);
+  const client = await Official.arrive(t, transports, server);
   client.socket.send('last');
   await client.hears('last');
   if (transports.length > 1) {
@@ -103,14 +67,28 @@ WAYS.forEach((transports) => test(`engine.io-client by ${transports}: a close by
   await isGone({ server, sid });
 }));
 
+/** A poll of the client's waits at the server, if it polls: who has none there when a server stops may find nobody. */
+async function isPolling(where, client) {
+  if (client.socket.transport.name === 'polling') {
+    const established = async () => (await descriptorsOf(where.child.pid)) > where.idle;
+    await until(established, 'its poll');
+    const path = target({ ...POLL, sid: client.sid }, where.path);
+    for (let i = 0; i < 3; i++) { // each a round trip behind its poll
+      await request(where, { method: 'POST', path, body: '6' });
+    }
+  }
+}
+
 WAYS.forEach((transports) => test(`engine.io-client by ${transports}: a close by the server`, async (t) => {
   const stopping = await startServer('eio_echo');
+  stopping.idle = await descriptorsOf(stopping.child.pid);
   const client = await Official.arrive(t, transports, stopping);
   client.socket.send('last');
   await client.hears('last');
   if (transports.length > 1) {
     await within(client.upgraded.promise, 'the upgrade');
   }
+  await isPolling(stopping, client);
   const stopped = stopping.stop();
   const reason = await within(client.closed.promise, 'the end');
   // Between two polls there is nobody to be told, and then nobody to ask.
@@ -170,11 +148,13 @@ async function polled(client, count) {
   return packets;
 }
 
-// A poll that waits: by the answer to the POST behind it the server has seen it.
+// A poll that waits: by the answers to the POSTs behind it the server has seen it, though another of its loops may have taken it.
 async function pendingPoll(client) {
   const answer = client.get();
   await answer.sent;
-  assert.equal((await client.post('6')).text, 'ok');
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await client.post('6')).text, 'ok');
+  }
   return { answer };
 }
 
@@ -459,10 +439,9 @@ guard.threat('threat 50: two polls at once, or two POSTs: 400 for the second, th
   for (const many of [1, 10]) {
     const client = await byHand(t);
     const { answer: first } = await pendingPoll(client);
-    const others = await Promise.all(Array.from({ length: many }, () => client.get()));
-    others.forEach(({ status }) => assert.equal(status, 400));
-    const { status, text } = await first;
-    assert.deepEqual([status, text], [200, '1']);
+    const answers = await Promise.all([first, ...Array.from({ length: many }, () => client.get())]);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, ...Array(many).fill(400)]);
+    assert.equal(answers.find(({ status }) => status === 200).text, '1');
     await isGone(client);
   }
   const client = await byHand(t);

@@ -16,7 +16,8 @@ async function statusBytes(pid, field) {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)[1]) * 1024;
 }
 
-async function descriptorsOf(pid) {
+/** How many descriptors the process has. */
+export async function descriptorsOf(pid) {
   return (await readdir(`/proc/${pid}/fd`)).length;
 }
 
