@@ -42,7 +42,7 @@ struct sio_eio_options {
  */
 SIO_API SIO_CHECK struct sio_endpoint *sio_eio(
 	struct sio_server *, const char *path, const struct sio_eio_options *, void *ctx);
-/* A session's public id, as its client knows it: `out` has SIO_SID_BYTES. */
+/* A session's public id, as its client knows it: `out` has SIO_SID_BYTES. Empty once it has closed. */
 SIO_API void sio_eio_sid(const struct sio_peer *, char *out);
 /* It goes by WebSocket now. */
 SIO_API bool sio_eio_on_websocket(const struct sio_peer *);

@@ -164,8 +164,13 @@ struct sio_recovery {
 	uint32_t window_ms; /* 120000: how long it may be away */
 	uint32_t
 		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
-	uint32_t kept_max; /* 65536: sockets that are away; the first to go is forgotten for one more */
-	bool asks_middleware; /* of those who come back, too */
+	uint32_t
+		kept_max; /* 65536: sockets that are away, in equal parts of each loop; the first to go is forgotten for one more */
+	/*
+	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
+	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this.
+	 */
+	bool asks_middleware;
 };
 
 struct sio_headers; /* opaque: of one answer; valid for the call */
