@@ -33,6 +33,46 @@ static struct str escape(struct str text, bool keep_slash, char *out)
 	return str_of(out, n);
 }
 
+static int hex_value(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)(at - digits) % 16;
+}
+
+/* The plain reading: every escape is one byte, and `space` too. `out` has as many bytes as the text. */
+static bool unescape(struct str text, char space, char *out, struct str *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.bytes; i++) {
+		char c = text.s[i];
+
+		if (c == '%') {
+			if (text.bytes - i < 3 || hex_value(text.s[i + 1]) < 0 ||
+				hex_value(text.s[i + 2]) < 0)
+				return false;
+			c = (char)(16 * hex_value(text.s[i + 1]) + hex_value(text.s[i + 2]));
+			i += 2;
+		} else if (c == space) {
+			c = ' ';
+		}
+		out[n++] = c;
+	}
+	*ret = str_of(out, n);
+	return true;
+}
+
+static size_t count_of(struct str text, char c)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.bytes; i++)
+		count += text.s[i] == c;
+	return count;
+}
+
 /* Has no segment `.` or `..`: each ends at a slash or at the end. */
 static bool dots_absent(struct str path)
 {
@@ -98,8 +138,12 @@ static void check_path(struct str raw)
 	for (enum http_path v = HTTP_PATH_OK; v <= HTTP_PATH_TOO_LONG; v++)
 		assert((v == verdict) == (http_path_reason(v) == http_path_reason(verdict)));
 	assert(segments_decode(raw, pieces, &joined) == (verdict == HTTP_PATH_OK));
+	if (verdict == HTTP_PATH_BAD_ESCAPE)
+		assert(!unescape(raw, '%', pieces, &joined));
 	if (verdict == HTTP_PATH_OK) {
 		assert(path.s == room && str_equal(path, joined));
+		assert(unescape(raw, '%', pieces, &joined) && str_equal(path, joined));
+		assert(count_of(path, '/') == count_of(raw, '/'));
 		check_good_path(raw, path);
 	} else {
 		assert(str_equal(path, STR("as it was")));
@@ -126,13 +170,20 @@ static void check_good_text(struct str raw, struct str text)
 /* A parameter's name or value: to memory of its own, where it stands, and in two halves. */
 static void check_text(struct str raw)
 {
-	char *room = fuzz_room(raw.bytes), *copy = fuzz_copy(raw.s, raw.bytes);
-	struct str text = STR("as it was"), in_place = STR("as it was"), first, second;
+	char *room = fuzz_room(raw.bytes), *copy = fuzz_copy(raw.s, raw.bytes),
+	     *plain_room = fuzz_room(raw.bytes);
+	struct str text = STR("as it was"), in_place = STR("as it was"), plain, first, second;
 	bool good = http_query_decode(raw, room, raw.bytes, &text);
 
 	assert(http_query_decode(str_of(copy, raw.bytes), copy, raw.bytes, &in_place) == good);
 	assert(str_equal(text, in_place));
+	if (unescape(raw, '+', plain_room, &plain))
+		assert(good ==
+			(count_of(plain, '\0') == 0 && utf8_valid((uint8_t *)plain_room, plain.bytes)));
+	else
+		assert(!good);
 	if (good) {
+		assert(str_equal(text, plain));
 		assert(text.s == room && in_place.s == copy);
 		check_good_text(raw, text);
 	} else {
@@ -145,6 +196,7 @@ static void check_text(struct str raw)
 			continue; /* the cut is within an escape or a character, or a half is bad */
 		assert(good && str_equal(text, str_of(copy, first.bytes + second.bytes)));
 	}
+	free(plain_room);
 	free(copy);
 	free(room);
 }

@@ -14,6 +14,52 @@ enum {
 	WALK_DEPTH = 6,
 };
 
+/* The character at the front of valid UTF-8, taken off. */
+static uint32_t take_char(struct str *text)
+{
+	const uint8_t *p = (const uint8_t *)text->s;
+	size_t more = p[0] < 0x80 ? 0 : p[0] < 0xe0 ? 1 : p[0] < 0xf0 ? 2 : 3;
+	uint32_t c = more == 0 ? p[0] : p[0] & (0x3fu >> more);
+
+	for (size_t i = 1; i <= more; i++)
+		c = c * 64 + (p[i] & 0x3fu);
+	*text = str_of(text->s + more + 1, text->bytes - more - 1);
+	return c;
+}
+
+/* The same text with every character as \uXXXX, those beyond U+FFFF as pairs (RFC 8259, 7). */
+static void check_escaped(struct str text)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+	char *out = fuzz_room(6 * text.bytes + 2), *plain = fuzz_room(6 * text.bytes + 2);
+	size_t n = 0;
+
+	out[n++] = '"';
+	for (struct str rest = text; rest.bytes > 0;) {
+		uint32_t c = take_char(&rest);
+		uint32_t units[2] = { c, 0 };
+
+		if (c >= 0x10000) {
+			units[0] = 0xd800 + (c - 0x10000) / 1024;
+			units[1] = 0xdc00 + c % 1024;
+		}
+		for (size_t i = 0; i < (c >= 0x10000 ? 2 : 1); i++) {
+			out[n++] = '\\';
+			out[n++] = 'u';
+			for (unsigned shift = 16; shift > 0; shift -= 4) {
+				unsigned digit = units[i] >> (shift - 4) & 15;
+				out[n++] = hex[digit >= 10 && c % 2 == 0 ? digit + 6 : digit];
+			}
+		}
+	}
+	out[n++] = '"';
+	struct json_value value = { .type = JSON_STRING, .text = str_of(out, n) };
+	assert(json_scan(value.text, &value) && json_raw_equal(str_of(out + 1, n - 2), text));
+	assert(str_equal(str_of(plain, json_decode_string(plain, value)), text));
+	free(plain);
+	free(out);
+}
+
 /* Writes and reads text. */
 static void check_quoted(struct str text)
 {
@@ -28,6 +74,7 @@ static void check_quoted(struct str text)
 	assert(json_raw_equal(str_of(quoted + 1, bytes - 2), text));
 	free(plain);
 	free(quoted);
+	check_escaped(text);
 }
 
 static void check_string(struct json_value value)

@@ -24,6 +24,21 @@ static bool is_ack(const struct sio_packet *p)
 	return p->type == SIO_ACK || p->type == SIO_BINARY_ACK;
 }
 
+/* Object by object, what sio_placeholders_valid() says of all in one pass. JSON_DEPTH_MAX levels at most. */
+static bool placeholders_right(struct json_value value, uint32_t attachments)
+{
+	struct json_walk w = json_walk_begin(value);
+	struct json_value item;
+	uint64_t num;
+	bool right = true;
+
+	if (json_member(value, STR("_placeholder"), &item) && item.type == JSON_TRUE)
+		right = json_member(value, STR("num"), &item) && json_u64(item, attachments - 1, &num);
+	while (json_walk_next(&w, NULL, &item))
+		right &= placeholders_right(item, attachments);
+	return right;
+}
+
 /* `text` is what it was decoded from. */
 static void check_packet(const struct sio_packet *p, const char *text, size_t bytes)
 {
@@ -48,6 +63,9 @@ static void check_packet(const struct sio_packet *p, const char *text, size_t by
 	}
 	if (binary)
 		assert(sio_placeholders_valid(p->json, p->attachments));
+	for (uint32_t n = 1; n <= 2 && p->json.bytes > 0; n++)
+		assert(json_scan(p->json, &value) &&
+			sio_placeholders_valid(p->json, n) == placeholders_right(value, n));
 }
 
 /* An event's payload: its name put back before its arguments. */

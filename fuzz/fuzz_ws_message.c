@@ -118,7 +118,7 @@ static struct seen run(
 	return seen;
 }
 
-/* The frames alone: their pieces lie one behind the other in the input, and a failure is final. */
+/* The frames alone: they lie one behind the other, each with the header that we would write, and a failure is final. */
 static void check_frames(const struct limits *l, const uint8_t *data, size_t bytes)
 {
 	struct ws_decoder d;
@@ -133,6 +133,13 @@ static void check_frames(const struct limits *l, const uint8_t *data, size_t byt
 		assert(p.data + p.data_bytes == in + at + used &&
 			p.data_bytes <= l->message_bytes_max + WS_CONTROL_BYTES_MAX);
 		assert(p.first && (p.last || at + used == bytes));
+		if (p.last) {
+			uint8_t header[WS_SERVER_HEADER_BYTES_MAX];
+			size_t n = ws_frame_header_encode(header, p.op, p.fin, p.data_bytes);
+
+			header[1] |= 0x80;
+			assert(used == n + MASK_BYTES + p.data_bytes && memcmp(in + at, header, n) == 0);
+		}
 		at += used;
 	}
 	assert(got == WS_DECODE_FAIL ? d.error != WS_ERROR_NONE : at + used == bytes);
