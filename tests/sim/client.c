@@ -111,6 +111,8 @@ static void joined(struct client *c, const struct heard *h)
 	copy_member(h->json, "\"sid\":\"", s->sid, sizeof(s->sid));
 	copy_member(h->json, "\"pid\":\"", s->pid, sizeof(s->pid));
 	bool recovers = before[0] != '\0' && strcmp(before, s->pid) == 0;
+	if (!recovers && s->has_left)
+		s->early_count = 0;
 	if (!recovers && s->early_count > 0)
 		kernel_fail("client %u: heard events of %s before it had joined", c->index,
 			client_space_names[h->space]);

@@ -37,7 +37,7 @@ struct client_space {
 	enum client_space_state state;
 	char sid[CLIENT_SID_BYTES], pid[64], offset[64];
 	uint64_t next_ack;
-	bool no_rejoin; /* sent away: it joins only when told to */
+	bool has_left; /* in this connection: what was under way then is for nobody */
 	/* Heard before its CONNECT is answered: what it has missed. */
 	struct packet early[512];
 	uint32_t early_count;

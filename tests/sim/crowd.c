@@ -47,6 +47,7 @@ void world_joined(struct client *c, uint32_t space, bool recovers)
 		who->inexact = true;
 	seat->said = 0;
 	seat->joins++;
+	seat->recovered = recovers;
 	world->figures.recovered += recovers;
 	kernel_note("client %u is in %u as identity %d%s", c->index, space, seat->identity,
 		recovers ? ", recovered" : "");
@@ -140,6 +141,12 @@ static void hear_answer(struct client *c, const struct heard *h)
 	uint64_t n = strtoull(h->json + 1, NULL, 10);
 
 	kernel_note("client %u hears the answer to %llu", c->index, (unsigned long long)h->id);
+	/* What lies behind the offset of who comes back is sent again, answers too: official clients take no notice of those. */
+	bool again = h->id < WORLD_ASKS_MAX && seat->asks[h->id] == ASK_ANSWERED &&
+		     (c->spaces[h->space].state == SPACE_JOINING ||
+			     (seat->recovered && seat->asked_in[h->id] < seat->joins));
+	if (again && n == h->id)
+		return;
 	if (h->id >= WORLD_ASKS_MAX || seat->asks[h->id] != ASK_OPEN || n != h->id)
 		kernel_fail("client %u hears an answer to %llu that is not due: %s", c->index,
 			(unsigned long long)h->id, h->json);
@@ -253,6 +260,7 @@ static void act(void *ctx, uint64_t arg)
 	if (kernel_chance(world->leaves) && space == 1) {
 		client_say(c, space, '1', false, 0, "", NULL, 0);
 		c->spaces[space].state = SPACE_OUT;
+		c->spaces[space].has_left = true;
 		c->spaces[space].pid[0] = c->spaces[space].offset[0] = '\0';
 		seat_of(c, space)->identity = WORLD_NOBODY;
 		kernel_after(kernel_below(REJOIN_MS_MAX) * KERNEL_MS, rejoin, c,
@@ -287,15 +295,15 @@ void crowd_calm(void)
 		client_stall(world->clients[i], false);
 }
 
-bool crowd_is_quiet(void)
+const struct client *crowd_busy(void)
 {
 	for (uint32_t i = 0; i < world->client_count; i++) {
 		const struct client *c = world->clients[i];
 
 		if (!client_is_quiet(c) || c->spaces[0].state != SPACE_IN || c->spaces[1].state == SPACE_JOINING)
-			return false;
+			return c;
 	}
-	return true;
+	return NULL;
 }
 
 static void judge_seat(const struct client *c, uint32_t space)

@@ -36,6 +36,7 @@ static void go_away(struct client *c, enum client_end how)
 	for (uint32_t i = 0; i < CLIENT_SPACES; i++) {
 		c->spaces[i].state = SPACE_OUT;
 		c->spaces[i].early_count = 0;
+		c->spaces[i].has_left = false;
 	}
 	world_lost(c);
 	kernel_after((20 + kernel_below(400)) * KERNEL_MS, open_again, c, c->generation);
@@ -334,12 +335,17 @@ static void poll_again(void *ctx, uint64_t generation)
 	poll(c);
 }
 
-/* It asks again when the server knows: in its place, the other way round, no server can tell an answer that arrived. */
+/*
+ * It asks again when the server knows. Otherwise no server can tell whether the answer has arrived; nor can it where our kernel has
+ * acknowledged all of it, and we have not read it.
+ */
 void client_abort_poll(struct client *c)
 {
 	if (c->state != CLIENT_OPEN || c->get == NULL || c->probing || c->on_ws)
 		return;
 	struct channel *ch = c->get;
+	if (tcp_has_unread(ch->tcp))
+		return;
 	c->aborting = true;
 	c->aborts++;
 	kernel_note("client %u aborts its poll", c->index);

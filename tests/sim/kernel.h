@@ -95,7 +95,7 @@ void tcp_vanish(struct tcp *);
 void tcp_stall(struct tcp *, bool stalls);
 /* Until the other side knows what we have done by now, at most. */
 uint64_t tcp_news_ns(const struct tcp *);
-/* Bytes for us that our kernel has, or is to have. */
-uint64_t tcp_under_way(const struct tcp *);
+/* All that the server has sent is in our kernel, and has not been read. */
+bool tcp_has_unread(const struct tcp *);
 
 #endif

@@ -151,7 +151,7 @@ void kernel_note(const char *format, ...)
 	vsnprintf(note + n, NOTE_BYTES - (size_t)n, format, args);
 	va_end(args);
 	if (getenv("SIM_VERBOSE") != NULL)
-		printf("# %s\n", note);
+		printf("> %s\n", note);
 }
 
 void kernel_fail(const char *format, ...)

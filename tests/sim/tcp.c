@@ -470,7 +470,7 @@ uint64_t tcp_news_ns(const struct tcp *t)
 	return (last > now ? last - now : 0) + kernel_faults()->delay_ns_max + KERNEL_MS;
 }
 
-uint64_t tcp_under_way(const struct tcp *t)
+bool tcp_has_unread(const struct tcp *t)
 {
-	return t->down.end - t->down.read;
+	return t->down.read < t->down.end && t->down.arrived == t->down.end;
 }

@@ -57,6 +57,7 @@ struct seat {
 	uint32_t said; /* in this connection */
 	int identity; /* WORLD_NOBODY: not joined */
 	uint32_t joins; /* so far */
+	bool recovered; /* by the last of them */
 	enum ask_state asks[WORLD_ASKS_MAX];
 	uint32_t asked_in[WORLD_ASKS_MAX]; /* which of `joins` */
 };
@@ -105,8 +106,8 @@ void app_answer_kept(bool all);
 /* crowd.c */
 void crowd_begin(void);
 void crowd_calm(void);
-/* All clients are connected, and have nothing under way. */
-bool crowd_is_quiet(void);
+/* One that is not connected, or has something under way. NULL: all is quiet. */
+const struct client *crowd_busy(void);
 /* Nothing is missing. */
 void crowd_judge(void);
 
