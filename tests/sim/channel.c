@@ -49,6 +49,7 @@ static void answered(struct channel *ch, const struct wire_answer *a)
 	bytes_add(&body, a->body, a->body_bytes);
 	int status = a->status;
 	bool closes = a->closes;
+	kernel_note("client %u: %d on port %u, %zu bytes", c->index, status, tcp_port(ch->tcp), body.count);
 	bytes_drop(&ch->in, a->taken);
 	ch->use = CHANNEL_IDLE;
 	if (use == CHANNEL_GET)
@@ -197,6 +198,7 @@ struct channel *channel_ask(
 		"%s /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: sim\r\n%s\r\n", method,
 		c->sid[0] == '\0' ? "" : "&sid=", c->sid, length);
 	ch->use = use;
+	kernel_note("client %u: %s of %zu bytes on port %u", c->index, method, bytes, tcp_port(ch->tcp));
 	tcp_send(ch->tcp, head, (size_t)n);
 	tcp_send(ch->tcp, body, bytes);
 	return ch;

@@ -239,5 +239,5 @@ void client_message(struct client *c, bool binary, const uint8_t *data, size_t b
 
 bool client_is_quiet(const struct client *c)
 {
-	return c->state == CLIENT_OPEN && c->out_count == 0 && c->post == NULL && !c->probing;
+	return c->state == CLIENT_OPEN && !c->probing;
 }

@@ -94,7 +94,7 @@ void client_leave(struct client *);
 /* Give up the poll that waits, and poll again on another connection. */
 void client_abort_poll(struct client *);
 void client_stall(struct client *, bool stalls);
-/* Neither sends, nor has anything to come. */
+/* It is connected; heartbeats may be under way, as always. */
 bool client_is_quiet(const struct client *);
 
 /* world.c */

@@ -89,6 +89,7 @@ void tcp_end(struct tcp *);
 /* As close(): in order, or by a reset if there are bytes that we have not read. */
 void tcp_close(struct tcp *);
 void tcp_reset(struct tcp *);
+uint16_t tcp_port(const struct tcp *);
 /* From now on nothing of it arrives, on either side, and nobody is told. */
 void tcp_vanish(struct tcp *);
 /* Read nothing, or go on reading. */

@@ -417,6 +417,11 @@ struct tcp *tcp_connect(uint32_t address, const struct tcp_ops *ops, void *ctx)
 	return t;
 }
 
+uint16_t tcp_port(const struct tcp *t)
+{
+	return t->port;
+}
+
 void tcp_send(struct tcp *t, const void *data, size_t bytes)
 {
 	if (t->client_closed || t->client_reset)
