@@ -8,7 +8,8 @@
 
 enum { PAD_MAX = 1500, PAD_LARGE = 6000, EACH_MS_MAX = 400 };
 
-static const char *const room_names[WORLD_ROOMS + WORLD_LOOSE] = { "r0", "r1", "r2", "r3", "loose0", "loose1" };
+static const char *const room_names[WORLD_ROOMS + WORLD_LOOSE] = { "r0", "r1", "r2", "r3", "loose0",
+	"loose1" };
 
 static struct identity *find_identity(const char *sid)
 {
@@ -88,8 +89,8 @@ static void emit(struct emission m, struct sio_target to)
 	snprintf(json + n, sizeof(json) - (size_t)n, "]");
 	struct sio_args args = { { json, strlen(json) }, attachments, m.attachments };
 	to.is_volatile = m.is_volatile;
-	kernel_note("emission %u by %u in %u: room %d, only %d, except %d%s", number, m.emitter, m.space, m.room,
-		m.only, m.except, m.is_volatile ? ", volatile" : "");
+	kernel_note("emission %u by %u in %u: room %d, only %d, except %d%s", number, m.emitter, m.space,
+		m.room, m.only, m.except, m.is_volatile ? ", volatile" : "");
 	int rc = sio_emit(to, "said", args);
 	if (rc != 0)
 		kernel_fail("emission %u: sio_emit() gives %d", number, rc);
@@ -98,8 +99,13 @@ static void emit(struct emission m, struct sio_target to)
 /* To one of the targets that there are. */
 static void emit_from(const struct sio_socket *socket, uint32_t emitter, uint32_t space)
 {
-	struct emission m = { .emitter = emitter, .space = space, .room = WORLD_NOBODY, .other_room = WORLD_NOBODY,
-		.only = WORLD_NOBODY, .except = WORLD_NOBODY, .is_volatile = kernel_chance(120) };
+	struct emission m = { .emitter = emitter,
+		.space = space,
+		.room = WORLD_NOBODY,
+		.other_room = WORLD_NOBODY,
+		.only = WORLD_NOBODY,
+		.except = WORLD_NOBODY,
+		.is_volatile = kernel_chance(120) };
 	struct sio_target to = sio_all(world->spaces[space]);
 	const char *second;
 	uint64_t kind = kernel_below(10);
@@ -169,16 +175,22 @@ static void on_connection(const struct sio_event *e)
 	if (who != NULL && (who != sio_data(e->socket) || who->presence != IS_AWAY))
 		kernel_fail("%s is recovered, but has other data or was not away", sid);
 	if (who == NULL)
-		who = new_identity(e, sid, (uint32_t)atoi(client + 4));
+		who = new_identity(e, sid, (uint32_t)strtoul(client + 4, NULL, 10));
 	kernel_note("identity %d is client %u in %u, loop %u%s", index_of(who), who->client, who->space,
 		sio_id(e->socket).loop, sio_recovered(e->socket) ? ", recovered" : "");
+	for (uint32_t i = 0; i < WORLD_LOOSE; i++)
+		who->came_back_in_loose[i] |= who->in_loose[i];
 	who->presence = IS_MEMBER;
 	who->id = sio_id(e->socket);
 	who->heard_from = 0;
 	who->lags = false;
 	if (kernel_chance(500)) {
-		struct emission m = { .emitter = who->id.loop, .space = who->space, .room = WORLD_NOBODY,
-			.other_room = WORLD_NOBODY, .only = index_of(who), .except = WORLD_NOBODY };
+		struct emission m = { .emitter = who->id.loop,
+			.space = who->space,
+			.room = WORLD_NOBODY,
+			.other_room = WORLD_NOBODY,
+			.only = index_of(who),
+			.except = WORLD_NOBODY };
 
 		emit(m, sio_self(e->socket));
 	}
@@ -256,7 +268,8 @@ static void on_query_answered(const struct sio_reply *r)
 
 		world->figures.acks++;
 		if (r->args.json.bytes != (size_t)n || memcmp(r->args.json.s, want, (size_t)n) != 0)
-			kernel_fail("query %s is answered with %.*s", want, (int)r->args.json.bytes, r->args.json.s);
+			kernel_fail("query %s is answered with %.*s", want, (int)r->args.json.bytes,
+				r->args.json.s);
 	}
 }
 
@@ -268,8 +281,8 @@ static void query(const struct identity *who)
 	snprintf(json, sizeof(json), "[%u]", ++queries);
 	uint32_t timeout_ms = kernel_chance(300) ? 1 + (uint32_t)kernel_below(500) : 0;
 	world->queries_open++;
-	if (sio_ask(world->spaces[who->space], who->id, "query", sio_json(json), timeout_ms, on_query_answered,
-		    (void *)(uintptr_t)queries) != 0)
+	if (sio_ask(world->spaces[who->space], who->id, "query", sio_json(json), timeout_ms,
+		    on_query_answered, (void *)(uintptr_t)queries) != 0)
 		world->queries_open--;
 }
 
@@ -368,9 +381,8 @@ static void look_at_each(void)
 
 void app_act_outside(void)
 {
-	const struct identity *who = world->identity_count == 0 ?
-						   NULL :
-						   world->identities[kernel_below(world->identity_count)];
+	const struct identity *who =
+		world->identity_count == 0 ? NULL : world->identities[kernel_below(world->identity_count)];
 
 	look_at_each();
 	switch (kernel_below(8)) {

@@ -220,9 +220,9 @@ struct file *kernel_listener(void)
 
 static struct sockaddr_in address_of(uint32_t address, uint16_t port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(address) };
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)
+	};
 }
 
 int __wrap_getsockname(int fd, struct sockaddr *ret, socklen_t *ret_bytes)

@@ -193,7 +193,8 @@ struct channel *channel_ask(
 	char head[512], length[64] = "";
 
 	if (use == CHANNEL_POST)
-		snprintf(length, sizeof(length), "Content-Type: text/plain\r\nContent-Length: %zu\r\n", bytes);
+		snprintf(
+			length, sizeof(length), "Content-Type: text/plain\r\nContent-Length: %zu\r\n", bytes);
 	int n = snprintf(head, sizeof(head),
 		"%s /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: sim\r\n%s\r\n", method,
 		c->sid[0] == '\0' ? "" : "&sid=", c->sid, length);
@@ -209,7 +210,8 @@ struct channel *channel_shake(struct client *c)
 	struct channel *ch = open_channel(c);
 	char head[512];
 	int n = snprintf(head, sizeof(head),
-		"GET /socket.io/?EIO=4&transport=websocket%s%s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
+		"GET /socket.io/?EIO=4&transport=websocket%s%s HTTP/1.1\r\nHost: sim\r\nUpgrade: "
+		"websocket\r\n"
 		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 		c->sid[0] == '\0' ? "" : "&sid=", c->sid);

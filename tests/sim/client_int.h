@@ -16,7 +16,8 @@ struct channel {
 
 /* channel.c */
 /* A request on a connection that is idle, or a new one. */
-struct channel *channel_ask(struct client *, enum channel_use, const char *method, const void *body, size_t bytes);
+struct channel *channel_ask(
+	struct client *, enum channel_use, const char *method, const void *body, size_t bytes);
 /* A WebSocket, of the session if there is one. */
 struct channel *channel_shake(struct client *);
 void channel_frame(struct channel *, unsigned opcode, const void *data, size_t bytes);

@@ -37,7 +37,8 @@ struct kernel_faults {
 
 struct kernel_figures {
 	uint64_t steps, segments, sends_short, sends_refused, resets, interrupts;
-	uint64_t cut_unaccepted; /* connections that were accepted by the kernel, and reset with their listener */
+	uint64_t
+		cut_unaccepted; /* connections that were accepted by the kernel, and reset with their listener */
 };
 
 /* Begin a run on the calling thread, which has the baton. */

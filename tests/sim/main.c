@@ -25,8 +25,8 @@ static int run_one(uint64_t seed)
 	struct figures f;
 
 	world_run(seed, &f);
-	printf("# seed %" PRIu64 ": %" PRIu64 " emissions, %" PRIu64 " heard, trace %016" PRIx64 "\n", seed, f.emitted,
-		f.deliveries, kernel_trace());
+	printf("# seed %" PRIu64 ": %" PRIu64 " emissions, %" PRIu64 " heard, trace %016" PRIx64 "\n", seed,
+		f.emitted, f.deliveries, kernel_trace());
 	fflush(stdout);
 	_exit(0); /* without looking for leaks: the simulation keeps what it has */
 }
@@ -57,11 +57,12 @@ static bool run_apart(uint64_t seed, struct figures *sum)
 
 static void show(const struct figures *f)
 {
-	printf("# %" PRIu64 " emissions, %" PRIu64 " heard, %" PRIu64 " answers, %" PRIu64 " sessions, %" PRIu64
-	       " upgrades, %" PRIu64 " recoveries, %" PRIu64 " losses, %" PRIu64 " polls aborted\n",
+	printf("# %" PRIu64 " emissions, %" PRIu64 " heard, %" PRIu64 " answers, %" PRIu64
+	       " sessions, %" PRIu64 " upgrades, %" PRIu64 " recoveries, %" PRIu64 " losses, %" PRIu64
+	       " polls aborted\n",
 		f->emitted, f->deliveries, f->acks, f->opened, f->upgraded, f->recovered, f->lost, f->aborts);
-	printf("# %" PRIu64 " connections moved, %" PRIu64 " queues too long, %" PRIu64 " times lagging, %" PRIu64
-	       " stops under load, %" PRIu64 " s of virtual time\n",
+	printf("# %" PRIu64 " connections moved, %" PRIu64 " queues too long, %" PRIu64
+	       " times lagging, %" PRIu64 " stops under load, %" PRIu64 " s of virtual time\n",
 		f->moved, f->overflows, f->lagging, f->stops_under_load, f->virtual_ms / 1000);
 }
 
@@ -76,13 +77,14 @@ static int run_many(uint64_t count, uint64_t from)
 			continue;
 		first = failed == 0 ? ran + 1 : first;
 		failed++;
-		printf("# seed %" PRIu64 " failed: sim_server %" PRIu64 " repeats it\n", from + ran, from + ran);
+		printf("# seed %" PRIu64 " failed: sim_server %" PRIu64 " repeats it\n", from + ran,
+			from + ran);
 	}
 	show(&sum);
 	if (failed > 0)
 		printf("# the first that failed was number %" PRIu64 "\n", first);
-	printf("1..1\n%sok 1 - %" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " failed\n", failed > 0 ? "not " : "", ran,
-		from, failed);
+	printf("1..1\n%sok 1 - %" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " failed\n",
+		failed > 0 ? "not " : "", ran, from, failed);
 	return failed > 0 ? 1 : 0;
 }
 

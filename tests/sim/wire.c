@@ -65,7 +65,7 @@ bool wire_answer_read(const struct bytes *in, struct wire_answer *ret)
 	if (in->count < head_bytes + 2 + body)
 		return false;
 	*ret = (struct wire_answer){
-		.status = atoi(head + 9),
+		.status = (int)strtol(head + 9, NULL, 10),
 		.closes = connection != NULL && strncasecmp(connection, "close", 5) == 0,
 		.body = in->data + head_bytes + 2,
 		.body_bytes = body,

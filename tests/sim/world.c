@@ -21,7 +21,7 @@ static uint32_t choose(const uint32_t *from, size_t count)
 {
 	return from[kernel_below(count)];
 }
-#define CHOOSE(...) \
+#define CHOOSE(...)                                                                                          \
 	choose((const uint32_t[]){ __VA_ARGS__ }, sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
 
 static void choose_faults(void)
@@ -90,10 +90,12 @@ static void become_quiet(void)
 		if (busy != NULL)
 			quiet_ns = kernel_now_ns();
 		if (kernel_now_ns() - began_ns > QUIET_MS_MAX * KERNEL_MS)
-			kernel_fail("client %u does not come to rest: engine %d, /: %d, /two: %d, %u to send%s%s%s",
+			kernel_fail("client %u does not come to rest: engine %d, /: %d, /two: %d, %u to "
+				    "send%s%s%s",
 				busy->index, (int)busy->state, (int)busy->spaces[0].state,
-				(int)busy->spaces[1].state, busy->out_count, busy->post != NULL ? ", posts" : "",
-				busy->probing ? ", probes" : "", busy->pausing ? ", pauses" : "");
+				(int)busy->spaces[1].state, busy->out_count,
+				busy->post != NULL ? ", posts" : "", busy->probing ? ", probes" : "",
+				busy->pausing ? ", pauses" : "");
 	}
 	crowd_judge();
 }
@@ -123,8 +125,8 @@ static void judge_stats(void)
 	world->figures.moved = s.connections_moved;
 	world->figures.overflows = s.queue_overflows;
 	if (s.connections_accepted != s.connections_closed)
-		kernel_fail("%llu connections were accepted, %llu closed", (unsigned long long)s.connections_accepted,
-			(unsigned long long)s.connections_closed);
+		kernel_fail("%llu connections were accepted, %llu closed",
+			(unsigned long long)s.connections_accepted, (unsigned long long)s.connections_closed);
 	if (s.sockets_connected != s.sockets_disconnected || world->connections != world->disconnections)
 		kernel_fail("%llu sockets connected, %llu disconnected; handlers: %llu, %llu",
 			(unsigned long long)s.sockets_connected, (unsigned long long)s.sockets_disconnected,

@@ -45,6 +45,8 @@ struct identity {
 	bool inexact; /* it came back without knowing an offset: what had left the server may be missing */
 	uint32_t heard_from; /* of this connection: the next number that it must say */
 	bool in_loose[WORLD_LOOSE];
+	/* Who comes back is sent what was for the rooms that it was in when it went, also from before it joined them. */
+	bool came_back_in_loose[WORLD_LOOSE];
 	uint64_t left_loose_ns[WORLD_LOOSE];
 	int last[WORLD_EMITTERS]; /* the last heard of each emitter, by the client */
 	uint8_t must[WORLD_EMISSIONS_MAX], heard[WORLD_EMISSIONS_MAX];
@@ -63,7 +65,8 @@ struct seat {
 };
 
 struct figures {
-	uint64_t emitted, deliveries, acks, opened, upgraded, recovered, lost, aborts, moved, overflows, stops_under_load;
+	uint64_t emitted, deliveries, acks, opened, upgraded, recovered, lost, aborts, moved, overflows,
+		stops_under_load;
 	uint64_t disconnected, lagging, early_resets, virtual_ms;
 };
 
