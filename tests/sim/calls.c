@@ -16,6 +16,7 @@
 #include "sim/kernel_int.h"
 
 static struct file files[KERNEL_FDS_MAX];
+static uint64_t edges;
 static int highest; /* index behind the last that was ever open */
 
 static bool is_ours(int fd)
@@ -36,6 +37,7 @@ void kernel_calls_begin(void)
 {
 	memset(files, 0, sizeof(files));
 	highest = 0;
+	edges = 0;
 }
 
 uint32_t kernel_open_count(void)
@@ -95,6 +97,8 @@ static uint32_t poll_file(const struct file *f)
 
 void kernel_edge(struct file *f)
 {
+	if (!f->edge)
+		f->edge_order = ++edges;
 	f->edge = true;
 }
 
@@ -131,35 +135,39 @@ int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 		return 0;
 	f->events = event->events;
 	f->data = event->data;
-	f->edge = true;
+	kernel_edge(f);
 	if (!(f->events & EPOLLET))
 		kernel_fail("only edges are simulated");
 	return 0;
 }
 
-/* Some of those that have something, in any order: what is left comes with the next call. */
+/* In the order in which they became ready, as Linux has it; some of them: what is left comes with the next call. */
 static int report(int epoll, struct epoll_event *events, int max)
 {
 	struct file *ready[KERNEL_FDS_MAX];
 	uint32_t count = 0;
-	int reported = 0;
 
 	for (int i = 0; i < highest; i++) {
-		if (to_report(&files[i], epoll) != 0)
-			ready[count++] = &files[i];
-		else if (files[i].epoll == epoll)
-			files[i].edge = false;
+		struct file *f = &files[i];
+		uint32_t at = count;
+
+		if (to_report(f, epoll) == 0) {
+			f->edge = f->edge && f->epoll != epoll;
+			continue;
+		}
+		for (; at > 0 && ready[at - 1]->edge_order > f->edge_order; at--)
+			ready[at] = ready[at - 1];
+		ready[at] = f;
+		count++;
 	}
 	uint32_t wanted = count > 1 && kernel_chance(300) ? 1 + (uint32_t)kernel_below(count) : count;
-	for (; wanted > 0 && reported < max; wanted--) {
-		uint64_t chosen = kernel_below(count);
-		struct file *f = ready[chosen];
-
-		ready[chosen] = ready[--count];
-		events[reported++] = (struct epoll_event){ .events = to_report(f, epoll), .data = f->data };
-		f->edge = false;
+	if (wanted > (uint32_t)max)
+		wanted = (uint32_t)max;
+	for (uint32_t i = 0; i < wanted; i++) {
+		events[i] = (struct epoll_event){ .events = to_report(ready[i], epoll), .data = ready[i]->data };
+		ready[i]->edge = false;
 	}
-	return reported;
+	return (int)wanted;
 }
 
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)

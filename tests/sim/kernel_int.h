@@ -20,7 +20,8 @@ struct file {
 	int epoll; /* descriptor; 0: by none */
 	uint32_t events;
 	epoll_data_t data;
-	bool edge; /* something has happened since it was last reported */
+	bool edge; /* something has happened since it was last reported, ... */
+	uint64_t edge_order; /* ... and first then */
 	/* FILE_EVENT */
 	uint64_t count;
 	/* FILE_SOCKET */
