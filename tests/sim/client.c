@@ -55,6 +55,7 @@ void client_join(struct client *c, uint32_t space)
 	if (s->pid[0] != '\0' && s->offset[0] != '\0')
 		n += snprintf(json + n, sizeof(json) - (size_t)n, ",\"offset\":\"%s\"", s->offset);
 	snprintf(json + n, sizeof(json) - (size_t)n, "}");
+	kernel_note("client %u joins %u: %s", c->index, space, json);
 	client_say(c, space, '0', false, 0, json, NULL, 0);
 }
 

@@ -222,14 +222,16 @@ static void pump(struct tcp *t, struct pipe *p)
 static void put(struct pipe *p, const void *data, size_t bytes)
 {
 	if (p->end + bytes - p->base > p->cap) {
-		memmove(p->data, p->data + (p->read - p->base), (size_t)(p->end - p->read));
+		if (p->read < p->end)
+			memmove(p->data, p->data + (p->read - p->base), (size_t)(p->end - p->read));
 		p->base = p->read;
 		while (p->end + bytes - p->base > p->cap) {
 			p->cap = p->cap == 0 ? 4096 : 2 * p->cap;
 			p->data = kernel_grow(p->data, p->cap);
 		}
 	}
-	memcpy(p->data + (p->end - p->base), data, bytes);
+	if (bytes > 0)
+		memcpy(p->data + (p->end - p->base), data, bytes);
 	p->end += bytes;
 }
 
