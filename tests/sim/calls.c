@@ -164,7 +164,8 @@ static int report(int epoll, struct epoll_event *events, int max)
 	if (wanted > (uint32_t)max)
 		wanted = (uint32_t)max;
 	for (uint32_t i = 0; i < wanted; i++) {
-		events[i] = (struct epoll_event){ .events = to_report(ready[i], epoll), .data = ready[i]->data };
+		events[i] =
+			(struct epoll_event){ .events = to_report(ready[i], epoll), .data = ready[i]->data };
 		ready[i]->edge = false;
 	}
 	return (int)wanted;

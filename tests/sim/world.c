@@ -10,7 +10,10 @@
 
 enum {
 	STOP_MS_MAX = 5000,
-	SETTLE_MS = 4000, /* quiet for so long: longer than an answer may be in doubt (EIO_DOUBT_MS) */
+	SETTLE_MS =
+		4000, /* at least quiet for so long: longer than an answer may be in doubt (EIO_DOUBT_MS); */
+	SETTLE_LONG_MS = 20000, /* or as long as deadlines take that should have been stopped */
+	REST_MS = 2000, /* who has been quiet for so long has no reason to lose its connection */
 	QUIET_MS_MAX = 180000,
 	STEP_MS = 20,
 };
@@ -61,6 +64,7 @@ static struct sio_server *create_server(void)
 		.ping_interval_ms = fast ? CHOOSE(300, 1000) : 0,
 		.ping_timeout_ms = fast ? CHOOSE(1000, 3000) : 0,
 		.upgrade_timeout_ms = CHOOSE(0, 500),
+		.connect_timeout_ms = CHOOSE(0, 3000),
 		.queue_bytes_soft = CHOOSE(0, 1500, 10000),
 		.queue_bytes_max = CHOOSE(0, 30000, 100000),
 		.message_bytes_max = CHOOSE(0, 20000),
@@ -80,13 +84,16 @@ static struct sio_server *create_server(void)
 static void become_quiet(void)
 {
 	uint64_t began_ns = kernel_now_ns(), quiet_ns = began_ns;
+	uint64_t settle_ms = kernel_chance(300) ? SETTLE_LONG_MS : SETTLE_MS;
 
 	crowd_calm();
 	kernel_faults()->accept_fails = 0;
-	while (kernel_now_ns() - quiet_ns < SETTLE_MS * KERNEL_MS) {
+	while (kernel_now_ns() - quiet_ns < settle_ms * KERNEL_MS) {
 		app_answer_kept(true);
 		kernel_sleep(STEP_MS * KERNEL_MS);
 		const struct client *busy = crowd_busy();
+		if (busy != NULL && kernel_now_ns() - quiet_ns > REST_MS * KERNEL_MS)
+			kernel_fail("client %u loses its connection while all is quiet", busy->index);
 		if (busy != NULL)
 			quiet_ns = kernel_now_ns();
 		if (kernel_now_ns() - began_ns > QUIET_MS_MAX * KERNEL_MS)
