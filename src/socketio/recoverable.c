@@ -350,7 +350,7 @@ bool sio_recoverable_cut(
 	if (!known) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
-		if (cut.place < r->joined) /* of another life: it has had nothing in this one */
+		if (known && cut.place < r->joined) /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 	}
 	if (!known && r->last.count == offset.count && r->last.emitter == offset.emitter) {
