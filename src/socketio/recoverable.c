@@ -301,8 +301,14 @@ void sio_kept_over(struct net_delay *delay, void *loop)
 
 void sio_resent_over(struct net_delay *delay, void *loop)
 {
+	struct sio_recoverable *r = list_entry(delay, struct sio_recoverable, delay);
+
 	(void)loop;
-	sio_recoverable_forget_resent(list_entry(delay, struct sio_recoverable, delay));
+	/* Who has had all of it says so by the last one's offset; others cannot be helped any more. */
+	if (r->resent_count > 0 && r->last_place <= r->joined)
+		r->last = r->resent[r->resent_count - 1].offset;
+	r->resent_is_lost = r->resent_count > 1;
+	sio_recoverable_forget_resent(r);
 }
 
 bool sio_recoverable_cut(
@@ -311,7 +317,7 @@ bool sio_recoverable_cut(
 	const struct sio_backlog *b = r->backlog;
 	struct sio_cut cut = { .resent = 0, .place = r->joined };
 	struct sio_offset offset = { 0 };
-	bool known = !has_offset; /* it has had nothing since it joined */
+	bool known = !has_offset && !r->resent_is_lost; /* it has had nothing since it joined */
 
 	if (has_offset && !sio_offset_read(b->at->server, text, &offset)) {
 		cut = r->sent;
@@ -322,17 +328,19 @@ bool sio_recoverable_cut(
 			r->resent[i].offset.emitter == offset.emitter;
 		cut.resent = i + 1;
 	}
-	if (!known) {
+	if (!known && has_offset) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
-		if (known && cut.place < r->joined) /* of another life: it has had nothing in this one */
+		if (known && cut.place < r->joined) { /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
+			known = !r->resent_is_lost;
+		}
 	}
-	if (!known && r->last.count == offset.count && r->last.emitter == offset.emitter) {
+	if (!known && has_offset && r->last.count == offset.count && r->last.emitter == offset.emitter) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = r->last_place };
 		known = true;
 	}
-	if (!known && r->last_place <= r->joined) { /* likewise */
+	if (!known && r->last_place <= r->joined && !r->resent_is_lost) { /* likewise */
 		cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 		known = true;
 	}
