@@ -5,6 +5,7 @@
  * An emit reaches loop 0, then the emitter's own, then loop 2; a handler of what goes out holds it up on its own loop, 1.
  */
 #include "base/base64.h"
+#include "base/clock.h"
 #include "lib/failing_alloc.h"
 #include "served.h"
 
@@ -59,10 +60,20 @@ static void on_echo(const struct sio_event *e)
 	(void)sio_answer(e->ack, e->args);
 }
 
-static void start(uint32_t loops)
+/* Said to itself alone, and so much that a small backlog keeps nothing else. */
+static void on_fill(const struct sio_event *e)
 {
-	static const struct sio_recovery recovery = { .window_ms = 60000 };
+	static char text[3000];
 
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "[\"", 2);
+	memcpy(text + sizeof(text) - 3, "\"]", 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert(sio_emit(sio_self(e->socket), "filled", sio_json(text)) == 0);
+}
+
+static void start_with(uint32_t loops, struct sio_recovery recovery)
+{
 	atomic_store(&holds, false);
 	atomic_store(&held, false);
 	atomic_store(&emitted, 0);
@@ -74,8 +85,14 @@ static void start(uint32_t loops)
 	assert_int_equal(sio_on(root, "connection", on_connection, NULL), 0);
 	assert_int_equal(sio_on(root, "emit", on_emit, NULL), 0);
 	assert_int_equal(sio_on(root, "echo", on_echo, NULL), 0);
+	assert_int_equal(sio_on(root, "fill", on_fill, NULL), 0);
 	sio_on_any_out(root, on_any_out, NULL);
 	served_run(&s);
+}
+
+static void start(uint32_t loops)
+{
+	start_with(loops, (struct sio_recovery){ .window_ms = 60000 });
 }
 
 /* A client by polling, on the loop that is wanted. */
@@ -379,6 +396,81 @@ static void stopped_under_way(void **state)
 	assert_int_equal(atomic_load(&destroyed), atomic_load(&connected) - atomic_load(&recovered));
 }
 
+static void say(struct client *talker, const char *event)
+{
+	assert_int_equal(served_ask(talker->fd, "POST", talker->target, event, NULL), 200);
+}
+
+/* A talker, and a guest that has heard event 0, and was away for event 1. */
+static void miss_one(struct client *talker, struct client *guest, char pid[SIO_SID_BYTES])
+{
+	char text[4096];
+
+	open_on(talker, 0);
+	join(talker, NULL, NULL);
+	joined(talker, text);
+	open_on(guest, 0);
+	join(guest, NULL, NULL);
+	joined(guest, text);
+	memcpy(pid, guest->pid, SIO_SID_BYTES);
+	say(talker, "42[\"emit\"]");
+	poll_until(guest, text, "[\"said\",0");
+	heard(guest, text);
+	leave(guest);
+	say(talker, "42[\"emit\"]");
+	open_on(guest, 0);
+	join(guest, pid, guest->offset);
+}
+
+/* Its last event is no more kept, but known by its offset: what it was sent when it came back does not come again. */
+static void comes_back_twice(void **state)
+{
+	struct client talker, guest;
+	char text[4096], pid[SIO_SID_BYTES];
+
+	(void)state;
+	start_with(1, (struct sio_recovery){ .window_ms = 60000, .backlog_bytes_max = 4000 });
+	miss_one(&talker, &guest, pid);
+	joined(&guest, text);
+	assert_int_equal(count_of(text, "[\"said\",1"), 1);
+	say(&talker, "42[\"emit\"]");
+	poll_until(&guest, text, "[\"said\",2");
+	heard(&guest, text);
+	say(&talker, "42[\"fill\"]");
+	leave(&guest);
+	open_on(&guest, 0);
+	join(&guest, pid, guest.offset);
+	joined(&guest, text);
+	assert_string_equal(guest.pid, pid);
+	assert_int_equal(count_of(text, "[\"said\""), 0);
+	close(guest.fd);
+	close(talker.fd);
+	served_finish(&s);
+}
+
+/* It was sent what it had missed, and took none of it until that was not kept any more: then it is new, and knows it. */
+static void takes_nothing(void **state)
+{
+	struct client talker, guest;
+	char text[4096], pid[SIO_SID_BYTES];
+	uint32_t window_ms = 50;
+
+	(void)state;
+	start_with(1, (struct sio_recovery){ .window_ms = window_ms });
+	miss_one(&talker, &guest, pid);
+	uint64_t began_ns = clock_now_ns();
+	WAIT_FOR(clock_now_ns() - began_ns > 4 * window_ms * CLOCK_NS_PER_MS);
+	int old = guest.fd;
+	open_on(&guest, 0);
+	join(&guest, pid, guest.offset);
+	joined(&guest, text);
+	assert_string_not_equal(guest.pid, pid);
+	close(old);
+	close(guest.fd);
+	close(talker.fd);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +479,8 @@ int main(void)
 		cmocka_unit_test(on_and_on),
 		cmocka_unit_test(asked_for_by_many),
 		cmocka_unit_test(stopped_under_way),
+		cmocka_unit_test(comes_back_twice),
+		cmocka_unit_test(takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
