@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PORT
 
 .DEFAULT_GOAL := build
-.PHONY: build run example test check torture mutants asan tsan fuzz bench bench-quick bench-post cover tidy fmt clean install help packages test-packages client
+.PHONY: build run example test check torture mutants asan tsan valgrind fuzz fuzz-cover bench bench-quick bench-post cover tidy fmt clean install help packages test-packages cover-packages client
 
 # What `make help` prints: the targets with a comment behind two hashes.
 build: packages client ## build into build/ (the default)
@@ -43,10 +43,20 @@ tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
 	@tools/build.sh build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
 	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized thread
 
-fuzz: test-packages ## every fuzz target for FUZZ_SECONDS (30), in build-fuzz/
+valgrind: test-packages client ## the sanitized tests under valgrind, in build/ (an hour)
+	@tools/build.sh build -Dtests=enabled
+	@$(PYTHON) tests/run.py --build build --tier test --sanitized valgrind
+
+fuzz: test-packages ## every fuzz target over fuzz/corpus/, then for FUZZ_SECONDS (30), in build-fuzz/
 	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
 		'-Dc_args=-fno-sanitize-recover=all -fsanitize=fuzzer-no-link'
 	@tools/fuzz.sh build-fuzz
+
+fuzz-cover: cover-packages ## which lines the inputs of fuzz/corpus/ reach, in build-fuzz-cover/
+	@CC=clang-14 LLVM_PROFILE_FILE=/dev/null tools/build.sh build-fuzz-cover -Dfuzz=true -Dtests=disabled -Db_lundef=false \
+		'-Dc_args=-fprofile-instr-generate -fcoverage-mapping -D__noreturn__=__cold__' \
+		-Dc_link_args=-fprofile-instr-generate
+	@$(PYTHON) tools/fuzz_cover.py build-fuzz-cover
 
 bench: test-packages build ## the benchmark: its peers, durable posts, scale (under 25 minutes)
 	@status=0; for part in run post scale; do $(PYTHON) bench/$$part.py --build $(BUILD) $(ARGS) || status=1; done; exit $$status
@@ -82,6 +92,9 @@ packages:
 
 test-packages:
 	@tools/install.sh build test
+
+cover-packages:
+	@tools/install.sh build test cover
 
 client:
 	@tools/web.sh --optional

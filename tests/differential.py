@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the system tests against npm's socket.io, and compares what it does otherwise with the list of known differences. Prints TAP.
+"""Runs the system tests against npm's socket.io, engine.io and ws, and compares what it does otherwise with the list of known differences. Prints TAP.
 
     tests/differential.py [--only SCRIPT]
 
@@ -20,8 +20,8 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "system"
 # Scripts whose servers have a twin on Node. Scale is what shows each deviation, no more.
-SCRIPTS = {"ack": {}, "clients": {}, "cross_origin": {}, "door": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {}, "mutate": {},
-           "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}}
+SCRIPTS = {"ack": {}, "clients": {}, "cross_origin": {}, "door": {}, "eio_plain": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {}, "mutate": {},
+           "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "ws_plain": {}}
 TIMEOUT_SECONDS = 240
 SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\]")
 

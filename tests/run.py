@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the tests that tests/tests.toml registers, two at once, and counts their TAP points.
 
-    tests/run.py --build build --tier test [--only GLOB] [--sanitized [address|thread]] [--list]
+    tests/run.py --build build --tier test [--only GLOB] [--sanitized [address|thread|valgrind]] [--list]
 
 A test program prints TAP on its standard output. A crash, a time limit reached, a missing or wrong plan, a skipped point
 and a program without any point are failures. The last line is `N passed, N failed`, counting points; the exit status is 0
@@ -28,10 +28,12 @@ TIERS = ("check", "test", "torture")
 JOBS = 2
 WAITING_JOBS = 2  # beside them, for tests that hardly work
 SHOWN_BYTES_MAX = 200_000  # of a failed test's output, half from its start, half from its end
-SANITIZED_SLOWER = 5  # a sanitized program may take that many times as long
+SLOWER = {None: 1, "address": 5, "thread": 5, "valgrind": 20}  # a sanitized program may take that many times as long
 SLOWEST_SHOWN = 5
 ONE_THREAD = ("chat/", "http/", "lib/", "ws/")  # unit tests of such layers know of one thread alone
-SANITIZERS = {"address": (True, "address"), "thread": (True,)}  # which tests are for which
+SANITIZERS = {"address": (True, "address"), "thread": (True,), "valgrind": (True, "address")}  # which tests are for which
+NOT_BY_VALGRIND = {"unit/net/descriptors"}  # which runs out of descriptors, of which valgrind has some of its own
+VALGRIND = "valgrind -q --error-exitcode=99 --fair-sched=yes --leak-check=full --errors-for-leak-kinds=definite,indirect"
 
 POINT = re.compile(r"(not )?ok\b *(\d*)(.*)")
 PLAN = re.compile(r"1\.\.(\d+)")
@@ -138,8 +140,8 @@ def bounded(path):
 
 
 class Runner:
-    def __init__(self, build, tier, slower):
-        self.build, self.tier, self.slower = build, tier, slower
+    def __init__(self, build, tier, sanitized):
+        self.build, self.tier, self.slower, self.valgrind = build, tier, SLOWER[sanitized], sanitized == "valgrind"
         self.lock, self.groups, self.stopped = threading.Lock(), set(), False
 
     def environment(self, test, folder):
@@ -175,11 +177,23 @@ class Runner:
             kill(process.pid)
             process.wait()
 
+    def program(self, word):
+        """With valgrind, what was built is run by a script in its place."""
+        if not self.valgrind or not word.startswith(f"{self.build}/"):
+            return word
+        script = self.build / "valgrind" / pathlib.Path(word).name
+        script.parent.mkdir(exist_ok=True)
+        new = script.with_suffix(f".{threading.get_ident()}")
+        new.write_text(f'#!/bin/sh\nexec {VALGRIND} {word} "$@"\n')
+        new.chmod(0o755)
+        new.replace(script)
+        return str(script)
+
     def run(self, test):
         if self.stopped:
             return Result(test.name, 0, ["not run: interrupted"], 0)
         began = time.monotonic()
-        command = [word.format(build=self.build, root=ROOT) for word in test.command]
+        command = [self.program(word.format(build=self.build, root=ROOT)) for word in test.command]
         with tempfile.TemporaryDirectory(prefix="palaver-", ignore_cleanup_errors=True) as name:
             folder = pathlib.Path(name)
             os.chmod(folder, 0o755)  # servers under test run as nobody
@@ -253,7 +267,8 @@ def run_all(runner, tests, figures):
 
 def selected(args, tests):
     return [t for t in tests if args.tier in t.tiers and fnmatch.fnmatch(t.name, args.only)
-            and (not args.sanitized or t.sanitize in SANITIZERS[args.sanitized])]
+            and (not args.sanitized or t.sanitize in SANITIZERS[args.sanitized])
+            and (args.sanitized != "valgrind" or (t.name not in NOT_BY_VALGRIND and any("{build}" in word for word in t.command)))]
 
 
 def parse_arguments():
@@ -281,7 +296,7 @@ def main():
             print(f"{test.name:48} {' '.join(test.tiers)}{' sanitize' if test.sanitize else ''}")
         return 0
     npm_packages(tests)
-    runner = Runner(pathlib.Path(args.build).resolve(), args.tier, SANITIZED_SLOWER if args.sanitized else 1)
+    runner = Runner(pathlib.Path(args.build).resolve(), args.tier, args.sanitized)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         results = run_all(runner, tests, args.figures)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-unused-parameter"]
-INCLUDES = "".join(f"#include <{name}.h>\n" for name in ("pthread", "sio/http", "sio/sio", "sio/stats", "stdio", "stdlib", "string"))
+INCLUDES = "".join(f"#include <{name}.h>\n" for name in ("pthread", "sio/http", "sio/json", "sio/sio", "sio/stats", "stdio", "stdlib", "string"))
 STATEMENTS = "void statements(struct sio_server *io, struct sio_space *all, const struct sio_event *e)\n{\n"
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "docs/adr/*.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Plants the bugs of tests/mutants.toml one by one, and shows that a test notices each.
 
-    tools/mutants.py [--only GLOB] [--jobs N] [--list]
+    tools/mutants.py [--only GLOB] [--deviations] [--jobs N] [--list]
 
 All of it happens in a temporary copy of the tracked files, built once. First every test that is to notice something must
 pass there. Then a mutant is planted, what its tests need is built, and they run until one fails: the mutant is killed. Prints
@@ -45,6 +45,7 @@ class Mutant:
     becomes: str
     why: str
     tests: list
+    deviation: bool = False
 
     def __str__(self):
         return f"{self.file}: {self.why}"
@@ -86,8 +87,8 @@ def load_mutants(root, tests):
     return mutants
 
 
-def selected(mutants, only):
-    return [m for m in mutants if only in str(m) or fnmatch.fnmatch(str(m), only)]
+def selected(mutants, only, deviations):
+    return [m for m in mutants if (only in str(m) or fnmatch.fnmatch(str(m), only)) and (m.deviation or not deviations)]
 
 
 def copy_tree(target):
@@ -247,6 +248,7 @@ def run(mutants, tests, jobs):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=f"Plant the bugs of {LIST}; tests must notice each.")
     parser.add_argument("--only", default="*", metavar="GLOB", help="only mutants whose `file: why` has it or matches it")
+    parser.add_argument("--deviations", action="store_true", help="only those from which a client sees that this is not npm's server")
     parser.add_argument("--jobs", default=1, type=int, metavar="N", help="so many at once, each in a copy of its own (default: 1)")
     parser.add_argument("--list", action="store_true", help="name the mutants and their tests, and plant none")
     return parser.parse_args()
@@ -257,7 +259,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         tests = load_tests(ROOT)
-        mutants = selected(load_mutants(ROOT, tests), args.only)
+        mutants = selected(load_mutants(ROOT, tests), args.only, args.deviations)
         if not mutants:
             raise Wrong(f"no mutant matches {args.only}")
         if args.list:

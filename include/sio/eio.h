@@ -3,8 +3,9 @@
  * them, heartbeats. Official clients (npm's engine.io-client) connect unmodified.
  *
  *	struct sio_server *server = sio_create(&(struct sio_options){ .without_socketio = true }, err, sizeof(err));
- *	sio_eio(server, "/engine.io/", &(struct sio_eio_options){ .events.message = on_message }, NULL);
- *	sio_run(server);
+ *	if (!sio_eio(server, "/engine.io/", &(struct sio_eio_options){ .events.message = on_message }, NULL))
+ *		return 1;
+ *	return sio_run(server) < 0;
  *
  * What a peer can do and be told is in sio/endpoint.h.
  */
@@ -37,12 +38,12 @@ struct sio_eio_options {
 };
 
 /*
- * Serve Engine.IO at a path that begins and ends with a slash. `ctx` is what all callbacks are given. Before sio_run(). NULL: no such
+ * Serve Engine.IO at a path that begins and ends with a slash. `ctx` is what all callbacks are given; options NULL: all defaults. Before sio_run(). NULL: no such
  * path, one that is served already, options that make no sense, SIO_ENDPOINTS_MAX, no memory.
  */
 SIO_API SIO_CHECK struct sio_endpoint *sio_eio(
 	struct sio_server *, const char *path, const struct sio_eio_options *, void *ctx);
-/* A session's public id, as its client knows it: `out` has SIO_SID_BYTES. */
+/* A session's public id, as its client knows it: `out` has SIO_SID_BYTES. Empty once it has closed. */
 SIO_API void sio_eio_sid(const struct sio_peer *, char *out);
 /* It goes by WebSocket now. */
 SIO_API bool sio_eio_on_websocket(const struct sio_peer *);

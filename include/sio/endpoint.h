@@ -53,7 +53,7 @@ struct sio_endpoint_events {
 };
 
 /*
- * Queue a message for it; it is copied. 0; -EPIPE: it is closing; -EINVAL: text that is not UTF-8; -EMSGSIZE: more than 64 MiB; -ENOMEM. Past
+ * Queue a message for it; it is copied. 0; -EPIPE: it is closing; -EINVAL: text that is not UTF-8; -EMSGSIZE: more than 64 MiB; -ENOMEM; -ENOBUFS: more is put off on its loop than may be. Past
  * queue_bytes_max a peer that does not take what it is sent is closed: "queue overflow".
  */
 SIO_API int sio_peer_send(struct sio_peer *, bool binary, struct sio_bytes);

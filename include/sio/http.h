@@ -3,7 +3,7 @@
  *
  *	static void on_health(const struct sio_request *r, struct sio_exchange x, void *ctx)
  *	{
- *		(void)sio_reply(x, &(struct sio_response){ .status = 200 }, (struct sio_str){ "ok\n", 3 });
+ *		(void)!sio_reply(x, &(struct sio_response){ .status = 200 }, (struct sio_str){ "ok\n", 3 });
  *	}
  *	...
  *	sio_http(io, "/healthz", 0, on_health, NULL);
@@ -41,7 +41,7 @@ typedef void sio_http_fn(const struct sio_request *, struct sio_exchange x, void
 /*
  * Call `fn` for each request for a path, whatever its method; one that ends in "/" and is longer than that stands for all below
  * it that has no path of its own. `path` is copied, and compared with the request's decoded one. body_bytes_max: of a request's
- * body, larger gets 413; 0: any gets it. Before sio_run(). 0; -ENOSPC, SIO_HTTP_PATHS_MAX; -EEXIST: it is served already;
+ * body, larger gets 413 without a call; 0: none is taken, any gets 413. Before sio_run(). 0; -ENOSPC, SIO_HTTP_PATHS_MAX; -EEXIST: it is served already;
  * -ENOMEM; -EINVAL.
  */
 SIO_API SIO_CHECK int sio_http(

@@ -1,5 +1,5 @@
 /*
- * sio/sio.h -- a Socket.IO 5 server for C. The only header an application includes.
+ * sio/sio.h -- a Socket.IO 5 server for C. Beside it, where they are wanted: sio/json.h, sio/http.h, sio/ws.h, sio/eio.h, sio/stats.h.
  *
  *	static void on_message(const struct sio_event *e)
  *	{
@@ -8,7 +8,7 @@
  *	...
  *	struct sio_server *io = sio_create(&(struct sio_options){ .listen = "127.0.0.1:3000" }, err, sizeof(err));
  *	sio_on(sio_of(io, "/"), "message", on_message, NULL);
- *	sio_run(io);
+ *	return sio_run(io) < 0;
  *
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
  * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_decide(), sio_stop(), and what
@@ -65,6 +65,15 @@ struct sio_str {
 	size_t bytes;
 };
 
+/* Of a literal. */
+#define SIO_STR(literal) ((struct sio_str){ "" literal, sizeof(literal) - 1 })
+/* Of text with a NUL behind it, which is lent. */
+static inline struct sio_str sio_text(const char *text)
+{
+	struct sio_str lent = { text, strlen(text) };
+	return lent;
+}
+
 struct sio_bytes {
 	const void *data;
 	size_t bytes;
@@ -108,7 +117,7 @@ struct sio_event {
 	struct sio_ack ack; /* a copy may be kept */
 	struct sio_str auth; /* "connection", middleware: the client's auth, a JSON object. Otherwise empty */
 	struct sio_str reason; /* "disconnecting", "disconnect": Node's text for it. Otherwise empty */
-	void *ctx; /* as given to sio_on() */
+	void *ctx; /* as given to sio_on(), sio_use() and the others */
 };
 
 typedef void sio_handler_fn(const struct sio_event *);
@@ -164,8 +173,13 @@ struct sio_recovery {
 	uint32_t window_ms; /* 120000: how long it may be away */
 	uint32_t
 		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
-	uint32_t kept_max; /* 65536: sockets that are away; the first to go is forgotten for one more */
-	bool asks_middleware; /* of those who come back, too */
+	uint32_t
+		kept_max; /* 65536: sockets that are away, in equal parts of each loop; the first to go is forgotten for one more */
+	/*
+	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
+	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this.
+	 */
+	bool asks_middleware;
 };
 
 struct sio_headers; /* opaque: of one answer; valid for the call */
@@ -267,7 +281,10 @@ SIO_API SIO_CHECK struct sio_server *sio_create(const struct sio_options *, char
 SIO_API SIO_CHECK int sio_run(struct sio_server *);
 /* Close all clients in order and end sio_run(), within 5 s. Any thread, also a signal handler. */
 SIO_API void sio_stop(struct sio_server *);
-/* Free it, after sio_run() has returned or instead of it. NULL is fine. */
+/*
+ * Free it, after sio_run() has returned or instead of it. NULL is fine. No other thread may use the server, its namespaces, tickets or
+ * endpoints from then on: wait for those that may still call sio_decide(), sio_answer() or sio_reply() first.
+ */
 SIO_API void sio_destroy(struct sio_server *);
 /* The port it listens on. */
 SIO_API uint16_t sio_port(const struct sio_server *);
@@ -369,7 +386,8 @@ SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, cons
 
 /*
  * Whom to send to. A plain value: build, narrow, pass on; nothing to free. Who is in several of its rooms gets it once. A room whose
- * name is the public id of a socket (sio_sid()) is that socket, as on Node.
+ * name is the public id of a socket (sio_sid()) is that socket, as on Node: so names that clients choose want a prefix. Who is away and may
+ * be recovered hears what is emitted, and is not met by sio_each(), sio_fetch() and what is done to all.
  */
 struct sio_target {
 	struct sio_space *space;
@@ -387,12 +405,20 @@ struct sio_target {
 SIO_API struct sio_target sio_all(struct sio_space *);
 /* Everyone in the room, of the socket's namespace, but the socket itself. Room NULL: all others in the namespace. */
 SIO_API struct sio_target sio_to(const struct sio_socket *, const char *room);
+/* Everyone in that room of a namespace. */
+static inline struct sio_target sio_in(struct sio_space *space, const char *room)
+{
+	struct sio_target target = sio_all(space);
+	target.room = room;
+	return target;
+}
 /* This socket alone. */
 SIO_API struct sio_target sio_self(const struct sio_socket *);
 
 /*
  * Queue an event to each target, encoded once and shared; it goes out when this loop's iteration ends. Each receiver gets
- * what is emitted from one loop in the order in which it was emitted. Cost: O(targets), no copy per target. Any thread.
+ * what is emitted from one loop, or one other thread, in the order in which it was emitted; of several, in no common order, even under
+ * a lock: where events are numbered, let one thread emit them. Cost: O(targets), no copy per target. Any thread.
  * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
@@ -468,6 +494,8 @@ SIO_API SIO_CHECK int sio_set_expiry(struct sio_socket *, uint32_t after_ms, uin
  * order. The text is there until the last of this loop's sockets has left the room: copy what is used behind that.
  */
 SIO_API const char *sio_room_at(const struct sio_socket *, uint32_t i);
+/* It has joined that room. O(its rooms, or the room's members, whichever are fewer). */
+SIO_API SIO_CHECK bool sio_is_in(const struct sio_socket *, const char *room);
 /*
  * All sockets of a target join a room, or leave it, as sio_disconnect_all() sends them away. One that cannot join
  * (SIO_ROOMS_PER_SOCKET_MAX, no memory) is left out, and that is logged. Any thread. 0; -EINVAL: a name that is empty or too long,
@@ -547,11 +575,12 @@ SIO_API void sio_address(const struct sio_socket *, char *out);
 SIO_API void *sio_connection_data(const struct sio_socket *);
 /* What the application keeps with the socket, or NULL. */
 SIO_API void *sio_data(const struct sio_socket *);
-/* Keep something with the socket. `destroy` (may be NULL) is called when it is replaced, and after "disconnect". */
+/* Keep something with the socket. `destroy` (may be NULL) is called when it is replaced, and after "disconnect"; with
+ * recovery, when its client has not come back in time. */
 SIO_API void sio_set_data(struct sio_socket *, void *data, void (*destroy)(void *data));
 
 /*
- * The i-th argument as JSON text (a slice of args.json); false if there are fewer. O(args).
+ * The i-th argument as JSON text (a slice of args.json, without blanks around it: sio/json.h); false if there are fewer. O(args).
  */
 SIO_API SIO_CHECK bool sio_arg(const struct sio_event *, size_t i, struct sio_str *ret_json);
 /*

@@ -2,8 +2,9 @@
  * sio/ws.h -- plain WebSockets (RFC 6455) at a path of a server, beside Socket.IO or without it.
  *
  *	struct sio_server *server = sio_create(&(struct sio_options){ .without_socketio = true }, err, sizeof(err));
- *	sio_ws(server, "/live", &(struct sio_ws_options){ .events.message = on_message }, NULL);
- *	sio_run(server);
+ *	if (!sio_ws(server, "/live", &(struct sio_ws_options){ .events.message = on_message }, NULL))
+ *		return 1;
+ *	return sio_run(server) < 0;
  *
  * What a peer can do and be told is in sio/endpoint.h. The rules of the protocol are kept strictly: a peer that breaks one is closed with
  * the code that RFC 6455, 7.4.1 has for it. Extensions (compression) are declined.
@@ -51,7 +52,7 @@ struct sio_ws_options {
 };
 
 /*
- * Serve WebSockets at a path. `ctx` is what all callbacks are given. A request that is none gets 426, a wrong one 400, 403, 405 or 426; none of
+ * Serve WebSockets at a path. `ctx` is what all callbacks are given; options NULL: all defaults. A request that is none gets 426, a wrong one 400, 403, 405 or 426; none of
  * them ends its connection but that of one with a body. Before sio_run(). NULL: a path that is no path or is served
  * already, options that make no sense, SIO_ENDPOINTS_MAX, no memory.
  */

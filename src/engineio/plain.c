@@ -127,6 +127,8 @@ void eio_plain_serve(void *ctx, struct http_exchange *x, const struct http_reque
 	struct eio_loop *at = &server->loops[net_loop_index(net_loop_current())];
 	struct eio_admission admission = { 0 };
 
+	if (request->head->body != HTTP_BODY_NONE)
+		http_exchange_close_after(x); /* it may be meant for frames */
 	if (!is_handshake(x, request->head)) {
 		eio_count(&at->counts.refused);
 	} else if (!may_connect(server->options.plain, request->head)) {

@@ -86,6 +86,20 @@ void eio_queue_clear(struct eio_queue *q, struct eio_rings *rings)
 	rest(q, rings);
 }
 
+void eio_queue_trim(struct eio_queue *q, struct eio_rings *rings)
+{
+	uint32_t keep = q->sent > 0;
+
+	while (q->count > keep) {
+		struct blob_share *last = eio_queue_at(q, q->count - 1);
+
+		q->bytes -= last->bytes;
+		q->count--;
+		blob_unref(last);
+	}
+	rest(q, rings);
+}
+
 /* The same units, in the same order, as the connection before has: then its bytes serve again. */
 static bool bundle_fits(const struct eio_queue *q, const struct net_bundle *b, uint32_t units)
 {

@@ -38,6 +38,8 @@ struct eio_queue {
 };
 
 __attribute__((warn_unused_result)) bool eio_queue_grow(struct eio_queue *, struct eio_rings *);
+/* Drop all but a front unit that has begun to go. */
+void eio_queue_trim(struct eio_queue *, struct eio_rings *);
 /* Drop everything. */
 void eio_queue_clear(struct eio_queue *, struct eio_rings *);
 /* What is next to go over a WebSocket. */

@@ -214,9 +214,10 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 		eio_probe_cancel(s);
 	eio_post_forget(s); /* nothing more of it is taken */
 	if (s->ws != NULL && reason == EIO_OVERFLOW) {
-		ws_conn_fail(s->ws, s->close_code);
-		s->ws = NULL;
-		eio_session_free(s);
+		/* It is told why, if it takes the rest of the frame that has begun. */
+		eio_queue_trim(&s->queue, &s->at->rings);
+		net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
+		ws_conn_close(s->ws, s->close_code);
 	} else if (s->ws != NULL) {
 		ws_conn_close(s->ws, s->close_code);
 	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
@@ -269,6 +270,16 @@ void eio_closing_over(struct net_delay *d, void *loop)
 {
 	(void)loop;
 	eio_session_free(of_beat(d));
+}
+
+void eio_cut_due(struct net_delay *d, void *loop)
+{
+	struct eio_session *s = of_beat(d);
+
+	(void)loop;
+	ws_conn_cut(s->ws);
+	s->ws = NULL;
+	eio_session_free(s);
 }
 
 void eio_ping_due(struct net_delay *d, void *loop)

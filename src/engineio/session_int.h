@@ -103,7 +103,7 @@ struct eio_loop {
 	struct eio_server *server;
 	struct net_loop *loop;
 	struct slots sessions;
-	struct net_delays pings, pongs, closings, upgrades;
+	struct net_delays pings, pongs, closings, cuts, upgrades;
 	struct net_delays throttles;
 	struct net_delays settlings,
 		doubts; /* of polls in doubt: nobody, or another poll, waits for the verdict */
@@ -194,6 +194,7 @@ enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
 void eio_pong_late(struct net_delay *, void *loop);
 void eio_ping_due(struct net_delay *, void *loop);
 void eio_closing_over(struct net_delay *, void *loop);
+void eio_cut_due(struct net_delay *, void *loop);
 
 /* drain.c */
 void eio_drain_step(struct net_timer *);

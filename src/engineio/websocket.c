@@ -52,6 +52,13 @@ static void on_gather(void *ctx, struct net_gather *g)
 	eio_queue_gather(&s->queue, g);
 }
 
+static bool on_waits(void *ctx)
+{
+	const struct eio_session *s = ctx;
+
+	return s->queue.count > 0;
+}
+
 static bool on_mid_frame(void *ctx)
 {
 	const struct eio_session *s = ctx;
@@ -89,6 +96,7 @@ static const struct ws_conn_ops session_ops = {
 	.message = on_message,
 	.pong = on_pong,
 	.gather = on_gather,
+	.waits = on_waits,
 	.mid_frame = on_mid_frame,
 	.sent = on_sent,
 	.closed = on_closed,
@@ -98,6 +106,7 @@ static const struct ws_conn_ops plain_ops = {
 	.message = on_plain_message,
 	.pong = on_plain_pong,
 	.gather = on_gather,
+	.waits = on_waits,
 	.mid_frame = on_mid_frame,
 	.sent = on_sent,
 	.closed = on_closed,
@@ -241,6 +250,12 @@ static void probe_gather(void *ctx, struct net_gather *g)
 	(void)g;
 }
 
+static bool probe_waits(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
 static bool probe_mid_frame(void *ctx)
 {
 	(void)ctx;
@@ -267,6 +282,7 @@ static const struct ws_conn_ops probe_ops = {
 	.message = probe_message,
 	.pong = probe_pong,
 	.gather = probe_gather,
+	.waits = probe_waits,
 	.mid_frame = probe_mid_frame,
 	.sent = probe_sent,
 	.closed = probe_closed,

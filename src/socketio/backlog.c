@@ -17,9 +17,11 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 
 	if (here->backlog != NULL)
 		return here->backlog;
-	struct sio_backlog *b = calloc(1, sizeof(*b) + emitters * sizeof(b->seen[0]));
+	struct sio_backlog *b = calloc(1, sizeof(*b) + 2 * emitters * sizeof(b->counts[0]));
 	if (b == NULL)
 		return NULL;
+	b->seen = b->counts;
+	b->lost = b->counts + emitters;
 	b->space = space;
 	b->at = at;
 	b->first_place = b->next_place = 1;
@@ -30,9 +32,32 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 	return b;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* What others number: not what is for one socket alone. */
+static bool is_seen_by_all(struct sio_offset offset)
+{
+	return offset.count > 0 && offset.emitter < SIO_EMITTER_SELF;
+}
+
+/* How far this loop is with an emitter. Its own events may come in another order, where some were put off. */
+static void see(struct sio_backlog *b, struct sio_offset offset)
+{
+	uint64_t *seen = &b->seen[offset.emitter];
+
+	if (offset.emitter != net_loop_index(b->at->loop) && offset.count > *seen + 1)
+		b->lost[offset.emitter] = offset.count - 1; /* it has missed one */
+	*seen = larger(*seen, offset.count);
+}
+
 static void drop(struct sio_backlog *b, struct sio_past *p)
 {
 	assert(p->place == b->first_place);
+	if (is_seen_by_all(p->offset))
+		b->lost[p->offset.emitter] = larger(b->lost[p->offset.emitter], p->offset.count);
 	b->first_place++;
 	b->bytes -= p->bytes;
 	list_remove(&p->node);
@@ -61,6 +86,7 @@ void sio_backlog_destroy(struct sio_backlog *b)
 	map_finish(&b->by_id);
 	map_finish(&b->by_sid);
 	list_remove(&b->node);
+	sio_here(b->space, b->at)->backlog = NULL;
 	free(b);
 }
 
@@ -96,11 +122,13 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 	size_t names_bytes = sio_target_names_bytes(target);
 	size_t bytes = sizeof(struct sio_past) + names_bytes + unit->bytes;
 
-	if (offset.count > 0 && offset.emitter < SIO_EMITTER_SELF)
-		b->seen[offset.emitter] = offset.count;
+	if (is_seen_by_all(offset))
+		see(b, offset);
 	struct sio_past *p = malloc(sizeof(*p) + names_bytes);
 	if (p == NULL) {
 		sio_backlog_break(b);
+		if (is_seen_by_all(offset))
+			b->lost[offset.emitter] = larger(b->lost[offset.emitter], offset.count);
 		return b->next_place - 1;
 	}
 	drop_old(b, bytes); /* one always fits, however large */

@@ -6,8 +6,10 @@
 #include "socketio/endpoint_int.h"
 
 struct sio_endpoint *sio_eio(
-	struct sio_server *server, const char *path, const struct sio_eio_options *o, void *ctx)
+	struct sio_server *server, const char *path, const struct sio_eio_options *said, void *ctx)
 {
+	static const struct sio_eio_options defaults;
+	const struct sio_eio_options *o = said == NULL ? &defaults : said;
 	struct eio_options options = {
 		.ping_interval_ms = o->ping_interval_ms,
 		.ping_timeout_ms = o->ping_timeout_ms,

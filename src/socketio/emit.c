@@ -354,8 +354,11 @@ static int encode_and_send(
 		m->offset = str_of(text, sio_offset_text(server, offset, text));
 	}
 	int rc = sio_encode(m, &unit);
-	if (rc < 0)
+	if (rc < 0) {
+		if (numbered)
+			sio_number_back(target->space, here, target->only.generation != 0);
 		return rc;
+	}
 	if (numbered || target->uncompressed)
 		blob_set_tag(unit,
 			(numbered ? EIO_UNIT_PAST : 0) | (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));

@@ -33,7 +33,10 @@ static void end(struct sio_peer *p, const char *reason)
 {
 	struct endpoint_loop *at = p->at;
 
-	p->end = (struct sio_end){ .reason = reason, .code = eio_close_code(p->session) };
+	p->end = (struct sio_end){
+		.reason = reason,
+		.code = eio_session_on_websocket(p->session) ? eio_close_code(p->session) : 0,
+	};
 	p->session = NULL;
 	slots_take(&at->peers, p->slot);
 	atomic_fetch_sub_explicit(&at->endpoint->count, 1, memory_order_relaxed);
@@ -69,7 +72,7 @@ static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 	struct sio_peer *p = ctx;
 	const struct sio_endpoint *e = p->at->endpoint;
 
-	if (e->events.message != NULL)
+	if (e->events.message != NULL && !p->is_leaving)
 		e->events.message(p, binary, (struct sio_bytes){ data, bytes }, e->ctx);
 }
 
@@ -247,15 +250,29 @@ static int encode(
 	return 0;
 }
 
+static int hand_over(
+	struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, uint16_t code);
+
+/* Behind what this loop has put off for its peers before. */
+static bool is_put_off(const struct sio_peer *p)
+{
+	return p->at->loop->later.first != NULL;
+}
+
 static int send_flagged(struct sio_peer *p, bool binary, struct sio_bytes message, unsigned flags)
 {
 	struct blob_share *unit;
 
-	if (p->session == NULL)
+	if (p->session == NULL || p->is_leaving)
 		return -EPIPE;
 	int rc = encode(p->at->endpoint, binary, message, &unit);
 	if (rc < 0)
 		return rc;
+	if (flags == 0 && is_put_off(p)) {
+		rc = hand_over(p->at->endpoint, net_loop_index(p->at->loop->loop), sio_peer_id(p), unit, 0);
+		blob_unref(unit);
+		return rc;
+	}
 	enum eio_send sent = eio_send(p->session, unit, flags);
 	blob_unref(unit);
 	return sent == EIO_SEND_QUEUED ? 0 : sent == EIO_SEND_SKIPPED ? -EAGAIN : -EPIPE;
@@ -291,7 +308,13 @@ int sio_peer_close(struct sio_peer *p, uint16_t code)
 {
 	if (!code_valid(code))
 		return -EINVAL;
-	close_peer(p, code);
+	if (p->session == NULL || p->is_leaving)
+		return 0;
+	if (is_put_off(p) && hand_over(p->at->endpoint, net_loop_index(p->at->loop->loop), sio_peer_id(p),
+				     NULL, code) == 0)
+		p->is_leaving = true; /* and is not heard any more */
+	else
+		close_peer(p, code);
 	return 0;
 }
 

@@ -15,6 +15,7 @@ struct sio_peer {
 	struct eio_session *session; /* NULL: it is closed */
 	struct endpoint_loop *at;
 	uint32_t slot, generation;
+	bool is_leaving; /* it will be closed when what was put off before has been done */
 	struct net_peer address;
 	const char *protocol; /* of a plain WebSocket, agreed on; or NULL */
 	struct sio_end end;

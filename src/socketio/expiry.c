@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "socketio/server_int.h"
 
 struct sio_expiry {
@@ -50,6 +51,19 @@ void sio_expiry_end(struct sio_socket *s)
 	net_timer_stop(&s->expiry->timer, s->client->at->loop);
 	free(s->expiry);
 	s->expiry = NULL;
+}
+
+bool sio_expiry_left(const struct sio_socket *s, uint32_t *ret_ms, uint32_t *ret_grace_ms, bool *ret_told)
+{
+	const struct sio_expiry *e = s->expiry;
+
+	if (e == NULL)
+		return false;
+	uint64_t now_ns = net_loop_now_ns(s->client->at->loop);
+	*ret_ms = e->timer.due_ns > now_ns ? (uint32_t)((e->timer.due_ns - now_ns) / CLOCK_NS_PER_MS) : 0;
+	*ret_grace_ms = e->grace_ms;
+	*ret_told = e->told;
+	return true;
 }
 
 int sio_set_expiry(struct sio_socket *s, uint32_t after_ms, uint32_t grace_ms)

@@ -112,8 +112,10 @@ static bool wait_more(struct recovering *p)
 
 void sio_recover_step(struct net_delay *delay, void *loop)
 {
-	(void)loop;
-	work(&list_entry(delay, struct recovering, step)->task);
+	struct sio_loop *at = loop;
+
+	/* Behind what handlers have put off in this iteration. */
+	net_defer(at->loop, &list_entry(delay, struct recovering, step)->task);
 }
 
 static bool add_missed(struct recovering *p, struct sio_offset offset, struct blob_share *unit)
@@ -186,14 +188,29 @@ static void moved_discard(struct net_message *message)
 	free(list_entry(message, struct moved, message));
 }
 
+/* What says on its own loop that it is elsewhere. */
+static void forget_word(const struct sio_backlog *b, const struct sio_recoverable *r)
+{
+	struct sio_recoverable *word =
+		b == NULL ? NULL : sio_recoverable_find(b, str_of(r->pid, SIO_PID_CHARS));
+
+	if (word != NULL && word->elsewhere != 0)
+		sio_recoverable_destroy(word);
+}
+
 /* Without memory it is not told: then it asks in vain, or keeps a name for nothing until the server ends. */
 static void tell_moved(
 	struct sio_space *space, const struct sio_recoverable *r, uint32_t here, uint32_t elsewhere)
 {
 	uint32_t own;
 
-	if (!sio_pid_loop(space->server, str_of(r->pid, SIO_PID_CHARS), &own) || own == here)
+	if (!sio_pid_loop(space->server, str_of(r->pid, SIO_PID_CHARS), &own))
 		return;
+	if (own == here) {
+		if (elsewhere == 0)
+			forget_word(space->loops[here].backlog, r);
+		return;
+	}
 	struct moved *m = malloc(sizeof(*m));
 	if (m == NULL)
 		return;
@@ -354,8 +371,10 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 		drop_missed(p);
 		fail(p);
 	} else if (p->socket.loop != net_loop_index(p->at->loop)) {
-		if (!give(p, r))
+		if (!give(p, r)) {
+			drop_missed(p); /* they are this loop's */
 			fail(p);
+		}
 	} else if (asker(p) == NULL) {
 		end(p); /* it is still kept */
 	} else {
@@ -387,6 +406,16 @@ static void ask(struct recovering *p)
 	} else {
 		take(p, r);
 	}
+}
+
+/* Of what the giver had not had, something came here and is not kept any more. */
+static bool has_lost(const struct recovering *p, const struct sio_backlog *b)
+{
+	for (uint32_t i = 0; i <= p->space->server->loop_count; i++) {
+		if (b->lost[i] > p->seen[i])
+			return true;
+	}
+	return false;
 }
 
 static bool has_caught_up(const struct recovering *p, const struct sio_backlog *b)
@@ -433,14 +462,16 @@ static void settle(struct recovering *p)
 {
 	struct sio_backlog *b = sio_backlog_of(p->at, p->space);
 
-	if (asker(p) == NULL || b == NULL) {
+	if (asker(p) == NULL) {
 		go_to(p, p->giver, RETURNED);
+	} else if (b == NULL) {
+		lose(p);
 	} else if (!has_caught_up(p, b)) {
 		if (wait_more(p))
 			return;
 		log_line(LOG_WARN, "a client cannot be recovered: its loop has missed what another has had");
 		lose(p);
-	} else if (!import_missed(p) || !add_own(p, b) || is_too_much(p)) {
+	} else if (has_lost(p, b) || !import_missed(p) || !add_own(p, b) || is_too_much(p)) {
 		lose(p);
 	} else {
 		come_back(p, p->r, b);
@@ -468,10 +499,6 @@ static void work(struct net_task *task)
 {
 	struct recovering *p = list_entry(task, struct recovering, task);
 
-	if (net_loop_stopping(p->at->loop)) {
-		end(p);
-		return;
-	}
 	switch (p->stage) {
 	case ASKED:
 		ask(p);

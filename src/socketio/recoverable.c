@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "socketio/recovery_int.h"
 
@@ -197,10 +198,14 @@ static struct sio_cut find_sent(const struct sio_recoverable *r, const struct ei
 {
 	const struct sio_backlog *b = r->backlog;
 	const struct blob_share *unit;
+	uint32_t lookups = 0;
 
 	for (uint32_t i = 0; (unit = eio_unsent(session, i)) != NULL; i++) {
 		if ((blob_tag(unit) & EIO_UNIT_PAST) == 0)
 			continue;
+		if (++lookups > SIO_SENT_LOOKUPS_MAX)
+			return (struct sio_cut){ .resent = 0,
+				.place = r->joined }; /* rather twice than never */
 		for (uint32_t at = 0; at < r->resent_count; at++) {
 			if (r->resent[at].unit == unit)
 				return (struct sio_cut){ .resent = at, .place = r->joined };
@@ -215,17 +220,21 @@ static struct sio_cut find_sent(const struct sio_recoverable *r, const struct ei
 void sio_recoverable_closed(struct sio_socket *s, const char *reason)
 {
 	struct sio_recoverable *r = s->recoverable;
+	uint32_t left_ms;
 
-	if (!may_come_back(reason) || net_loop_stopping(s->client->at->loop)) {
-		s->recoverable = NULL;
-		sio_recoverable_end(r);
+	/* Who is to be sent away, when what was put off has been done, goes for good. */
+	r->ends = !may_come_back(reason) || net_loop_stopping(s->client->at->loop) || s->is_leaving ||
+		  s->client->is_leaving;
+	if (r->ends)
 		return;
-	}
 	r->sent = find_sent(r, s->session);
 	r->closed = r->backlog->next_place - 1;
+	r->has_expiry = sio_expiry_left(s, &left_ms, &r->expiry_grace_ms, &r->expiry_told);
+	if (r->has_expiry)
+		r->expiry_ns = clock_now_ns() + left_ms * CLOCK_NS_PER_MS;
 }
 
-bool sio_recoverable_leaves(struct sio_socket *s)
+void sio_recoverable_leaves(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
 	const char *room;
@@ -233,11 +242,13 @@ bool sio_recoverable_leaves(struct sio_socket *s)
 
 	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++)
 		bytes += strlen(room) + 1;
-	if (bytes == 0)
-		return true;
+	if (bytes == 0 || r->ends)
+		return;
 	r->rooms = malloc(bytes);
-	if (r->rooms == NULL)
-		return false;
+	if (r->rooms == NULL) {
+		r->ends = true;
+		return;
+	}
 	r->rooms_bytes = bytes;
 	char *at = r->rooms;
 	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++) {
@@ -246,7 +257,6 @@ bool sio_recoverable_leaves(struct sio_socket *s)
 		memcpy(at, room, name_bytes);
 		at += name_bytes;
 	}
-	return true;
 }
 
 /* The oldest go for the newest. */
@@ -269,6 +279,10 @@ void sio_recoverable_gone(struct sio_socket *s)
 	struct sio_backlog *b = r->backlog;
 
 	s->recoverable = NULL;
+	if (r->ends) {
+		sio_recoverable_end(r);
+		return;
+	}
 	sio_recoverable_leave(r);
 	make_room(b->at);
 	r->socket = NULL;
@@ -304,9 +318,15 @@ void sio_resent_over(struct net_delay *delay, void *loop)
 	struct sio_recoverable *r = list_entry(delay, struct sio_recoverable, delay);
 
 	(void)loop;
-	/* Who has had all of it says so by the last one's offset; others cannot be helped any more. */
-	if (r->resent_count > 0 && r->last_place <= r->joined)
-		r->last = r->resent[r->resent_count - 1].offset;
+	/* Its last event still tells that all of them have come. */
+	for (uint32_t i = 0; i < r->resent_count && r->last.count == 0; i++) {
+		struct sio_offset offset = r->resent[r->resent_count - 1 - i].offset;
+
+		if (offset.count > 0) {
+			r->last = offset;
+			r->last_place = r->joined;
+		}
+	}
 	r->resent_is_lost = r->resent_count > 1;
 	sio_recoverable_forget_resent(r);
 }
@@ -340,7 +360,7 @@ bool sio_recoverable_cut(
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = r->last_place };
 		known = true;
 	}
-	if (!known && r->last_place <= r->joined && !r->resent_is_lost) { /* likewise */
+	if (!known && r->last_place <= r->joined && !r->has_come_back) { /* likewise */
 		cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 		known = true;
 	}
@@ -356,8 +376,7 @@ void sio_recoverable_answer(struct sio_socket *s, struct blob_share *unit)
 {
 	struct sio_target self = sio_self(s);
 
-	s->recoverable->last_place =
-		sio_backlog_add(s->recoverable->backlog, &self, (struct sio_offset){ 0 }, unit);
+	(void)sio_backlog_add(s->recoverable->backlog, &self, (struct sio_offset){ 0 }, unit);
 }
 
 bool sio_recoverable_answer_kept(
@@ -383,7 +402,19 @@ bool sio_recoverable_answer_kept(
 	return false;
 }
 
-/* Rooms, data, and what it waits for; then what it has missed. False: no memory. */
+/* What is left of its deadline; one that is over, or was told before, is told (again) at once. */
+static bool restore_expiry(struct sio_socket *s, struct sio_recoverable *r)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint64_t left_ms = r->expiry_ns > now_ns ? (r->expiry_ns - now_ns) / CLOCK_NS_PER_MS : 0;
+	uint32_t after_ms = r->expiry_told || left_ms == 0 ? 1 : (uint32_t)left_ms;
+	uint32_t grace_ms = r->expiry_told ? (uint32_t)left_ms : r->expiry_grace_ms;
+
+	r->has_expiry = false;
+	return sio_set_expiry(s, after_ms, grace_ms) == 0;
+}
+
+/* Rooms, data and deadline; then what it has missed. False: no memory. */
 bool sio_recoverable_restore(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
@@ -399,10 +430,11 @@ bool sio_recoverable_restore(struct sio_socket *s)
 	sio_set_data(s, r->data, r->destroy_data);
 	r->data = NULL;
 	r->destroy_data = NULL;
-	s->acks = r->acks;
-	s->ack_count = s->ack_cap = r->ack_count;
+	free(r->acks); /* their tickets name the socket that has gone */
 	r->acks = NULL;
 	r->ack_count = 0;
+	if (r->has_expiry && !restore_expiry(s, r))
+		return false;
 	for (uint32_t i = 0; i < r->resent_count; i++) {
 		if (r->resent[i].unit != NULL)
 			sio_deliver(s, r->resent[i].unit, 0);

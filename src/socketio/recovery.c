@@ -60,7 +60,6 @@ void sio_recovery_finish(struct sio_server *server)
 		while (!list_empty(backlogs))
 			sio_backlog_destroy(list_entry(backlogs->next, struct sio_backlog, node));
 	}
-	pthread_mutex_destroy(&server->outside_lock);
 }
 
 void sio_recovery_overrun(struct sio_loop *at)
@@ -69,14 +68,25 @@ void sio_recovery_overrun(struct sio_loop *at)
 		sio_backlog_break(list_entry(n, struct sio_backlog, node));
 }
 
+/* Of an emitter: the count of its events to any, or to one socket. */
+static uint64_t *count_of(struct sio_space *space, const struct sio_loop *here, bool self)
+{
+	if (here == NULL)
+		return self ? &space->numbered_self : &space->numbered;
+	return self ? &sio_here(space, here)->numbered_self : &sio_here(space, here)->numbered;
+}
+
 struct sio_offset sio_number(struct sio_space *space, const struct sio_loop *here, bool self)
 {
 	uint32_t emitter = here == NULL ? space->server->loop_count : net_loop_index(here->loop);
-	uint64_t *any = here == NULL ? &space->numbered : &sio_here(space, here)->numbered;
-	uint64_t *one = here == NULL ? &space->numbered_self : &sio_here(space, here)->numbered_self;
 
 	return (struct sio_offset){
 		.emitter = emitter + (self ? SIO_EMITTER_SELF : 0),
-		.count = self ? ++*one : ++*any,
+		.count = ++*count_of(space, here, self),
 	};
+}
+
+void sio_number_back(struct sio_space *space, const struct sio_loop *here, bool self)
+{
+	--*count_of(space, here, self);
 }

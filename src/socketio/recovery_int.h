@@ -23,9 +23,10 @@ enum {
 	SIO_EPOCH_CHARS = 8,
 	SIO_EMITTER_SELF =
 		512, /* added to the emitter's number: for one socket, which other loops do not see */
-	SIO_RECOVER_STEP_MS = 1, /* between two looks at whether a recovery can go on, ... */
+	SIO_SENT_LOOKUPS_MAX = 8, /* through a backlog, for what of a closed session's queue is of it */
+	SIO_RECOVER_STEP_MS = 10, /* between two looks at whether a recovery can go on, ... */
 	SIO_RECOVER_STEPS_MAX =
-		3000, /* ... of which there are so many: another loop may stand still for so long */
+		300, /* ... of which there are so many: another loop may stand still for so long */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
 };
 
@@ -56,7 +57,9 @@ struct sio_backlog {
 	size_t bytes;
 	struct net_delay sweep; /* running while something is kept */
 	struct map by_pid, by_id, by_sid;
-	uint64_t seen[]; /* the last count of each emitter */
+	uint64_t *seen,
+		*lost; /* of each emitter: the last count that came; the last of what is not kept any more */
+	uint64_t counts[];
 };
 
 /* One who came back has been sent these before all that comes: maybe in another order than this loop's. */
@@ -89,8 +92,12 @@ struct sio_recoverable {
 	struct sio_id id; /* the socket's */
 	uint32_t id_key[2];
 	uint64_t joined; /* all behind this place is for it */
-	uint64_t last_place; /* the last that was queued for it, ... */
+	uint64_t last_place; /* the last event that was queued for it, ... */
 	struct sio_offset last; /* ... by its offset */
+	bool ends; /* its socket has closed, and will not be back */
+	bool has_expiry, expiry_told; /* its authentication has a deadline, at a time of clock_now_ns() */
+	uint64_t expiry_ns;
+	uint32_t expiry_grace_ms;
 	struct sio_resent *resent;
 	uint32_t resent_count;
 	bool resent_is_lost; /* not kept any more, although it may not have had it */
@@ -109,6 +116,8 @@ struct sio_recoverable {
 /* recovery.c */
 /* The next number of an emitter: `here`, or NULL for all other threads (under server->outside_lock). self: to one socket alone. */
 struct sio_offset sio_number(struct sio_space *, const struct sio_loop *here, bool self);
+/* The last was not used: they are dense. */
+void sio_number_back(struct sio_space *, const struct sio_loop *here, bool self);
 
 /* backlog.c */
 /* This loop's backlog of a namespace, made if there is none. NULL: no memory. */
@@ -139,8 +148,9 @@ struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *, struct 
 /* Out of all tables, and freed. */
 void sio_recoverable_destroy(struct sio_recoverable *);
 void sio_recoverable_forget_resent(struct sio_recoverable *);
-/* As clients are told it; false: it is none of this server's. */
+/* As clients are told it. */
 size_t sio_offset_text(const struct sio_server *, struct sio_offset, char out[SIO_OFFSET_CHARS_MAX + 1]);
+/* False: it is none of this server's. */
 bool sio_offset_read(const struct sio_server *, struct str text, struct sio_offset *ret);
 /* Into this backlog's tables, by its pid and, where it is KEPT, its id. False: no memory. */
 bool sio_recoverable_enter(struct sio_recoverable *, struct sio_backlog *);

@@ -192,6 +192,13 @@ void sio_rooms_leave_all(struct sio_socket *s)
 	s->membership_steps = 0;
 }
 
+bool sio_is_in(const struct sio_socket *s, const char *room)
+{
+	const struct sio_room *r = sio_room_find(rooms_of(s), room);
+
+	return r != NULL && s->membership_count > 0 && is_member(s, r);
+}
+
 int sio_join(struct sio_socket *s, const char *room)
 {
 	struct str name = str_c(room);

@@ -306,11 +306,11 @@ void sio_destroy(struct sio_server *server)
 		server->pool != NULL && i < net_pool_loops(server->pool) && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].sockets);
 	net_pool_close(server->pool);
+	sio_recovery_finish(server); /* what is kept is destroyed by the application, too */
 	for (uint32_t i = 0; i < server->loop_count && server->loops != NULL; i++)
 		slots_finish(&server->loops[i].waiting);
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
-	sio_recovery_finish(server);
 	sio_spaces_finish(server);
 	sio_endpoints_finish(server);
 	sio_paths_finish(server);

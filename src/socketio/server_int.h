@@ -406,6 +406,8 @@ void sio_call_own(struct sio_socket *, enum sio_own, struct str auth, struct str
 
 /* expiry.c */
 void sio_expiry_end(struct sio_socket *);
+/* How long it is to its deadline, or, if that has been told, to its end. False: it has none. */
+bool sio_expiry_left(const struct sio_socket *, uint32_t *ret_ms, uint32_t *ret_grace_ms, bool *ret_told);
 
 /* recovery.c */
 /* What options say of it; NULL: there is none. */
@@ -425,9 +427,9 @@ const char *sio_recoverable_sid(const struct sio_recoverable *);
 struct sio_socket *sio_recoverable_called(const struct sio_loop *, const struct sio_space *, const char *sid);
 /* Its socket has not joined, or will not be back. */
 void sio_recoverable_end(struct sio_recoverable *);
-/* It closes; then it leaves its rooms; then its handlers have been called. False: no memory, and it is to be ended. */
+/* It closes; then it leaves its rooms; then its handlers have been called. */
 void sio_recoverable_closed(struct sio_socket *, const char *reason);
-__attribute__((warn_unused_result)) bool sio_recoverable_leaves(struct sio_socket *);
+void sio_recoverable_leaves(struct sio_socket *);
 void sio_recoverable_gone(struct sio_socket *);
 /* It has joined again: what it had, and what it has missed. False: no memory. */
 __attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_socket *);

@@ -78,10 +78,8 @@ static void bury_socket(struct sio_socket *s)
 	}
 	sio_asks_end(s);
 	sio_call_own(s, SIO_ON_DISCONNECTING, STR(""), str_c(s->reason));
-	if (s->recoverable != NULL && !sio_recoverable_leaves(s)) {
-		sio_recoverable_end(s->recoverable);
-		s->recoverable = NULL;
-	}
+	if (s->recoverable != NULL)
+		sio_recoverable_leaves(s);
 	sio_rooms_leave_all(s);
 	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(s->reason));
 	if (s->recoverable != NULL)

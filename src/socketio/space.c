@@ -100,6 +100,7 @@ void sio_spaces_finish(struct sio_server *server)
 	for (uint32_t i = 0; i < server->parent_count; i++)
 		destroy_space(server->parents[i]);
 	pthread_mutex_destroy(&server->children_lock);
+	pthread_mutex_destroy(&server->outside_lock);
 }
 
 static struct sio_space *find_static(const struct sio_server *server, struct str name)

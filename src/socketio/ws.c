@@ -80,8 +80,10 @@ static bool keep_lists(struct sio_endpoint *e, const struct sio_ws_options *o)
 }
 
 struct sio_endpoint *sio_ws(
-	struct sio_server *server, const char *path, const struct sio_ws_options *o, void *ctx)
+	struct sio_server *server, const char *path, const struct sio_ws_options *said, void *ctx)
 {
+	static const struct sio_ws_options defaults;
+	const struct sio_ws_options *o = said == NULL ? &defaults : said;
 	struct eio_options options = {
 		.ping_interval_ms = o->ping_interval_ms,
 		.ping_timeout_ms = o->ping_timeout_ms,

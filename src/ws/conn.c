@@ -45,6 +45,7 @@ struct ws_conn {
 	uint8_t state;
 	bool busy : 1; /* within a callback that goes on using it: freeing waits */
 	bool freed : 1;
+	bool peer_closed : 1; /* CLOSING: it has said so first */
 	uint32_t gathered_rest, gathered_owner;
 };
 
@@ -303,6 +304,13 @@ static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
 		}
 		break;
 	case WS_READ_CLOSE:
+		if (w->state == WS_OPEN && w->ops->waits(w->ctx)) {
+			/* What it asked for just before is still said; its end is told behind that. */
+			w->peer_closed = true;
+			ws_conn_close(w, e->code);
+			break;
+		}
+		/* fallthrough */
 	case WS_READ_FAIL:
 		if (w->state == WS_OPEN)
 			put_close(w, e->code);
@@ -342,7 +350,7 @@ static void on_ended(struct net_conn *net, void *ctx)
 {
 	struct ws_conn *w = ctx;
 
-	if (w->state == WS_ENDING)
+	if (w->state == WS_ENDING || (w->state == WS_CLOSING && w->peer_closed))
 		return; /* it closed in order, and gets our close frame */
 	if (w->state <= WS_CLOSING)
 		tell_closed(w, WS_CLOSE_LOST, false);

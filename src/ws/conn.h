@@ -1,7 +1,8 @@
 /*
  * ws/conn.h -- one WebSocket on one connection, server side: RFC 6455 between net/ and the layer above.
  *
- *      OPEN --ws_conn_close()--> CLOSING (queue, then close frame) --> ended
+ *      OPEN --ws_conn_close(), or the peer's close while the owner has something to say
+ *        |        `--> CLOSING (queue, then close frame) --> ended
  *        `--peer's close, an error, ws_conn_fail()--> told `closed`; close frame, FIN, and the peer's end: on its own
  *
  * Output is pulled from the owner as ready-made frames. Frames of the transport itself (pong, ping, close) go between two of
@@ -32,6 +33,8 @@ struct ws_conn_ops {
 	void (*pong)(void *ctx);
 	/* Whole frames that are next to go, from the first unsent byte. */
 	void (*gather)(void *ctx, struct net_gather *);
+	/* There is something to gather. */
+	bool (*waits)(void *ctx);
 	/* Part of the frame (or of the unit of frames) at the front has gone: gather's first piece is its rest. */
 	bool (*mid_frame)(void *ctx);
 	void (*sent)(void *ctx, size_t bytes);

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { startServer } from './lib/server.mjs';
-import { decodeBody, EngineClient, ERROR_TEXTS } from './lib/engine.mjs';
+import { decodeBody, EngineClient } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
+import { allErrors, error, isErrorOfWebSocket, isGone, UPGRADE } from './lib/refused.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until } from './lib/wait.mjs';
@@ -33,16 +34,6 @@ async function session(t, on = server) {
   }, 'the greeting');
   assert.match(greeting[0], /^40\{"sid":"/);
   return client;
-}
-
-// The session has ended; a poll may first be told so with a close packet.
-async function isGone(client) {
-  let { status, text } = await client.get();
-  if (status === 200 && text === '1') {
-    ({ status, text } = await client.get());
-  }
-  assert.equal(status, 400);
-  assert.equal(text, '{"code":1,"message":"Session ID unknown"}');
 }
 
 // The session still takes and gives messages.
@@ -111,48 +102,9 @@ test('session ids differ', async () => {
   assert.equal(ids.size, 200);
 });
 
-// [method, query, code]: where several things are wrong, the first check in the specified order answers.
-const ERRORS = [
-  ['GET', {}, 0],
-  ['GET', { EIO: 4 }, 0],
-  ['GET', { EIO: 4, transport: 'foo' }, 0],
-  ['GET', { EIO: 4, transport: '' }, 0],
-  ['GET', { EIO: 4, transport: 'Polling' }, 0],
-  ['GET', { EIO: 4, transport: '__proto__' }, 0],
-  ['GET', { EIO: 4, transport: 'webtransport' }, 0],
-  ['POST', { EIO: 3, transport: 'foo', sid: 'nobody' }, 0],
-  ['GET', { EIO: 4, transport: 'polling', sid: 'nobody' }, 1],
-  ['POST', { EIO: 4, transport: 'polling', sid: 'nobody' }, 1],
-  ['PUT', { EIO: 3, transport: 'polling', sid: 'constructor' }, 1],
-  ['GET', { EIO: 4, transport: 'polling', sid: 'x'.repeat(2000) }, 1],
-  ['GET', { EIO: 4, transport: 'websocket', sid: 'nobody' }, 1],
-  ['GET', { EIO: 4, transport: 'websocket', sid: 'SESSION' }, 3],
-  ['POST', { EIO: 3, transport: 'websocket', sid: 'SESSION' }, 3],
-  ['GET', { EIO: 3, transport: 'polling', sid: 'SESSION' }, 3],
-  ['GET', { transport: 'polling', sid: 'SESSION' }, 3],
-  ['POST', { EIO: 4, transport: 'polling' }, 2],
-  ['PUT', { EIO: 4, transport: 'polling' }, 2],
-  ['DELETE', { EIO: 3, transport: 'polling' }, 2],
-  ['OPTIONS', { EIO: 4, transport: 'polling' }, 2],
-  ['POST', { EIO: 4, transport: 'websocket' }, 2],
-  ['GET', { EIO: 4, transport: 'websocket' }, 3],
-  ['GET', { EIO: 3, transport: 'websocket' }, 3],
-  ['GET', { transport: 'polling' }, 5],
-  ['GET', { EIO: 3, transport: 'polling' }, 5],
-  ['GET', { EIO: 5, transport: 'polling' }, 5],
-  ['GET', { EIO: '4 ', transport: 'polling' }, 5],
-];
-
 test('errors: code, message, status, and the order of the checks', async (t) => {
   const client = await session(t);
-  for (const [method, query, code] of ERRORS) {
-    const sid = query.sid === 'SESSION' ? client.sid : query.sid;
-    const { status, headers, text } = await ask(method, { ...query, sid });
-    const what = `${method} ${JSON.stringify(query)}`;
-    assert.equal(text, JSON.stringify({ code, message: ERROR_TEXTS[code] }), what);
-    assert.equal(status, 400, what);
-    assert.match(headers['content-type'], /^application\/json/, what);
-  }
+  await allErrors(server, client.sid);
   await isAlive(client);
 });
 
@@ -164,7 +116,7 @@ test('what is there twice in a query is as unknown, in whatever spelling', async
     await socket.write(`GET ${target(POLL)}&${more} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     const answer = (await socket.whenClosed()).toString();
     assert.match(answer, /^HTTP\/1\.1 400 /, more);
-    assert.ok(answer.includes(JSON.stringify({ code, message: ERROR_TEXTS[code] })), `${more}: ${answer}`);
+    assert.ok(answer.includes(error(code)), `${more}: ${answer}`);
   };
   await refused('EIO=3', 5);
   await refused(`%73id=${'x'.repeat(70)}`, 1);
@@ -175,7 +127,7 @@ test('what is there twice in a query is as unknown, in whatever spelling', async
 
 test('a handshake with two versions of WebSocket is refused', async () => {
   const socket = await RawSocket.open(server);
-  await socket.write(`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1\r\n${UPGRADE_HEADERS}\r\n`
+  await socket.write(`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1\r\n${UPGRADE}\r\n`
     + 'Sec-WebSocket-Version: 8\r\n\r\n');
   assert.match((await socket.whenClosed()).toString(), /^HTTP\/1\.1 400 /);
 });
@@ -198,31 +150,14 @@ test('a method other than GET and POST harms no session', async (t) => {
   await isAlive(client);
 });
 
-const UPGRADE_HEADERS = [
-  'Host: x',
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-].join('\r\n');
-
-async function refusedUpgrade(query, message) {
-  const socket = await RawSocket.open(server);
-  await socket.write(`GET ${target(query)} HTTP/1.1\r\n${UPGRADE_HEADERS}\r\n\r\n`);
-  const answer = (await socket.whenClosed()).toString();
-  assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/, answer.split('\r\n')[0]);
-  assert.match(answer, /\r\ncontent-type: text\/html\r\n/i);
-  assert.equal(answer.split('\r\n\r\n')[1], message);
-}
-
 test('a websocket handshake that is refused gets 400 and the message as a page', async (t) => {
   const client = await session(t);
-  await refusedUpgrade({ EIO: 4, transport: 'foo' }, ERROR_TEXTS[0]);
-  await refusedUpgrade({ EIO: 4 }, ERROR_TEXTS[0]);
-  await refusedUpgrade({ EIO: 4, transport: 'websocket', sid: 'nobody' }, ERROR_TEXTS[1]);
-  await refusedUpgrade({ EIO: 3, transport: 'websocket', sid: client.sid }, ERROR_TEXTS[3]);
+  await isErrorOfWebSocket(server, { EIO: 4, transport: 'foo' }, 0);
+  await isErrorOfWebSocket(server, { EIO: 4 }, 0);
+  await isErrorOfWebSocket(server, { EIO: 4, transport: 'websocket', sid: 'nobody' }, 1);
+  await isErrorOfWebSocket(server, { EIO: 3, transport: 'websocket', sid: client.sid }, 3);
   await t.deviates('EIO=3 is refused only after the 101', () =>
-    refusedUpgrade({ EIO: 3, transport: 'websocket' }, ERROR_TEXTS[5]));
+    isErrorOfWebSocket(server, { EIO: 3, transport: 'websocket' }, 5));
   await isAlive(client);
 });
 

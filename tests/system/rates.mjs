@@ -55,6 +55,17 @@ for (const transport of ['websocket', 'polling']) {
   });
 }
 
+for (const transport of ['websocket', 'polling']) {
+  test(`${transport}: a pause longer than a heartbeat is not the client's silence`, async () => {
+    const server = await startServer('probe', { RATE_MESSAGES: '2:2', PING_INTERVAL: 100, PING_TIMEOUT: 100 * slower });
+    const client = await SioClient.join(server, { transport });
+    const took_ms = await flood(client, 6);
+    assert.ok(took_ms > 900, `heard in ${took_ms} ms`);
+    assert.equal(client.isClosed, false);
+    await server.stop();
+  });
+}
+
 test('an address pays for all its clients', async (t) => {
   const server = await startServer('probe', { RATE_ADDRESS: `${RATE}:${BURST}`, LIMIT_LOOPBACK: '1', ...BEAT });
   const clients = await Promise.all(Array.from({ length: 4 }, (_, i) => SioClient.join(server, { transport: i % 2 ? 'polling' : 'websocket' })));

@@ -4,12 +4,13 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { io } from 'socket.io-client';
-import { EngineClient, ERROR_TEXTS, RawWebSocket } from './lib/engine.mjs';
+import { EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
+import { isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
-import { Guard, slowThreat } from './lib/witness.mjs';
+import { Guard } from './lib/witness.mjs';
 
 const CONNECTS = Number(process.env.CONNECTS ?? 5000);
 const TRANSPORTS = ['websocket', 'polling'];
@@ -30,7 +31,6 @@ const P0 = '{"_placeholder":true,"num":0}';
 const BAD_PACKET = ['parse error', 'forced close', 'forced server close'];
 
 const short = (what) => JSON.stringify(what).slice(0, 200);
-const error = (code) => JSON.stringify({ code, message: ERROR_TEXTS[code] });
 
 async function opened(t, transport, more = {}) {
   const client = await EngineClient.open(t.server, { transport, ...more });
@@ -60,16 +60,6 @@ async function isAlive(client) {
   assert.equal(await client.next('the answer'), '39[[]]');
 }
 
-/** The server does not know the session any more; polls before that are refused, or told of the end and nothing else. */
-async function isGone(client) {
-  const path = target({ EIO: 4, transport: 'polling', sid: client.sid });
-  await until(async () => {
-    const { status, text } = await request(client.server, { path });
-    assert.ok(status === 400 || text === '1', `a session that has ended answered ${status} ${text}`);
-    return text === error(1);
-  }, 'the session to be unknown');
-}
-
 /** Sends that as a client of `/`, whose session ends for one of the reasons. */
 async function closes(t, transport, packets, reasons = BAD_PACKET) {
   const client = await joined(t, transport);
@@ -93,58 +83,36 @@ async function allClose(t, cases) {
 
 const guard = await Guard.start();
 
-const UPGRADE = [
-  'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-].join('\r\n');
-
-/** That code with 400: as JSON, and of a handshake of a WebSocket its message as a page. */
-async function isError(t, method, query, code) {
-  const { status, headers, text } = await request(t.server, { method, path: target(query) });
-  const what = `${method} ${short(query)}`;
-  assert.deepEqual([status, text], [400, error(code)], what);
-  assert.match(headers['content-type'], /^application\/json/, what);
-}
-
-async function isErrorOfWebSocket(t, query, code) {
-  const socket = await RawSocket.open(t.server);
-  t.after(() => socket.destroy());
-  socket.write(`GET ${target(query)} HTTP/1.1\r\n${UPGRADE}\r\n\r\n`);
-  const text = (await socket.whenClosed()).toString();
-  assert.match(text, /^HTTP\/1\.1 400 /, short(query));
-  assert.match(text, /\r\ncontent-type: text\/html\r\n/i);
-  assert.equal(text.slice(text.indexOf('\r\n\r\n') + 4), ERROR_TEXTS[code], short(query));
-}
-
 guard.threat('threat 48: EIO=3, transport=foo, an unknown sid: 400 with codes 5, 0, 1', async (t) => {
   const sids = ['nobody', 'x'.repeat(20), 'A'.repeat(2000), '__proto__', '../x', '\0'];
   for (const EIO of ['3', '5', '04', '', undefined]) {
-    await isError(t, 'GET', { EIO, transport: 'polling' }, 5);
-    await isErrorOfWebSocket(t, { EIO, transport: 'websocket' }, 5);
+    await isError(t.server, 'GET', { EIO, transport: 'polling' }, 5);
+    await isErrorOfWebSocket(t.server, { EIO, transport: 'websocket' }, 5);
   }
   for (const transport of ['foo', '', 'Polling', 'webtransport', 'constructor', undefined]) {
-    await isError(t, 'GET', { EIO: 4, transport }, 0);
-    await isError(t, 'POST', { EIO: 4, transport }, 0);
-    await isErrorOfWebSocket(t, { EIO: 4, transport }, 0);
+    await isError(t.server, 'GET', { EIO: 4, transport }, 0);
+    await isError(t.server, 'POST', { EIO: 4, transport }, 0);
+    await isErrorOfWebSocket(t.server, { EIO: 4, transport }, 0);
   }
   for (const sid of sids) {
-    await isError(t, 'GET', { EIO: 4, transport: 'polling', sid }, 1);
-    await isError(t, 'POST', { EIO: 4, transport: 'polling', sid }, 1);
-    await isErrorOfWebSocket(t, { EIO: 4, transport: 'websocket', sid }, 1);
+    await isError(t.server, 'GET', { EIO: 4, transport: 'polling', sid }, 1);
+    await isError(t.server, 'POST', { EIO: 4, transport: 'polling', sid }, 1);
+    await isErrorOfWebSocket(t.server, { EIO: 4, transport: 'websocket', sid }, 1);
   }
 });
 
 guard.threat('threat 49: a wrong method, mixed transports: 400 with codes 2, 3', async (t) => {
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
-    await isError(t, method, { EIO: 4, transport: 'polling' }, 2);
+    await isError(t.server, method, { EIO: 4, transport: 'polling' }, 2);
   }
   const [poller, other] = [await joined(t, 'polling'), await joined(t, 'websocket')];
   for (const method of ['GET', 'POST']) {
-    await isError(t, method, { EIO: 4, transport: 'websocket', sid: poller.sid }, 3);
-    await isError(t, method, { EIO: 4, transport: 'polling', sid: other.sid }, 3);
-    await isError(t, method, { EIO: 3, transport: 'polling', sid: poller.sid }, 3);
+    await isError(t.server, method, { EIO: 4, transport: 'websocket', sid: poller.sid }, 3);
+    await isError(t.server, method, { EIO: 4, transport: 'polling', sid: other.sid }, 3);
+    await isError(t.server, method, { EIO: 3, transport: 'polling', sid: poller.sid }, 3);
   }
-  await isErrorOfWebSocket(t, { EIO: 4, transport: 'polling', sid: other.sid }, 3);
-  await isErrorOfWebSocket(t, { EIO: 3, transport: 'websocket', sid: poller.sid }, 3);
+  await isErrorOfWebSocket(t.server, { EIO: 4, transport: 'polling', sid: other.sid }, 3);
+  await isErrorOfWebSocket(t.server, { EIO: 3, transport: 'websocket', sid: poller.sid }, 3);
   await isAlive(poller);
   await isAlive(other);
 });
@@ -284,13 +252,13 @@ guard.threat('threat 53: a wrong probe, a double upgrade, somebody else\'s sid: 
   const upgraded = await joined(t, 'polling');
   await upgraded.upgrade();
   await isTurnedAway(t, upgraded.sid);
-  await isError(t, 'GET', upgraded.query4, 3);
+  await isError(t.server, 'GET', upgraded.query4, 3);
   await isAlive(upgraded);
   const sid = guard.witness.socket.io.engine.id;
   await isTurnedAway(t, sid);
   for (const method of ['GET', 'POST']) {
-    await isError(t, method, { EIO: 4, transport: 'polling', sid }, 3);
-    await isError(t, method, { EIO: 4, transport: 'polling', sid: guard.witness.socket.id }, 1); // Socket.IO's id opens nothing
+    await isError(t.server, method, { EIO: 4, transport: 'polling', sid }, 3);
+    await isError(t.server, method, { EIO: 4, transport: 'polling', sid: guard.witness.socket.id }, 1); // Socket.IO's id opens nothing
   }
 });
 
@@ -452,7 +420,7 @@ guard.threat('threat 63: an event before 40: closed', async (t) => {
   }
 });
 
-slowThreat('threat 64: no 40 until the deadline: closed; who has joined stays', async (t) => {
+Guard.slowThreat('threat 64: no 40 until the deadline: closed; who has joined stays', async (t) => {
   const stays = await joined(t, 'websocket');
   const left = await joined(t, 'websocket');
   left.send('1');

@@ -9,15 +9,6 @@ import WebSocket from 'ws';
 import { request, target, SEPARATOR } from './http.mjs';
 import { deferred, Inbox, within } from './wait.mjs';
 
-/** What a request that is refused is told, by its code. */
-export const ERROR_TEXTS = {
-  0: 'Transport unknown',
-  1: 'Session ID unknown',
-  2: 'Bad handshake method',
-  3: 'Bad request',
-  5: 'Unsupported protocol version',
-};
-
 /** Splits the body of a poll's response into packets: strings, or Buffers for binary messages. */
 export function decodeBody(text) {
   const packets = text === '' ? [] : text.split(SEPARATOR);
@@ -33,7 +24,7 @@ export function encodeBody(packets) {
 // A WebSocket with an inbox of frames and a promise of its end.
 export class RawWebSocket {
   constructor(server, query, options = {}) {
-    const path = target({ EIO: 4, transport: 'websocket', ...query });
+    const path = target({ EIO: 4, transport: 'websocket', ...query }, server.path);
     this.frames = new Inbox();
     this.end = deferred();
     this.ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`, { perMessageDeflate: false, ...options });
@@ -130,13 +121,13 @@ export class EngineClient {
   }
 
   get(query = this.query4, wait_ms = undefined) {
-    return request(this.server, { path: target(query), headers: this.headers, agent: this.agent, wait_ms });
+    return request(this.server, { path: target(query, this.server.path), headers: this.headers, agent: this.agent, wait_ms });
   }
 
   post(body, headers = {}) {
     return request(this.server, {
       method: 'POST',
-      path: target(this.query4),
+      path: target(this.query4, this.server.path),
       headers: { 'content-type': 'text/plain;charset=UTF-8', ...this.headers, ...headers },
       agent: this.agent,
       body,

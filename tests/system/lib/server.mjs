@@ -1,5 +1,6 @@
 // Starts the server under test as a child process on a free port of 127.0.0.1, and ends it.
-// `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io.
+// `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io. `--KIND PATH` names that
+// of one kind, for a test that has several.
 // The server is told by environment: PORT, SIO_THREADS, SIO_SENDER, PING_INTERVAL, and so on; it prints a line with
 // 'listening' when it is ready.
 
@@ -14,6 +15,8 @@ const START_MS = 20000 * slower;
 const STOP_MS = 10000 * slower;
 const STARTS_MAX = 5;
 const LINES_MAX = 2000;
+// Where each kind has its Engine.IO, if not where Socket.IO has it.
+const PATHS = { eio_echo: '/engine.io/' };
 const FAULT = /Sanitizer|runtime error:|[Aa]ssertion|panic/;
 
 const running = new Set();
@@ -28,10 +31,14 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => process.exit(130));
 }
 
+function argument(name) {
+  const at = process.argv.indexOf(name);
+  return at > 0 ? process.argv[at + 1] : undefined;
+}
+
 /** The value of `--server`, 'node' if not given. */
 export function serverPath() {
-  const at = process.argv.indexOf('--server');
-  return at > 0 ? process.argv[at + 1] : process.env.SERVER ?? 'node';
+  return argument('--server') ?? process.env.SERVER ?? 'node';
 }
 
 export function serverIsNode() {
@@ -44,6 +51,7 @@ export function liveServers() {
 }
 
 class Server {
+  path = undefined; // of its Engine.IO, if another
   output = [];
   stopping = false;
   exited = null;
@@ -129,8 +137,11 @@ export async function startProgram(command, args, env, port) {
 async function startOnce(kind, port, env) {
   const node = serverIsNode();
   const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
-  const [command, args] = node ? [process.execPath, [twin]] : [serverPath(), []];
+  const [command, args] = node ? [process.execPath, [twin]] : [argument(`--${kind}`) ?? serverPath(), []];
   const server = await startProgram(command, args, env, port);
+  if (server) {
+    server.path = PATHS[kind];
+  }
   if (server && !node) {
     await usesWhatWasAsked(server, { ...process.env, ...env });
   }

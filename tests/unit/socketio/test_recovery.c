@@ -4,14 +4,11 @@
  *
  * An emit reaches loop 0, then the emitter's own, then loop 2; a handler of what goes out holds it up on its own loop, 1.
  */
-#include "base/base64.h"
 #include "base/clock.h"
+#include "guest.h"
 #include "lib/failing_alloc.h"
-#include "served.h"
 
-enum { LOOPS = 3, EMITTER = 1, TRIES = 4096 };
-
-#define NEXT "\x1e" /* between the packets of a payload */
+enum { LOOPS = 3, EMITTER = 1 };
 
 static struct served s;
 static struct sio_space *root;
@@ -95,120 +92,6 @@ static void start(uint32_t loops)
 	start_with(loops, (struct sio_recovery){ .window_ms = 60000 });
 }
 
-/* A client by polling, on the loop that is wanted. */
-struct client {
-	int fd;
-	char target[100];
-	char pid[SIO_SID_BYTES], offset[64];
-};
-
-static uint32_t loop_of(const char *target)
-{
-	uint8_t bytes[18];
-	size_t count;
-
-	assert_true(base64url_decode(bytes, strstr(target, "sid=") + 4, EIO_SID_CHARS, &count));
-	return bytes[11];
-}
-
-static void open_on(struct client *c, uint32_t loop)
-{
-	for (unsigned i = 0; i < TRIES; i++) {
-		c->fd = client_connect(&s.h);
-		assert_true(served_open(c->fd, c->target));
-		if (loop_of(c->target) == loop)
-			return;
-		assert_int_equal(served_ask(c->fd, "POST", c->target, "1", NULL), 200);
-		close(c->fd);
-	}
-	fail_msg("the kernel gives loop %u nothing", loop);
-}
-
-/* The next payload, with a NUL behind it. */
-static void fetch(struct client *c, char out[1024])
-{
-	struct buf body;
-
-	assert_int_equal(served_ask(c->fd, "GET", c->target, "", &body), 200);
-	assert_true(body.bytes < 1024);
-	memcpy(out, body.data, body.bytes);
-	out[body.bytes] = '\0';
-	buf_finish(&body);
-}
-
-/* Poll until `end` has come: all of it. */
-static void poll_until(struct client *c, char all[4096], const char *end)
-{
-	char text[1024];
-	size_t bytes = 0;
-
-	all[0] = '\0';
-	do {
-		fetch(c, text);
-		bytes += (size_t)snprintf(all + bytes, 4096 - bytes, "%s%s", bytes > 0 ? NEXT : "", text);
-		assert_true(bytes < 4096);
-	} while (strstr(all, end) == NULL);
-}
-
-static void copy_string(char *out, size_t out_bytes, const char *from)
-{
-	size_t bytes = strcspn(from, "\"");
-
-	assert_true(bytes < out_bytes);
-	memcpy(out, from, bytes);
-	out[bytes] = '\0';
-}
-
-/* Join, maybe as who it was; `all` is what came up to its CONNECT. */
-static void join(struct client *c, const char *pid, const char *offset)
-{
-	char text[256] = "40";
-
-	if (pid != NULL && offset != NULL)
-		snprintf(text, sizeof(text), "40{\"pid\":\"%s\",\"offset\":\"%s\"}", pid, offset);
-	else if (pid != NULL)
-		snprintf(text, sizeof(text), "40{\"pid\":\"%s\"}", pid);
-	assert_int_equal(served_ask(c->fd, "POST", c->target, text, NULL), 200);
-}
-
-static void joined(struct client *c, char all[4096])
-{
-	poll_until(c, all, "\"pid\"");
-	copy_string(c->pid, sizeof(c->pid), strstr(all, "\"pid\":\"") + 7);
-}
-
-static void leave(struct client *c)
-{
-	assert_int_equal(served_ask(c->fd, "POST", c->target, "1", NULL), 200);
-	close(c->fd);
-}
-
-/* Its loop does something else, and answers. */
-static void echo(struct client *c)
-{
-	char all[4096];
-
-	assert_int_equal(served_ask(c->fd, "POST", c->target, "427[\"echo\"]", NULL), 200);
-	poll_until(c, all, "437[]");
-}
-
-static void heard(struct client *c, const char *all)
-{
-	const char *at = strstr(all, "[\"said\",");
-
-	assert_non_null(at);
-	copy_string(c->offset, sizeof(c->offset), strstr(at, ",\"") + 2);
-}
-
-static unsigned count_of(const char *all, const char *what)
-{
-	unsigned count = 0;
-
-	for (const char *at = all; (at = strstr(at, what)) != NULL; at++)
-		count++;
-	return count;
-}
-
 /* From one loop to the other while an event is between them. */
 static void moves(uint32_t from, uint32_t to)
 {
@@ -217,18 +100,18 @@ static void moves(uint32_t from, uint32_t to)
 
 	start(LOOPS);
 	for (uint32_t i = 0; i < LOOPS; i++) {
-		open_on(&all[i], i);
+		open_on(&s, &all[i], i);
 		join(&all[i], NULL, NULL);
 		joined(&all[i], text);
 	}
-	open_on(&guest, from);
+	open_on(&s, &guest, from);
 	join(&guest, NULL, NULL);
 	joined(&guest, text);
 	leave(&guest);
 	WAIT_FOR(atomic_load(&connected) == LOOPS + 1);
 	char pid[SIO_SID_BYTES];
 	memcpy(pid, guest.pid, sizeof(pid));
-	open_on(&guest, to); /* before a loop stands still */
+	open_on(&s, &guest, to); /* before a loop stands still */
 	atomic_store(&holds, true);
 	client_send_text(all[EMITTER].fd, "POST ");
 	client_send_text(all[EMITTER].fd, all[EMITTER].target);
@@ -270,17 +153,17 @@ static void new_loop_is_ahead(void **state)
 	(void)state;
 	start(LOOPS);
 	for (uint32_t i = 0; i < LOOPS; i++) {
-		open_on(&all[i], i);
+		open_on(&s, &all[i], i);
 		join(&all[i], NULL, NULL);
 		joined(&all[i], text);
 	}
-	open_on(&guest, 2);
+	open_on(&s, &guest, 2);
 	join(&guest, NULL, NULL);
 	joined(&guest, text);
 	leave(&guest);
 	memcpy(pid, guest.pid, sizeof(pid));
 	WAIT_FOR(atomic_load(&connected) == LOOPS + 1);
-	open_on(&guest, 0);
+	open_on(&s, &guest, 0);
 	atomic_store(&holds, true);
 	client_send_text(all[EMITTER].fd, "POST ");
 	client_send_text(all[EMITTER].fd, all[EMITTER].target);
@@ -309,10 +192,10 @@ static void on_and_on(void **state)
 
 	(void)state;
 	start(LOOPS);
-	open_on(&talker, 0);
+	open_on(&s, &talker, 0);
 	join(&talker, NULL, NULL);
 	joined(&talker, text);
-	open_on(&guest, 1);
+	open_on(&s, &guest, 1);
 	join(&guest, NULL, NULL);
 	joined(&guest, text);
 	memcpy(pid, guest.pid, sizeof(pid));
@@ -322,7 +205,7 @@ static void on_and_on(void **state)
 		leave(&guest);
 		WAIT_FOR(atomic_load(&connected) == 2 + i);
 		assert_int_equal(served_ask(talker.fd, "POST", talker.target, "42[\"emit\"]", NULL), 200);
-		open_on(&guest, i % LOOPS);
+		open_on(&s, &guest, i % LOOPS);
 		join(&guest, pid, i == 0 ? NULL : guest.offset);
 		joined(&guest, text);
 		assert_string_equal(guest.pid, pid);
@@ -347,13 +230,13 @@ static void asked_for_by_many(void **state)
 
 	(void)state;
 	start(LOOPS);
-	open_on(&guests[0], 0);
+	open_on(&s, &guests[0], 0);
 	join(&guests[0], NULL, NULL);
 	joined(&guests[0], text);
 	memcpy(pid, guests[0].pid, sizeof(pid));
 	leave(&guests[0]);
 	for (unsigned i = 1; i < 6; i++)
-		open_on(&guests[i], i % LOOPS);
+		open_on(&s, &guests[i], i % LOOPS);
 	for (unsigned i = 1; i < 6; i++)
 		join(&guests[i], pid, NULL);
 	WAIT_FOR(atomic_load(&connected) == 6);
@@ -379,14 +262,14 @@ static void stopped_under_way(void **state)
 	(void)state;
 	start(LOOPS);
 	for (unsigned i = 0; i < 6; i++) {
-		open_on(&guests[i], i % LOOPS);
+		open_on(&s, &guests[i], i % LOOPS);
 		join(&guests[i], NULL, NULL);
 		joined(&guests[i], text);
 		memcpy(pids[i], guests[i].pid, sizeof(pids[i]));
 		leave(&guests[i]);
 	}
 	for (unsigned i = 0; i < 3; i++) {
-		open_on(&guests[i], (i + 1) % LOOPS);
+		open_on(&s, &guests[i], (i + 1) % LOOPS);
 		join(&guests[i], pids[i], NULL);
 	}
 	served_end(&s);
@@ -401,25 +284,27 @@ static void say(struct client *talker, const char *event)
 	assert_int_equal(served_ask(talker->fd, "POST", talker->target, event, NULL), 200);
 }
 
-/* A talker, and a guest that has heard event 0, and was away for event 1. */
-static void miss_one(struct client *talker, struct client *guest, char pid[SIO_SID_BYTES])
+/* A talker, and a guest that has heard event 0, or nothing, and was away for event 1. */
+static void miss_one(struct client *talker, struct client *guest, bool hears, char pid[SIO_SID_BYTES])
 {
 	char text[4096];
 
-	open_on(talker, 0);
+	open_on(&s, talker, 0);
 	join(talker, NULL, NULL);
 	joined(talker, text);
-	open_on(guest, 0);
+	open_on(&s, guest, 0);
 	join(guest, NULL, NULL);
 	joined(guest, text);
 	memcpy(pid, guest->pid, SIO_SID_BYTES);
-	say(talker, "42[\"emit\"]");
-	poll_until(guest, text, "[\"said\",0");
-	heard(guest, text);
+	if (hears) {
+		say(talker, "42[\"emit\"]");
+		poll_until(guest, text, "[\"said\",0");
+		heard(guest, text);
+	}
 	leave(guest);
 	say(talker, "42[\"emit\"]");
-	open_on(guest, 0);
-	join(guest, pid, guest->offset);
+	open_on(&s, guest, 0);
+	join(guest, pid, hears ? guest->offset : NULL);
 }
 
 /* Its last event is no more kept, but known by its offset: what it was sent when it came back does not come again. */
@@ -430,7 +315,7 @@ static void comes_back_twice(void **state)
 
 	(void)state;
 	start_with(1, (struct sio_recovery){ .window_ms = 60000, .backlog_bytes_max = 4000 });
-	miss_one(&talker, &guest, pid);
+	miss_one(&talker, &guest, true, pid);
 	joined(&guest, text);
 	assert_int_equal(count_of(text, "[\"said\",1"), 1);
 	say(&talker, "42[\"emit\"]");
@@ -438,7 +323,7 @@ static void comes_back_twice(void **state)
 	heard(&guest, text);
 	say(&talker, "42[\"fill\"]");
 	leave(&guest);
-	open_on(&guest, 0);
+	open_on(&s, &guest, 0);
 	join(&guest, pid, guest.offset);
 	joined(&guest, text);
 	assert_string_equal(guest.pid, pid);
@@ -449,26 +334,37 @@ static void comes_back_twice(void **state)
 }
 
 /* It was sent what it had missed, and took none of it until that was not kept any more: then it is new, and knows it. */
-static void takes_nothing(void **state)
+static void take_nothing(bool hears)
 {
 	struct client talker, guest;
 	char text[4096], pid[SIO_SID_BYTES];
 	uint32_t window_ms = 50;
 
-	(void)state;
 	start_with(1, (struct sio_recovery){ .window_ms = window_ms });
-	miss_one(&talker, &guest, pid);
+	miss_one(&talker, &guest, hears, pid);
 	uint64_t began_ns = clock_now_ns();
 	WAIT_FOR(clock_now_ns() - began_ns > 4 * window_ms * CLOCK_NS_PER_MS);
 	int old = guest.fd;
-	open_on(&guest, 0);
-	join(&guest, pid, guest.offset);
+	open_on(&s, &guest, 0);
+	join(&guest, pid, hears ? guest.offset : NULL);
 	joined(&guest, text);
 	assert_string_not_equal(guest.pid, pid);
 	close(old);
 	close(guest.fd);
 	close(talker.fd);
 	served_finish(&s);
+}
+
+static void takes_nothing(void **state)
+{
+	(void)state;
+	take_nothing(true);
+}
+
+static void takes_nothing_and_has_had_nothing(void **state)
+{
+	(void)state;
+	take_nothing(false);
 }
 
 int main(void)
@@ -481,6 +377,7 @@ int main(void)
 		cmocka_unit_test(stopped_under_way),
 		cmocka_unit_test(comes_back_twice),
 		cmocka_unit_test(takes_nothing),
+		cmocka_unit_test(takes_nothing_and_has_had_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,8 @@ static void a_socket_grows_by_little_and_to_a_limit(void **state)
 	assert_true(grew_at > SIO_ROOMS_PER_SOCKET_MAX / 2);
 	assert_int_equal(sio_join(socket, "one too many"), -ENOSPC);
 	assert_int_equal(sio_join(socket, name), 0); /* where it is already */
+	assert_true(sio_is_in(socket, name));
+	assert_false(sio_is_in(socket, "one too many"));
 	sio_leave(socket, name);
 	assert_int_equal(sio_join(socket, "one too many"), 0);
 	sio_rooms_leave_all(socket);

@@ -68,6 +68,13 @@ static inline void on_gather(void *ctx, struct net_gather *g)
 	}
 }
 
+static inline bool on_waits(void *ctx)
+{
+	const struct owner *o = ctx;
+
+	return o->front < o->frames;
+}
+
 static inline bool on_mid_frame(void *ctx)
 {
 	const struct owner *o = ctx;
@@ -113,8 +120,8 @@ static void on_pong(void *ctx)
 	(void)ctx;
 }
 
-static const struct ws_conn_ops echo_ops = { echo_message, on_pong, on_gather, on_mid_frame, on_sent,
-	on_closed };
+static const struct ws_conn_ops echo_ops = { echo_message, on_pong, on_gather, on_waits, on_mid_frame,
+	on_sent, on_closed };
 
 static inline void count_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 {
@@ -126,8 +133,8 @@ static inline void count_message(void *ctx, bool binary, uint8_t *data, size_t b
 	atomic_fetch_add(&o->messages, 1);
 }
 
-static const struct ws_conn_ops count_ops = { count_message, on_pong, on_gather, on_mid_frame, on_sent,
-	on_closed };
+static const struct ws_conn_ops count_ops = { count_message, on_pong, on_gather, on_waits, on_mid_frame,
+	on_sent, on_closed };
 
 static inline void serve_ws(void *ctx, struct http_exchange *x, const struct http_request *r)
 {

@@ -275,7 +275,7 @@ static void command(void *ctx, bool binary, uint8_t *data, size_t bytes)
 		ws_conn_set_ops(o->ws, &count_ops, o);
 }
 
-static const struct ws_conn_ops command_ops = { command, on_pong, on_gather, on_mid_frame, on_sent,
+static const struct ws_conn_ops command_ops = { command, on_pong, on_gather, on_waits, on_mid_frame, on_sent,
 	on_closed };
 
 static void ending_from_within_message(void **state)

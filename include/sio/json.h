@@ -1,0 +1,36 @@
+/*
+ * sio/json.h -- reading and writing of JSON: what clients send as auth and arguments, and texts that go to them.
+ *
+ * What a handler is lent (auth, arguments) is valid JSON. A value is a slice of it without blanks around it, so its first byte tells
+ * its type: `{`, `[`, `"`, `t`, `f`, `n`, else a number. All of it is O(the text), and may be called from any thread.
+ */
+#ifndef SIO_JSON_H
+#define SIO_JSON_H
+
+#include "sio/sio.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The member of that name: the last one, however it is escaped. False: there is none, or `object` is no JSON object. */
+SIO_API SIO_CHECK bool sio_json_member(struct sio_str object, const char *name, struct sio_str *ret_value);
+/* The i-th item, from 0. False: there are fewer, or `array` is no JSON array. */
+SIO_API SIO_CHECK bool sio_json_item(struct sio_str array, size_t i, struct sio_str *ret_value);
+/*
+ * A string, decoded to UTF-8 with a NUL behind it. False if it is none, contains a NUL, or does not fit into out_bytes with its NUL.
+ */
+SIO_API SIO_CHECK bool sio_json_string(struct sio_str value, char *out, size_t out_bytes);
+/* A whole number from 0 to max, written without sign, fraction and exponent. */
+SIO_API SIO_CHECK bool sio_json_number(struct sio_str value, uint64_t max, uint64_t *ret);
+/*
+ * Write UTF-8 text as a JSON string with its quotes, and a NUL behind it. Returns its bytes without that; where they do not fit, or the
+ * text is no UTF-8, 0, and `out` is empty.
+ */
+SIO_API SIO_CHECK size_t sio_json_quote(char *out, size_t out_bytes, struct sio_str text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
