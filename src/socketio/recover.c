@@ -299,6 +299,7 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 	r->joined = r->last_place = r->closed = place;
 	r->last = (struct sio_offset){ 0 };
 	r->sent = (struct sio_cut){ .resent = 0, .place = place };
+	r->resent_is_lost = false;
 	r->has_come_back = true;
 	return sio_recoverable_enter(r, b);
 }

@@ -327,6 +327,7 @@ void sio_resent_over(struct net_delay *delay, void *loop)
 			r->last_place = r->joined;
 		}
 	}
+	r->resent_is_lost = r->resent_count > 1;
 	sio_recoverable_forget_resent(r);
 }
 
@@ -336,7 +337,7 @@ bool sio_recoverable_cut(
 	const struct sio_backlog *b = r->backlog;
 	struct sio_cut cut = { .resent = 0, .place = r->joined };
 	struct sio_offset offset = { 0 };
-	bool known = !has_offset; /* it has had nothing since it joined */
+	bool known = !has_offset && !r->resent_is_lost; /* it has had nothing since it joined */
 
 	if (has_offset && !sio_offset_read(b->at->server, text, &offset)) {
 		cut = r->sent;
@@ -347,13 +348,15 @@ bool sio_recoverable_cut(
 			r->resent[i].offset.emitter == offset.emitter;
 		cut.resent = i + 1;
 	}
-	if (!known) {
+	if (!known && has_offset) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
-		if (known && cut.place < r->joined) /* of another life: it has had nothing in this one */
+		if (known && cut.place < r->joined) { /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
+			known = !r->resent_is_lost;
+		}
 	}
-	if (!known && r->last.count == offset.count && r->last.emitter == offset.emitter) {
+	if (!known && has_offset && r->last.count == offset.count && r->last.emitter == offset.emitter) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = r->last_place };
 		known = true;
 	}

@@ -100,6 +100,7 @@ struct sio_recoverable {
 	uint32_t expiry_grace_ms;
 	struct sio_resent *resent;
 	uint32_t resent_count;
+	bool resent_is_lost; /* not kept any more, although it may not have had it */
 	/* KEPT, and ENDING from when it closed: */
 	struct sio_cut sent; /* behind what is known to have left us */
 	uint64_t closed; /* the last place before that */

@@ -63,8 +63,8 @@ static uint32_t choose_pad(void)
 
 static void emit(struct emission m, struct sio_target to)
 {
-	static uint8_t data[CLIENT_ATTACHMENTS_MAX][300];
-	static char json[PAD_LARGE + 1024], pad[PAD_LARGE + 1];
+	static _Thread_local uint8_t data[CLIENT_ATTACHMENTS_MAX][300];
+	static _Thread_local char json[PAD_LARGE + 1024], pad[PAD_LARGE + 1];
 	struct sio_bytes attachments[CLIENT_ATTACHMENTS_MAX];
 	uint32_t number = world->emission_count;
 
@@ -302,8 +302,10 @@ void app_answer_kept(bool all)
 		if (world->kept_count == 0)
 			return;
 		uint64_t chosen = kernel_below(world->kept_count);
-		answer(world->kept[chosen].ack, world->kept[chosen].n);
+		struct sio_ack ack = world->kept[chosen].ack;
+		uint64_t n = world->kept[chosen].n;
 		world->kept[chosen] = world->kept[--world->kept_count];
+		answer(ack, n);
 	} while (all);
 }
 

@@ -342,6 +342,8 @@ ssize_t __wrap_write(int fd, const void *data, size_t bytes)
 		return __real_write(fd, data, bytes);
 	kernel_file(fd)->count++;
 	kernel_edge(kernel_file(fd));
+	if (kernel_chance(kernel_faults()->preempts))
+		kernel_sleep(0);
 	return (ssize_t)bytes;
 }
 

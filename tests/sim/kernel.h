@@ -4,8 +4,8 @@
  *      src/net/ --__wrap_socket(), __wrap_epoll_wait(), ...--> calls.c --> tcp.c <-- clients, by what is below
  *                                                   sched.c: who runs, and what time it is
  *
- * The threads are real, but one runs at a time: the baton passes in epoll_wait(), in kernel_sleep(), where a thread waits for
- * another, and where it ends. Whoever gives it away runs what is due first: bytes that arrive, clients' timers. When nobody can run, the clock
+ * The threads are real, but one runs at a time: the baton passes in epoll_wait(), in kernel_sleep(), behind a wake-up of another loop, where
+ * a thread waits for another or for a lock, and where it ends. Whoever gives it away runs what is due first: bytes that arrive, clients' timers. When nobody can run, the clock
  * jumps to the next deadline. So everything here is called by whoever has the baton, needs no lock, and is repeated by the same seed.
  */
 #ifndef TESTS_SIM_KERNEL_H
@@ -29,6 +29,7 @@ struct kernel_faults {
 	uint32_t interrupted; /* EINTR */
 	uint32_t cut_segment; /* a segment ends anywhere */
 	uint32_t late_ack; /* an acknowledgement waits for 40 ms */
+	uint32_t preempts; /* another thread runs behind a write to an eventfd */
 	uint32_t accept_fails; /* EMFILE, ECONNABORTED */
 	uint64_t delay_ns_max; /* of a segment */
 	uint64_t step_ns_max; /* what an iteration takes */

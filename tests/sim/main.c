@@ -48,7 +48,11 @@ static bool run_apart(uint64_t seed, struct figures *sum)
 	close(ends[1]);
 	bool whole = read(ends[0], &f, sizeof(f)) == (ssize_t)sizeof(f);
 	close(ends[0]);
-	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0 || !whole)
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		return false;
+	if (WIFSIGNALED(status))
+		printf("# seed %" PRIu64 ": ended by signal %d\n", seed, WTERMSIG(status));
+	if (status != 0 || !whole)
 		return false;
 	for (size_t i = 0; i < sizeof(f) / sizeof(uint64_t); i++)
 		((uint64_t *)sum)[i] += ((const uint64_t *)&f)[i];

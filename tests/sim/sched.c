@@ -54,9 +54,11 @@ static _Thread_local uint32_t self;
 
 int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __real_pthread_join(pthread_t, void **);
+int __real_pthread_mutex_lock(pthread_mutex_t *);
 int __real_clock_gettime(clockid_t, struct timespec *);
 int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __wrap_pthread_join(pthread_t, void **);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *);
 int __wrap_clock_gettime(clockid_t, struct timespec *);
 time_t __wrap_time(time_t *);
 ssize_t __wrap_getrandom(void *, size_t, unsigned);
@@ -275,7 +277,7 @@ static void pass(bool comes_back)
 
 	if (next == self)
 		return;
-	pthread_mutex_lock(&k.lock);
+	(void)__real_pthread_mutex_lock(&k.lock);
 	k.current = next;
 	pthread_cond_signal(&k.threads[next].turn);
 	while (comes_back && k.current != self)
@@ -303,7 +305,7 @@ static void *thread_main(void *arg)
 	struct thread *t = arg;
 
 	self = (uint32_t)(t - k.threads);
-	pthread_mutex_lock(&k.lock);
+	(void)__real_pthread_mutex_lock(&k.lock);
 	while (k.current != self)
 		pthread_cond_wait(&t->turn, &k.lock);
 	pthread_mutex_unlock(&k.lock);
@@ -341,6 +343,16 @@ int __wrap_pthread_join(pthread_t id, void **ret)
 	pass(true);
 	t->state = THREAD_WAITS;
 	return __real_pthread_join(id, ret);
+}
+
+/* Whoever has it may have been preempted. */
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
+{
+	int rc;
+
+	while ((rc = pthread_mutex_trylock(lock)) == EBUSY)
+		kernel_sleep(1);
+	return rc;
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)

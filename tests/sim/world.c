@@ -35,6 +35,7 @@ static void choose_faults(void)
 	f->interrupted = CHOOSE(0, 10, 50);
 	f->cut_segment = CHOOSE(0, 100, 500);
 	f->late_ack = CHOOSE(0, 50, 300);
+	f->preempts = CHOOSE(0, 0, 50, 300);
 	f->accept_fails = CHOOSE(0, 0, 20);
 	f->delay_ns_max = CHOOSE(100, 1000, 5000, 20000) * KERNEL_US;
 	f->step_ns_max = CHOOSE(20, 200, 2000) * KERNEL_US;

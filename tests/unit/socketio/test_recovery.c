@@ -4,6 +4,7 @@
  *
  * An emit reaches loop 0, then the emitter's own, then loop 2; a handler of what goes out holds it up on its own loop, 1.
  */
+#include "base/clock.h"
 #include "guest.h"
 #include "lib/failing_alloc.h"
 
@@ -56,10 +57,20 @@ static void on_echo(const struct sio_event *e)
 	(void)sio_answer(e->ack, e->args);
 }
 
-static void start(uint32_t loops)
+/* Said to itself alone, and so much that a small backlog keeps nothing else. */
+static void on_fill(const struct sio_event *e)
 {
-	static const struct sio_recovery recovery = { .window_ms = 60000 };
+	static char text[3000];
 
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "[\"", 2);
+	memcpy(text + sizeof(text) - 3, "\"]", 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert(sio_emit(sio_self(e->socket), "filled", sio_json(text)) == 0);
+}
+
+static void start_with(uint32_t loops, struct sio_recovery recovery)
+{
 	atomic_store(&holds, false);
 	atomic_store(&held, false);
 	atomic_store(&emitted, 0);
@@ -71,8 +82,14 @@ static void start(uint32_t loops)
 	assert_int_equal(sio_on(root, "connection", on_connection, NULL), 0);
 	assert_int_equal(sio_on(root, "emit", on_emit, NULL), 0);
 	assert_int_equal(sio_on(root, "echo", on_echo, NULL), 0);
+	assert_int_equal(sio_on(root, "fill", on_fill, NULL), 0);
 	sio_on_any_out(root, on_any_out, NULL);
 	served_run(&s);
+}
+
+static void start(uint32_t loops)
+{
+	start_with(loops, (struct sio_recovery){ .window_ms = 60000 });
 }
 
 /* From one loop to the other while an event is between them. */
@@ -262,6 +279,94 @@ static void stopped_under_way(void **state)
 	assert_int_equal(atomic_load(&destroyed), atomic_load(&connected) - atomic_load(&recovered));
 }
 
+static void say(struct client *talker, const char *event)
+{
+	assert_int_equal(served_ask(talker->fd, "POST", talker->target, event, NULL), 200);
+}
+
+/* A talker, and a guest that has heard event 0, or nothing, and was away for event 1. */
+static void miss_one(struct client *talker, struct client *guest, bool hears, char pid[SIO_SID_BYTES])
+{
+	char text[4096];
+
+	open_on(&s, talker, 0);
+	join(talker, NULL, NULL);
+	joined(talker, text);
+	open_on(&s, guest, 0);
+	join(guest, NULL, NULL);
+	joined(guest, text);
+	memcpy(pid, guest->pid, SIO_SID_BYTES);
+	if (hears) {
+		say(talker, "42[\"emit\"]");
+		poll_until(guest, text, "[\"said\",0");
+		heard(guest, text);
+	}
+	leave(guest);
+	say(talker, "42[\"emit\"]");
+	open_on(&s, guest, 0);
+	join(guest, pid, hears ? guest->offset : NULL);
+}
+
+/* Its last event is no more kept, but known by its offset: what it was sent when it came back does not come again. */
+static void comes_back_twice(void **state)
+{
+	struct client talker, guest;
+	char text[4096], pid[SIO_SID_BYTES];
+
+	(void)state;
+	start_with(1, (struct sio_recovery){ .window_ms = 60000, .backlog_bytes_max = 4000 });
+	miss_one(&talker, &guest, true, pid);
+	joined(&guest, text);
+	assert_int_equal(count_of(text, "[\"said\",1"), 1);
+	say(&talker, "42[\"emit\"]");
+	poll_until(&guest, text, "[\"said\",2");
+	heard(&guest, text);
+	say(&talker, "42[\"fill\"]");
+	leave(&guest);
+	open_on(&s, &guest, 0);
+	join(&guest, pid, guest.offset);
+	joined(&guest, text);
+	assert_string_equal(guest.pid, pid);
+	assert_int_equal(count_of(text, "[\"said\""), 0);
+	close(guest.fd);
+	close(talker.fd);
+	served_finish(&s);
+}
+
+/* It was sent what it had missed, and took none of it until that was not kept any more: then it is new, and knows it. */
+static void take_nothing(bool hears)
+{
+	struct client talker, guest;
+	char text[4096], pid[SIO_SID_BYTES];
+	uint32_t window_ms = 50;
+
+	start_with(1, (struct sio_recovery){ .window_ms = window_ms });
+	miss_one(&talker, &guest, hears, pid);
+	uint64_t began_ns = clock_now_ns();
+	WAIT_FOR(clock_now_ns() - began_ns > 4 * window_ms * CLOCK_NS_PER_MS);
+	int old = guest.fd;
+	open_on(&s, &guest, 0);
+	join(&guest, pid, hears ? guest.offset : NULL);
+	joined(&guest, text);
+	assert_string_not_equal(guest.pid, pid);
+	close(old);
+	close(guest.fd);
+	close(talker.fd);
+	served_finish(&s);
+}
+
+static void takes_nothing(void **state)
+{
+	(void)state;
+	take_nothing(true);
+}
+
+static void takes_nothing_and_has_had_nothing(void **state)
+{
+	(void)state;
+	take_nothing(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +375,9 @@ int main(void)
 		cmocka_unit_test(on_and_on),
 		cmocka_unit_test(asked_for_by_many),
 		cmocka_unit_test(stopped_under_way),
+		cmocka_unit_test(comes_back_twice),
+		cmocka_unit_test(takes_nothing),
+		cmocka_unit_test(takes_nothing_and_has_had_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
