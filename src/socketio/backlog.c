@@ -17,7 +17,7 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 
 	if (here->backlog != NULL)
 		return here->backlog;
-	struct sio_backlog *b = calloc(1, sizeof(*b) + 2 * emitters * sizeof(b->counts[0]));
+	struct sio_backlog *b = calloc(1, sizeof(*b) + sizeof(b->counts[0]) * 2 * emitters);
 	if (b == NULL)
 		return NULL;
 	b->seen = b->counts;
@@ -53,14 +53,16 @@ static void see(struct sio_backlog *b, struct sio_offset offset)
 	*seen = larger(*seen, offset.count);
 }
 
-static void drop(struct sio_backlog *b, struct sio_past *p)
+/* The oldest. */
+static void drop(struct sio_backlog *b)
 {
+	struct sio_past *p = list_entry(list_take_first(&b->past), struct sio_past, node);
+
 	assert(p->place == b->first_place);
 	if (is_seen_by_all(p->offset))
 		b->lost[p->offset.emitter] = larger(b->lost[p->offset.emitter], p->offset.count);
 	b->first_place++;
 	b->bytes -= p->bytes;
-	list_remove(&p->node);
 	blob_unref(p->unit);
 	free(p);
 }
@@ -73,7 +75,7 @@ static struct sio_past *oldest(const struct sio_backlog *b)
 static void drop_all(struct sio_backlog *b)
 {
 	while (!list_empty(&b->past))
-		drop(b, oldest(b));
+		drop(b);
 	net_delay_stop(&b->sweep);
 }
 
@@ -97,7 +99,7 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 
 	while (!list_empty(&b->past) &&
 		(now_ns - oldest(b)->at_ns > window_ns || b->bytes + more_bytes > server->backlog_bytes_max))
-		drop(b, oldest(b));
+		drop(b);
 }
 
 void sio_backlog_sweep(struct net_delay *delay, void *loop)

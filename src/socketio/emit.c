@@ -318,7 +318,8 @@ static int post(struct sio_server *server, uint32_t loop, const struct sio_targe
 /* Who watches what goes out is not called within another visit. */
 static bool is_now(const struct sio_loop *here, uint32_t loop, const struct sio_target *t)
 {
-	return sio_is_now(here, loop) && (!here->visiting || t->space->hooks->any_out.fn == NULL);
+	return here != NULL && sio_is_now(here, loop) &&
+	       (!here->visiting || t->space->hooks->any_out.fn == NULL);
 }
 
 /* To each loop that may have some of its receivers. */
@@ -354,6 +355,7 @@ static int encode_and_send(
 		m->offset = str_of(text, sio_offset_text(server, offset, text));
 	}
 	int rc = sio_encode(m, &unit);
+	m->offset = STR(""); /* its text ends with this call */
 	if (rc < 0) {
 		if (numbered)
 			sio_number_back(target->space, here, target->only.generation != 0);

@@ -12,7 +12,6 @@
 
 #include "base/assert.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "engineio/queue.h"
 #include "socketio/recovery_int.h"
 
@@ -72,14 +71,19 @@ static void end(struct recovering *p)
 	free(p);
 }
 
+static void go_on_at(struct recovering *p, struct sio_loop *at)
+{
+	p->at = at;
+	net_task_init(&p->task, work);
+	net_delay_init(&p->step);
+	net_defer(at->loop, &p->task);
+}
+
 static void arrive(struct net_loop *loop, struct net_message *message)
 {
 	struct recovering *p = list_entry(message, struct recovering, message);
 
-	p->at = &p->space->server->loops[net_loop_index(loop)];
-	net_task_init(&p->task, work);
-	net_delay_init(&p->step);
-	net_defer(loop, &p->task);
+	go_on_at(p, &p->space->server->loops[net_loop_index(loop)]);
 }
 
 static void discard(struct net_message *message)
@@ -94,11 +98,12 @@ static void go_to(struct recovering *p, uint32_t loop, enum stage stage)
 
 	p->stage = stage;
 	p->steps = 0;
+	if (p->at == &server->loops[loop]) {
+		go_on_at(p, p->at);
+		return;
+	}
 	p->message = (struct net_message){ .run = arrive, .discard = discard, .bytes = sizeof(*p) };
-	if (p->at == &server->loops[loop])
-		arrive(p->at->loop, &p->message);
-	else
-		net_post_reserved(net_pool_loop(server->pool, loop), &p->message);
+	net_post_reserved(net_pool_loop(server->pool, loop), &p->message);
 }
 
 /* It looks again soon. False: it has waited long enough. */
@@ -461,21 +466,18 @@ static bool add_own(struct recovering *p, const struct sio_backlog *b)
 static void settle(struct recovering *p)
 {
 	struct sio_backlog *b = sio_backlog_of(p->at, p->space);
+	bool caught_up = b != NULL && has_caught_up(p, b);
 
 	if (asker(p) == NULL) {
 		go_to(p, p->giver, RETURNED);
-	} else if (b == NULL) {
-		lose(p);
-	} else if (!has_caught_up(p, b)) {
-		if (wait_more(p))
-			return;
-		log_line(LOG_WARN, "a client cannot be recovered: its loop has missed what another has had");
-		lose(p);
-	} else if (has_lost(p, b) || !import_missed(p) || !add_own(p, b) || is_too_much(p)) {
-		lose(p);
-	} else {
-		come_back(p, p->r, b);
+		return;
 	}
+	if (b != NULL && !caught_up && wait_more(p))
+		return;
+	if (caught_up && !has_lost(p, b) && import_missed(p) && add_own(p, b) && !is_too_much(p))
+		come_back(p, p->r, b);
+	else
+		lose(p);
 }
 
 /* As if it had come back when it was given away, and gone at once. */
