@@ -10,6 +10,7 @@ enum { LOOPS = 2, PEERS = 6, TRIES = 12, FRAME_BYTES_MAX = 120 };
 
 static struct served s;
 static struct sio_endpoint *live;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards ids and last: loops write them */
 static atomic_uint opened, closed, destroyed, within, fail_at;
 static struct sio_id ids[PEERS]; /* of those that came, in no order; each is written before `opened` */
 static struct sio_end last; /* written before `closed` */
@@ -40,8 +41,10 @@ static void on_opened(struct sio_peer *p, void *ctx)
 {
 	(void)!failing_alloc_disarm();
 	assert(ctx == kept && sio_peer_data(p) == kept && sio_peer_endpoint(p) == live);
+	pthread_mutex_lock(&lock);
 	ids[atomic_load(&opened) % PEERS] = sio_peer_id(p);
 	atomic_fetch_add(&opened, 1);
+	pthread_mutex_unlock(&lock);
 }
 
 static void on_message(struct sio_peer *p, bool binary, struct sio_bytes m, void *ctx)
@@ -79,8 +82,10 @@ static void on_closed(struct sio_peer *p, const struct sio_end *end, void *ctx)
 {
 	assert(ctx == kept && atomic_load(&within) == 0);
 	assert(sio_peer_send(p, false, (struct sio_bytes){ "x", 1 }) == -EPIPE && sio_peer_data(p) == kept);
+	pthread_mutex_lock(&lock);
 	last = *end;
 	atomic_fetch_add(&closed, 1);
+	pthread_mutex_unlock(&lock);
 }
 
 static const struct sio_endpoint_events events = {
