@@ -425,8 +425,6 @@ const char *sio_recoverable_pid(const struct sio_recoverable *);
 const char *sio_recoverable_sid(const struct sio_recoverable *);
 /* The socket that came back under that public id; NULL: none here. */
 struct sio_socket *sio_recoverable_called(const struct sio_loop *, const struct sio_space *, const char *sid);
-/* Its socket has not joined, or will not be back. */
-void sio_recoverable_end(struct sio_recoverable *);
 /* It closes; then it leaves its rooms; then its handlers have been called. */
 void sio_recoverable_closed(struct sio_socket *, const char *reason);
 void sio_recoverable_leaves(struct sio_socket *);
@@ -444,6 +442,8 @@ enum sio_recover {
 	SIO_RECOVER_LATER, /* sio_joining_recovered() will be called, in a later task */
 	SIO_RECOVER_NO_MEMORY,
 };
+/* Its socket has not joined, or will not be back. */
+void sio_recoverable_end(struct sio_recoverable *);
 /* A client that joins may be one that was here. */
 enum sio_recover sio_recover_begin(struct sio_socket *, struct str auth);
 
