@@ -59,6 +59,13 @@ def wait_until(condition, what, seconds=None):
     return result
 
 
+def readable(file, seconds):
+    """Whether there is something to read in that time, whatever number its descriptor has."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def free_port():
     while True:
         port = random.SystemRandom().choice(PORTS)
@@ -159,7 +166,7 @@ class Crowd:
         out = self.members[index].stdout
         while b"\n" not in self.heard[index]:
             left = deadline - time.monotonic()
-            assert left > 0 and select.select([out], [], [], left)[0], "the crowd does not answer"
+            assert left > 0 and readable(out, left), "the crowd does not answer"
             more = os.read(out.fileno(), 65536)
             assert more, "the crowd has ended"
             self.heard[index] += more
