@@ -73,6 +73,8 @@ class Loris(threading.Thread):
         s.close()
 
     def run(self):
+        # It is the server that is looked at, not who gets the clients' core: as in flooder.py.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         tick = 0
         while not self.over:
             while len(self.began) < self.count:
