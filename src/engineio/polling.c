@@ -100,7 +100,7 @@ static bool ask_fate(struct eio_session *s, bool polls_again)
 	enum net_fate fate = http_exchange_fate(x);
 	bool sent = http_exchange_sent(x);
 
-	if (fate == NET_FATE_OPEN)
+	if (fate == NET_FATE_OPEN || fate == NET_FATE_ENDING)
 		return false;
 	http_unwatch(x);
 	if (fate == NET_FATE_LOST)
@@ -127,7 +127,8 @@ static bool ask_again(struct eio_session *s, struct http_exchange *other)
 	uint64_t age_ns = net_loop_now_ns(s->at->loop) - s->doubt->answered_ns;
 	if (ask_fate(s, true))
 		return true;
-	if (!http_exchange_sent(x) || age_ns > (uint64_t)EIO_ACK_DELAY_MS * CLOCK_NS_PER_MS ||
+	if (!http_exchange_sent(x) || http_exchange_fate(x) == NET_FATE_ENDING ||
+		age_ns > (uint64_t)EIO_ACK_DELAY_MS * CLOCK_NS_PER_MS ||
 		memcmp(&before, &now, sizeof(now)) != 0)
 		return false;
 	http_unwatch(x);

@@ -73,10 +73,13 @@ static void tell_fate(struct http_exchange *x, enum http_fate fate)
 		watch->fate(x->watch_ctx, fate);
 }
 
-/* The peer has ended its side: in order, if it has taken all. */
+/* The peer has ended its side: in order, if it has taken all. What is not known yet is told when it has closed. */
 static void tell_ended(struct http_exchange *x)
 {
-	tell_fate(x, net_conn_fate(x->net) == NET_FATE_ENDED ? HTTP_FATE_ARRIVED : HTTP_FATE_RESET);
+	enum net_fate fate = net_conn_fate(x->net);
+
+	if (fate != NET_FATE_ENDING)
+		tell_fate(x, fate == NET_FATE_ENDED ? HTTP_FATE_ARRIVED : HTTP_FATE_RESET);
 }
 
 static void tell_gone(struct http_exchange *x)

@@ -19,12 +19,21 @@ static struct net_conn *conn_of(struct net_source *source)
 
 static void read_turn(struct net_conn *c);
 
+/* Both sides have ended. What is not known yet comes as an event. */
+static void take_both_ends(struct net_conn *c)
+{
+	enum net_fate fate = net_conn_fate(c);
+
+	if (fate != NET_FATE_ENDING)
+		net_conn_fail(c, fate == NET_FATE_LOST ? ECONNRESET : 0);
+}
+
 static void read_again(struct net_task *task)
 {
 	struct net_conn *c = list_entry(task, struct net_conn, again);
 
 	if (c->state == NET_CONN_LINGERING && c->peer_ended)
-		net_conn_fail(c, net_conn_fate(c) == NET_FATE_LOST ? ECONNRESET : 0);
+		take_both_ends(c);
 	else
 		read_turn(c);
 }
@@ -109,7 +118,7 @@ static bool take_received(struct net_conn *c, ssize_t n, int error)
 	if (n == 0) {
 		c->peer_ended = true;
 		if (c->broken || c->state == NET_CONN_LINGERING)
-			net_conn_fail(c, net_conn_fate(c) == NET_FATE_LOST ? ECONNRESET : 0);
+			take_both_ends(c);
 		else if (c->state == NET_CONN_OPEN)
 			c->ops->ended(c, c->ctx);
 	} else if (error != EAGAIN) {
@@ -160,7 +169,10 @@ void net_conn_ready(struct net_source *source, uint32_t events)
 		net_conn_fail(c, error == 0 ? ECONNRESET : error);
 		return;
 	}
-	read_turn(c);
+	if (c->state == NET_CONN_LINGERING && c->peer_ended)
+		take_both_ends(c);
+	else
+		read_turn(c);
 }
 
 void net_conn_pause(struct net_conn *c)
@@ -307,13 +319,15 @@ enum net_fate net_conn_fate(struct net_conn *c)
 	switch (info.tcpi_state) {
 	case TCP_ESTABLISHED:
 		return net_conn_unacked(c) == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
-	case TCP_CLOSE_WAIT: /* what goes to a peer that has closed comes back as a reset */
-		return net_conn_unacked(c) == 0 ? NET_FATE_ENDED : NET_FATE_LOST;
+	case TCP_CLOSE_WAIT:
+		return net_conn_unacked(c) == 0 ? NET_FATE_ENDED : NET_FATE_ENDING;
 	case TCP_FIN_WAIT1:
 		return NET_FATE_OPEN;
 	case TCP_FIN_WAIT2:
 		return NET_FATE_ACKED;
-	default: /* both sides have ended */
+	case TCP_CLOSE: /* by a reset, or with all acknowledged */
 		return net_conn_unacked(c) <= 1 ? NET_FATE_ENDED : NET_FATE_LOST;
+	default: /* both sides have ended */
+		return net_conn_unacked(c) <= 1 ? NET_FATE_ENDED : NET_FATE_ENDING;
 	}
 }

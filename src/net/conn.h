@@ -146,8 +146,9 @@ void net_conn_move(struct net_conn *, uint32_t loop_index);
 enum net_fate {
 	NET_FATE_ACKED, /* all arrived at the peer's kernel, the connection stands */
 	NET_FATE_OPEN, /* some are under way */
+	NET_FATE_ENDING, /* some are under way, and the peer has ended its side: an ACK is to come, or a reset if it has gone */
 	NET_FATE_ENDED, /* all arrived, and the peer has ended its side */
-	NET_FATE_LOST, /* the connection was reset, or ended with bytes under way */
+	NET_FATE_LOST, /* the connection was reset */
 };
 enum net_fate net_conn_fate(struct net_conn *);
 

@@ -110,9 +110,14 @@ static void acknowledged(void *ctx, uint64_t arg)
 static void fin_acknowledged(void *ctx, uint64_t arg)
 {
 	struct tcp *t = ctx;
+	struct pipe *p = pipe_at(t, arg & 1);
 
-	if (!t->vanished)
-		pipe_at(t, arg & 1)->fin_acked = true;
+	if (t->vanished)
+		return;
+	p->acked = p->end;
+	p->fin_acked = true;
+	if (!is_up(t, p))
+		to_server(t);
 }
 
 static void pump(struct tcp *t, struct pipe *p);

@@ -332,6 +332,36 @@ static void finishing_a_slow_reader(void **state)
 	harness_finish(&h);
 }
 
+/* Who has ended its side and does not read yet may still take it all, or go: nothing is said before that is known. */
+static void finishing_with_bytes_under_way(void **state)
+{
+	(void)state;
+	start(NULL);
+	for (unsigned round = 0; round < 6; round++) {
+		int fd = client_connect(&h);
+		struct side *s = sides_wait(&sides, round);
+
+		if (round % 2 == 0)
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		WAIT_FOR(round % 2 != 0 || atomic_load(&s->ends) == 1);
+		harness_call(&h, 0, do_send_and_finish, s);
+		client_expect_stream(fd, 0, 1000);
+		if (round % 2 != 0)
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		for (unsigned turn = 0; turn < 10; turn++)
+			harness_call(&h, 0, do_nothing, NULL);
+		assert_int_equal(atomic_load(&s->closes), 0);
+		if (round % 3 != 0) {
+			client_expect_stream(fd, 1000, LARGE_BYTES - 1000);
+			client_expect_end(fd);
+		}
+		close(fd); /* with bytes unread: a reset */
+		WAIT_FOR(atomic_load(&s->closes) == 1);
+		assert_int_equal(atomic_load(&s->error), round % 3 == 0 ? ECONNRESET : 0);
+	}
+	harness_finish(&h);
+}
+
 /* A paused one does not hear the peer's end: finishing reads again. */
 static void do_pause_send_finish(struct net_loop *loop, void *ctx)
 {
@@ -441,6 +471,7 @@ int main(void)
 		cmocka_unit_test(finishing_sends_what_there_is),
 		cmocka_unit_test(finishing_from_within_callbacks),
 		cmocka_unit_test(finishing_a_slow_reader),
+		cmocka_unit_test(finishing_with_bytes_under_way),
 		cmocka_unit_test(finishing_while_paused),
 		cmocka_unit_test(cutting_one_that_finishes),
 		cmocka_unit_test(a_reset_while_finishing),
