@@ -1,6 +1,7 @@
 /* engineio/server.c -- requests: which are refused, and to whom the others go. See engineio/server.h. */
 #include "engineio/server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,14 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 		eio_ws_probe(s, x, head);
 }
 
+/* Answers as scripts, for browsers of before CORS. */
+static bool asks_jsonp(const struct http_head *head)
+{
+	char room[QUERY_BYTES_MAX];
+
+	return query_value(head, STR("j"), room).bytes > 0;
+}
+
 enum { REQUEST_OK = -1 };
 
 /* What is wrong with a request (enum eio_error), in the order in which Node's server looks; the session it names. */
@@ -264,7 +273,7 @@ static int judge(struct eio_loop *at, const struct http_head *head, struct eio_s
 	}
 	if (head->method != HTTP_GET)
 		return EIO_BAD_METHOD;
-	if (websocket && !head->upgrade)
+	if (websocket ? !head->upgrade : asks_jsonp(head))
 		return EIO_BAD_REQUEST;
 	return version ? REQUEST_OK : EIO_BAD_VERSION;
 }
@@ -332,13 +341,14 @@ static uint32_t sessions_for(uint32_t conns)
 							      : conns * EIO_SESSIONS_PER_CONN_MAX;
 }
 
-struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool,
-	const struct eio_options *options, const struct eio_events *events, void *ctx)
+int eio_server_create(struct http_server *http, struct net_pool *pool, const struct eio_options *options,
+	const struct eio_events *events, void *ctx, struct eio_server **ret)
 {
 	struct eio_server *server = calloc(1, sizeof(*server));
+	int rc = -ENOMEM;
 
 	if (server == NULL)
-		return NULL;
+		return rc;
 	server->options = *options;
 	server->events = events;
 	server->ctx = ctx;
@@ -367,15 +377,16 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.serve = eio_plain_serve,
 		.ctx = server,
 	};
-	if (server->loops == NULL || server->addresses == NULL || !eio_cors_create(server) ||
-		!eio_throttles_create(server) ||
-		http_server_route(http, options->plain == NULL ? &route : &plain_route) != 0) {
+	if (server->loops != NULL && server->addresses != NULL && eio_cors_create(server) &&
+		eio_throttles_create(server))
+		rc = http_server_route(http, options->plain == NULL ? &route : &plain_route);
+	if (rc < 0) {
 		eio_cors_destroy(server);
 		buckets_destroy(server->buckets);
 		net_addresses_destroy(server->addresses);
 		free(server->loops);
 		free(server);
-		return NULL;
+		return rc;
 	}
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		struct eio_loop *at = &server->loops[i];
@@ -392,7 +403,8 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
-	return server;
+	*ret = server;
+	return 0;
 }
 
 void eio_server_overrun(struct eio_server *server, struct net_loop *loop)

@@ -151,6 +151,7 @@ void sio_recoverable_destroy(struct sio_recoverable *r)
 	sio_recoverable_forget_resent(r);
 	if (r->destroy_data != NULL && r->data != NULL)
 		r->destroy_data(r->data);
+	free(r->label);
 	free(r->rooms);
 	free(r->acks);
 	free(r);
@@ -290,6 +291,8 @@ void sio_recoverable_gone(struct sio_socket *s)
 	r->destroy_data = s->destroy_data;
 	s->data = NULL;
 	s->destroy_data = NULL;
+	r->label = s->label;
+	s->label = NULL;
 	r->acks = s->acks;
 	r->ack_count = s->ack_count;
 	s->acks = NULL;
@@ -414,7 +417,26 @@ static bool restore_expiry(struct sio_socket *s, struct sio_recoverable *r)
 	return sio_set_expiry(s, after_ms, grace_ms) == 0;
 }
 
-/* Rooms, data and deadline; then what it has missed. False: no memory. */
+/* Its data and label, unless middleware has just given it others: what it was then goes. */
+static void take_own(struct sio_socket *s, struct sio_recoverable *r)
+{
+	if (s->data == NULL) {
+		sio_set_data(s, r->data, r->destroy_data);
+		r->data = NULL;
+	}
+	if (r->data != NULL && r->destroy_data != NULL)
+		r->destroy_data(r->data);
+	r->data = NULL;
+	r->destroy_data = NULL;
+	if (s->label == NULL) {
+		s->label = r->label;
+		r->label = NULL;
+	}
+	free(r->label);
+	r->label = NULL;
+}
+
+/* Rooms, data, label and deadline; then what it has missed. False: no memory. */
 bool sio_recoverable_restore(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
@@ -427,9 +449,7 @@ bool sio_recoverable_restore(struct sio_socket *s)
 	free(r->rooms);
 	r->rooms = NULL;
 	r->rooms_bytes = 0;
-	sio_set_data(s, r->data, r->destroy_data);
-	r->data = NULL;
-	r->destroy_data = NULL;
+	take_own(s, r);
 	free(r->acks); /* their tickets name the socket that has gone */
 	r->acks = NULL;
 	r->ack_count = 0;

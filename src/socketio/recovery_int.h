@@ -108,6 +108,7 @@ struct sio_recoverable {
 	size_t rooms_bytes;
 	uint64_t *acks; /* ids of its events that wait for our answer; owned */
 	uint16_t ack_count;
+	char *label;
 	void *data;
 	void (*destroy_data)(void *);
 	struct net_delay delay; /* KEPT: its end; LIVE: that of `resent` */

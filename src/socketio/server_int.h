@@ -79,6 +79,7 @@ struct sio_socket {
 	struct sio_recoverable *recoverable; /* NULL: there is no recovery */
 	struct sio_expiry *expiry; /* NULL: its authentication has no deadline */
 	const char *reason; /* why it was disconnected; a constant */
+	char *label; /* owned; NULL: none */
 	void *data;
 	void (*destroy_data)(void *);
 };
@@ -336,10 +337,11 @@ __attribute__((warn_unused_result)) int sio_engine_options(const struct sio_cors
 	struct sio_kept_options **ret_kept, struct eio_options *ret);
 /* It begins and ends with a slash. */
 bool sio_engine_path_valid(const char *path);
-bool sio_engine_rates_valid(const struct sio_rates *);
 struct eio_rates sio_engine_rates(const struct sio_rates *);
 /* Put defaults in the place of zeroes. */
 void sio_engine_defaults(struct eio_options *);
+/* What is wrong with them, once the defaults are there: a constant. NULL: nothing. */
+const char *sio_engine_wrong(const struct eio_options *);
 void sio_initial_headers(
 	void *server, const struct http_request *, const struct net_conn *peer, struct eio_headers *);
 
