@@ -216,6 +216,8 @@ enum eio_send {
  * Cost: O(1).
  */
 enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned flags);
+/* What waits in its queue, as its limits count it. */
+size_t eio_waiting_bytes(const struct eio_session *);
 /* The i-th of the units that wait in its queue, or of which it is not known that they have left; NULL: no more. In `closed`, too. */
 const struct blob_share *eio_unsent(const struct eio_session *, uint32_t i);
 /* End it as if it had overflowed, soon: it has missed something. `closed` is called. */

@@ -235,6 +235,8 @@ bool eio_post_begin(struct eio_session *, struct http_exchange *);
 void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
 /* The rest of a body, if there is one, has its turn in the next iteration. */
 void eio_post_resume(struct eio_session *);
+/* Likewise, if what it has to hear allows it. */
+void eio_post_unpaused(struct eio_session *);
 /* Take what is left of a body at once. The session may have ended then. */
 void eio_post_finish(struct eio_session *);
 /* Let go of what is under way. */

@@ -214,8 +214,11 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 		return;
 	}
 	s->is_leaving = true;
+	s->goes_for_good = way != SIO_CUT;
 	if (way != SIO_AWAY)
 		s->client->is_leaving = true;
+	if (way == SIO_AWAY_ALL)
+		s->client->goes_for_good = true;
 }
 
 void sio_disconnect(struct sio_socket *s, bool close)

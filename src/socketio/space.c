@@ -51,6 +51,7 @@ static struct sio_space *create_space(struct sio_server *server, struct str name
 		return NULL;
 	}
 	atomic_init(&space->next_ask, 0);
+	atomic_init(&space->identities, 0);
 	space->server = server;
 	space->name_bytes = name.bytes;
 	if (name.bytes > 0)
