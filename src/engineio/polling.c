@@ -331,7 +331,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 	if (s->doubt != NULL && !ask_again(s, x))
 		net_delay_start(&s->doubt->deadline, &s->at->doubts, s->at->loop);
 	if (s->state == EIO_STATE_GONE) { /* it had been told */
-		answer_bare(x, 400);
+		eio_refuse(s->at, x, head, EIO_UNKNOWN_SID);
 		return;
 	}
 	if (s->rest != NULL && s->awaiting_pong)

@@ -12,15 +12,6 @@
 #include "engineio/session_int.h"
 #include "http/url.h"
 
-enum eio_error {
-	EIO_UNKNOWN_TRANSPORT = 0,
-	EIO_UNKNOWN_SID = 1,
-	EIO_BAD_METHOD = 2,
-	EIO_BAD_REQUEST = 3,
-	EIO_FORBIDDEN = 4,
-	EIO_BAD_VERSION = 5,
-};
-
 static const char *error_text(enum eio_error error)
 {
 	static const char *const texts[] = {
@@ -91,7 +82,7 @@ static void refuse_saying(struct eio_loop *at, struct http_exchange *x, const st
 		body, (size_t)n);
 }
 
-static void refuse(
+void eio_refuse(
 	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
 {
 	refuse_saying(at, x, head, error, str_c(error_text(error)));
@@ -224,7 +215,7 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 	const struct http_head *head = request->head;
 
 	if (ws_upgrade_check(head) != WS_VERDICT_OK || head->body != HTTP_BODY_NONE) {
-		refuse(at, x, head, EIO_BAD_REQUEST);
+		eio_refuse(at, x, head, EIO_BAD_REQUEST);
 		return;
 	}
 	if (s == NULL)
@@ -303,7 +294,7 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	if (is_to_be_asked(server, head, s, wrong) && !eio_is_allowed(server, x, request, s, &admission))
 		refuse_saying(at, x, head, EIO_FORBIDDEN, eio_refusal(&admission));
 	else if (wrong != REQUEST_OK)
-		refuse(at, x, head, (enum eio_error)wrong);
+		eio_refuse(at, x, head, (enum eio_error)wrong);
 	else if (head->upgrade)
 		serve_upgrade(at, x, request, s, &admission);
 	else if (s != NULL)

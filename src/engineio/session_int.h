@@ -138,6 +138,17 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 }
 
 /* server.c */
+/* As the protocol numbers them. */
+enum eio_error {
+	EIO_UNKNOWN_TRANSPORT = 0,
+	EIO_UNKNOWN_SID = 1,
+	EIO_BAD_METHOD = 2,
+	EIO_BAD_REQUEST = 3,
+	EIO_FORBIDDEN = 4,
+	EIO_BAD_VERSION = 5,
+};
+/* Answer with an error, which is counted. */
+void eio_refuse(struct eio_loop *, struct http_exchange *, const struct http_head *, enum eio_error);
 /* A session for this request, on either transport; it is answered. */
 void eio_handshake(struct eio_loop *, struct http_exchange *, const struct http_request *, bool websocket,
 	struct eio_admission *);

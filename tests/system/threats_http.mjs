@@ -149,9 +149,8 @@ guard.threat('threat 8: a NUL or a bare CR in a header: 400', async (t) => {
     'Host: x\r\nX\r-A: b', 'Host: x\r\nX-A: b\nX-C: d', 'Host: x\nX-A: b', '\rHost: x']) {
     await refused(t, get(SHAKE, lines), 400);
   }
-  // In the line before the headers a bare CR may be HTTP/0.9's end of line as well.
   for (const bytes of [get(`${SHAKE}&a=\0`), get(`${SHAKE}&a=\r`), `GET ${SHAKE} HTTP/1.1\rHost: x\r\n\r\n`]) {
-    await refused(t, bytes, 400, 505);
+    await refused(t, bytes, 400);
   }
 });
 
