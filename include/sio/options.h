@@ -93,7 +93,10 @@ struct sio_options {
 	uint32_t threads; /* loops. 0: one */
 	enum sio_sender sender;
 	const char *path; /* "/socket.io/": starts and ends with a slash */
-	/* Nothing is served there: for servers of sio/http.h, sio/ws.h and sio/eio.h alone. What is of Socket.IO must be left out then. */
+	/*
+	 * Nothing is served there: for servers of sio/http.h, sio/ws.h and sio/eio.h alone. Path, rates,
+	 * allow, cors, cookie, recovery and initial_headers are an error then; what else is of Socket.IO holds for nothing.
+	 */
 	bool without_socketio;
 	uint32_t ping_interval_ms; /* 25000 */
 	uint32_t ping_timeout_ms; /* 20000 */

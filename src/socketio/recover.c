@@ -15,6 +15,8 @@
 #include "engineio/queue.h"
 #include "socketio/recovery_int.h"
 
+enum { CONNECT_BYTES = 256 }; /* of a queue: what tells a client that it is back */
+
 enum stage {
 	ASKED, /* on its way to where the identity is */
 	FOUND, /* on its way to the client, with it */
@@ -39,6 +41,7 @@ struct recovering {
 	enum stage stage;
 	uint32_t steps, hops, giver; /* giver: the loop that `r` was on */
 	struct sio_id evicted; /* whose connection was closed for this one; generation 0: none */
+	size_t wants_bytes; /* so much was missed at the last look */
 	bool asks_anew; /* it was not where it was said to be: ask the loop that the pid names again */
 	bool has_offset;
 	uint8_t offset_bytes;
@@ -150,13 +153,14 @@ static size_t missed_bytes(const struct recovering *p)
 /* A client's queue never takes so much at once. */
 static bool is_too_much(const struct recovering *p)
 {
-	return missed_bytes(p) > p->space->server->queue_bytes_max;
+	return missed_bytes(p) + CONNECT_BYTES > p->space->server->queue_bytes_max;
 }
 
 /* Nor now, behind what it has to take already, such as what it has missed in another namespace. */
 static bool is_too_much_now(const struct recovering *p, const struct sio_socket *s)
 {
-	return missed_bytes(p) + eio_waiting_bytes(s->client->session) > p->space->server->queue_bytes_max;
+	return p->wants_bytes + eio_waiting_bytes(s->client->session) + CONNECT_BYTES >
+	       p->space->server->queue_bytes_max;
 }
 
 /* False: it is not known, too much, or there is no memory. */
@@ -181,6 +185,20 @@ static bool find_missed(struct recovering *p, const struct sio_recoverable *r)
 	return !is_too_much(p);
 }
 
+/* This loop's shares become tokens. */
+static void export_missed(struct recovering *p)
+{
+	for (uint32_t i = 0; i < p->missed_count; i++) {
+		struct missed *m = &p->missed[i];
+
+		if (m->unit == NULL)
+			continue;
+		m->token = blob_export(m->unit);
+		blob_unref(m->unit);
+		m->unit = NULL;
+	}
+}
+
 /* It goes to the client's loop, with what this one knows. False: no memory; it is no more. */
 static bool give(struct recovering *p, struct sio_recoverable *r)
 {
@@ -192,11 +210,7 @@ static bool give(struct recovering *p, struct sio_recoverable *r)
 		return false;
 	}
 	sio_recoverable_forget_resent(r);
-	for (uint32_t i = 0; i < p->missed_count; i++) {
-		p->missed[i].token = blob_export(p->missed[i].unit);
-		blob_unref(p->missed[i].unit);
-		p->missed[i].unit = NULL;
-	}
+	export_missed(p);
 	memcpy(p->seen, b->seen, (p->space->server->loop_count + 1) * sizeof(p->seen[0]));
 	p->place = b->next_place - 1;
 	p->giver = net_loop_index(p->at->loop);
@@ -268,6 +282,7 @@ static void lose(struct recovering *p)
 static void come_back(struct recovering *p, struct sio_recoverable *r, struct sio_backlog *b)
 {
 	struct sio_socket *s = asker(p);
+	struct sio_loop *at = p->at;
 
 	assert(s != NULL && r->backlog == NULL);
 	r->socket = s;
@@ -279,11 +294,11 @@ static void come_back(struct recovering *p, struct sio_recoverable *r, struct si
 	}
 	p->r = NULL;
 	s->recoverable = r;
-	net_delay_start(&r->delay, &p->at->resents, p->at->loop);
-	sio_resent_make_room(p->at);
-	sio_count(&p->at->counts.recovered, 1);
-	sio_joining_recovered(p->at, p->space, p->socket);
+	net_delay_start(&r->delay, &at->resents, at->loop);
+	sio_count(&at->counts.recovered, 1);
+	sio_joining_recovered(at, p->space, p->socket);
 	end(p);
+	sio_resent_make_room(at); /* now that it is in its queue */
 }
 
 /* Nothing that has its number waits to be seen by its own loop. */
@@ -297,6 +312,11 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 	struct sio_backlog *b = r->backlog;
 	const struct sio_socket *s = p->socket.loop == net_loop_index(p->at->loop) ? asker(p) : NULL;
 
+	if (s != NULL && is_too_much_now(p, s)) { /* as at the last look */
+		if (!wait_more(p))
+			fail(p);
+		return;
+	}
 	if (sio_recoverable_is_over(r) || !find_missed(p, r)) {
 		sio_recoverable_end(r);
 		drop_missed(p);
@@ -308,13 +328,16 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 		}
 	} else if (s == NULL) {
 		end(p); /* it is still kept */
-	} else if (is_too_much_now(p, s)) {
+	} else {
+		p->wants_bytes = missed_bytes(p);
+		if (!is_too_much_now(p, s)) {
+			sio_recoverable_leave(r);
+			come_back(p, r, b);
+			return;
+		}
 		drop_missed(p);
 		if (!wait_more(p))
 			fail(p);
-	} else {
-		sio_recoverable_leave(r);
-		come_back(p, r, b);
 	}
 }
 
@@ -442,6 +465,7 @@ static void settle(struct recovering *p)
 	const struct sio_socket *s = asker(p);
 
 	if (s == NULL) {
+		export_missed(p);
 		go_to(p, p->giver, RETURNED);
 		return;
 	}
@@ -454,7 +478,10 @@ static void settle(struct recovering *p)
 	uint32_t given = p->missed_count;
 	if (!add_own(p, b) || is_too_much(p)) {
 		lose(p);
-	} else if (!is_too_much_now(p, s)) {
+		return;
+	}
+	p->wants_bytes = missed_bytes(p);
+	if (!is_too_much_now(p, s)) {
 		come_back(p, p->r, b);
 	} else {
 		while (p->missed_count > given) /* what comes meanwhile will be found with them */
@@ -471,7 +498,6 @@ static void take_back(struct recovering *p)
 	struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
 
 	p->r = NULL;
-	sio_kept_make_room(p->at, 0);
 	if (!import_missed(p) || !enter(p, r, b, p->place)) {
 		sio_word_tell(p->space, r, p->giver, 0);
 		sio_recoverable_destroy(r);

@@ -107,12 +107,29 @@ static bool add_id(struct sio_recoverable *r, struct sio_backlog *b)
 /* What it holds, but for what is the application's. */
 static size_t kept_bytes(const struct sio_recoverable *r)
 {
-	return sizeof(*r) + r->rooms_bytes + r->ack_count * sizeof(r->acks[0]) + r->resent_bytes;
+	return r->rooms_bytes + r->ack_count * sizeof(r->acks[0]) + r->resent_bytes;
+}
+
+/* The oldest go for the newest. */
+static void make_room(struct sio_loop *at, size_t more_bytes)
+{
+	const struct sio_server *server = at->server;
+	uint32_t max = server->kept_max / server->loop_count;
+
+	while (at->kept_count > 0 &&
+		(at->kept_count >= max || at->kept_bytes + more_bytes > SIO_KEPT_BYTES_MAX)) {
+		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
+
+		sio_count(&at->counts.kept_dropped, 1);
+		sio_kept_over(d, at);
+	}
 }
 
 bool sio_recoverable_enter(struct sio_recoverable *r, struct sio_backlog *b)
 {
 	assert(r->backlog == NULL);
+	if (is_kept(r))
+		make_room(b->at, kept_bytes(r));
 	if (!map_insert(&b->by_pid, &r->pid_node, str_of(r->pid, SIO_PID_CHARS)))
 		return false;
 	if ((is_kept(r) && !add_id(r, b)) || (r->socket != NULL && r->has_come_back &&
@@ -221,13 +238,18 @@ static bool may_come_back(const char *reason)
 	return false;
 }
 
-/* What is left in its session's queue is not known to have left. */
-static struct sio_cut find_sent(const struct sio_recoverable *r, const struct eio_session *session)
+/*
+ * What is left in its session's queue is not known to have left. *ret_lost: it is not known what that is, for `resent` was let go that
+ * had it.
+ */
+static struct sio_cut find_sent(
+	const struct sio_recoverable *r, const struct eio_session *session, bool *ret_lost)
 {
 	const struct sio_backlog *b = r->backlog;
 	const struct blob_share *unit;
 	uint32_t lookups = 0;
 
+	*ret_lost = false;
 	for (uint32_t i = 0; (unit = eio_unsent(session, i)) != NULL; i++) {
 		if ((blob_tag(unit) & EIO_UNIT_PAST) == 0)
 			continue;
@@ -241,6 +263,7 @@ static struct sio_cut find_sent(const struct sio_recoverable *r, const struct ei
 		uint64_t place = sio_backlog_find_unit(b, unit);
 		if (place > r->joined)
 			return (struct sio_cut){ .resent = r->resent_count, .place = place - 1 };
+		*ret_lost |= r->resent_is_lost;
 	}
 	return (struct sio_cut){ .resent = r->resent_count, .place = b->next_place - 1 };
 }
@@ -257,7 +280,7 @@ void sio_recoverable_closed(struct sio_socket *s, const char *reason)
 	if (r->ends)
 		return;
 	net_delay_stop(&r->delay); /* `sent` may point into `resent` from now on */
-	r->sent = find_sent(r, s->session);
+	r->sent = find_sent(r, s->session, &r->sent_is_lost);
 	r->closed = r->backlog->next_place - 1;
 	r->has_expiry = sio_expiry_left(s, &left_ms, &grace_ms, &told);
 	if (r->has_expiry) {
@@ -308,27 +331,15 @@ void sio_recoverable_leaves(struct sio_socket *s)
 	qsort(r->rooms, count, sizeof(r->rooms[0]), by_name);
 }
 
-void sio_kept_make_room(struct sio_loop *at, size_t more_bytes)
-{
-	const struct sio_server *server = at->server;
-	uint32_t max = server->kept_max / server->loop_count;
-
-	while (at->kept_count > 0 &&
-		(at->kept_count >= max || at->kept_bytes + more_bytes > SIO_KEPT_BYTES_MAX)) {
-		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
-
-		sio_count(&at->counts.kept_dropped, 1);
-		sio_kept_over(d, at);
-	}
-}
-
 void sio_recoverable_gone(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
 	struct sio_backlog *b = r->backlog;
+	size_t bytes = r->rooms_bytes + s->ack_count * sizeof(s->acks[0]) + r->resent_bytes;
 
 	s->recoverable = NULL;
-	if (r->ends) {
+	if (r->ends || bytes > SIO_KEPT_BYTES_MAX) {
+		sio_count(&b->at->counts.kept_dropped, !r->ends);
 		sio_recoverable_end(r);
 		return;
 	}
@@ -344,7 +355,6 @@ void sio_recoverable_gone(struct sio_socket *s)
 	r->ack_count = s->ack_count;
 	s->acks = NULL;
 	s->ack_count = s->ack_cap = 0;
-	sio_kept_make_room(b->at, kept_bytes(r));
 	if (sio_recoverable_enter(r, b))
 		sio_recoverable_wait(r);
 	else
@@ -402,7 +412,7 @@ bool sio_recoverable_cut(
 
 	if (has_offset && !sio_offset_read(b->at->server, text, &offset)) {
 		cut = r->sent;
-		known = true;
+		known = !r->sent_is_lost;
 	}
 	for (uint32_t i = 0; i < r->resent_count && !known; i++) {
 		known = r->resent[i].offset.count == offset.count &&
@@ -412,7 +422,7 @@ bool sio_recoverable_cut(
 	if (!known && has_offset) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
-		if (known && cut.place < r->joined) { /* of another life: it has had nothing in this one */
+		if (known && cut.place <= r->joined) { /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 			known = !r->resent_is_lost;
 		}
@@ -478,7 +488,9 @@ bool sio_recoverable_answer_kept(
 
 static uint32_t ms_until(uint64_t then_ns, uint64_t now_ns)
 {
-	return then_ns > now_ns ? (uint32_t)((then_ns - now_ns) / CLOCK_NS_PER_MS) : 0;
+	uint64_t ms = then_ns > now_ns ? (then_ns - now_ns) / CLOCK_NS_PER_MS : 0;
+
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 bool sio_recoverable_is_over(const struct sio_recoverable *r)

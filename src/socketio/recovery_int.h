@@ -27,8 +27,7 @@ enum {
 	SIO_KEPT_BYTES_MAX = 16 << 20, /* of a loop's identities whose clients are away; */
 	SIO_RESENT_BYTES_MAX = 16 << 20, /* and of what was sent again to those who are back */
 	SIO_RECOVER_STEP_MS = 10, /* between two looks at whether a recovery can go on, ... */
-	SIO_RECOVER_STEPS_MAX =
-		300, /* ... of which there are so many: another loop may stand still for so long */
+	SIO_RECOVER_STEPS_MAX = 300, /* ... of which there are so many */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
 };
 
@@ -109,7 +108,8 @@ struct sio_recoverable {
 	size_t resent_bytes;
 	bool resent_is_lost; /* not kept any more, although it may not have had it */
 	/* KEPT, and ENDING from when it closed: */
-	struct sio_cut sent; /* behind what is known to have left us */
+	struct sio_cut sent; /* behind what is known to have left us ... */
+	bool sent_is_lost; /* ... if that is known */
 	uint64_t closed; /* the last place before that */
 	const char **rooms; /* sorted, the names behind them; owned */
 	uint32_t room_count;
@@ -167,8 +167,7 @@ void sio_recoverable_destroy(struct sio_recoverable *);
 void sio_recoverable_forget_resent(struct sio_recoverable *);
 /* When its connection closed. */
 bool sio_recoverable_was_in(const struct sio_recoverable *, const char *room);
-/* The oldest go where there are more than there may be, of those that are kept or of what was sent again. */
-void sio_kept_make_room(struct sio_loop *, size_t more_bytes);
+/* The oldest of what was sent again goes where it is more than may be held. */
 void sio_resent_make_room(struct sio_loop *);
 /* Its authentication has ended while it was away. */
 bool sio_recoverable_is_over(const struct sio_recoverable *);

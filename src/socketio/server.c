@@ -193,9 +193,10 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 /* Options of Socket.IO, where there is none. */
 static bool has_vain_options(const struct sio_options *o)
 {
+	static const struct sio_rates none;
+
 	return o->path != NULL || o->recovery != NULL || o->cors != NULL || o->cookie != NULL ||
-	       o->allow != NULL || o->initial_headers != NULL || o->rates.messages.per_s != 0 ||
-	       o->rates.address_messages.per_s != 0 || o->rates.address_sessions.per_s != 0;
+	       o->allow != NULL || o->initial_headers != NULL || memcmp(&o->rates, &none, sizeof(none)) != 0;
 }
 
 static struct sio_server *create(const struct sio_options *o, char *err, size_t err_bytes)

@@ -447,7 +447,7 @@ enum sio_recover {
 	SIO_RECOVER_LATER, /* sio_joining_recovered() will be called, in a later task */
 	SIO_RECOVER_NO_MEMORY,
 };
-/* Its socket has not joined, or will not be back. */
+/* Its socket has not joined, or will not be back (word.c). */
 void sio_recoverable_end(struct sio_recoverable *);
 /* A client that joins may be one that was here. */
 enum sio_recover sio_recover_begin(struct sio_socket *, struct str auth);

@@ -127,6 +127,7 @@ static void send_disconnect(struct sio_socket *s)
 
 void sio_send_away_saying(struct sio_socket *s, const char *reason)
 {
+	s->goes_for_good = true;
 	if (s->client->is_leaving)
 		return; /* all of it goes soon, and is looked for by this socket */
 	send_disconnect(s);
@@ -207,6 +208,8 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 {
 	bool now = s->client->at->later.first == NULL || s->session == NULL;
 
+	s->goes_for_good |= way != SIO_CUT;
+	s->client->goes_for_good |= way == SIO_AWAY_ALL;
 	if (s->is_leaving)
 		return;
 	if (now || send_away_id(s->space, sio_id(s), way) < 0) {
@@ -214,11 +217,8 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 		return;
 	}
 	s->is_leaving = true;
-	s->goes_for_good = way != SIO_CUT;
 	if (way != SIO_AWAY)
 		s->client->is_leaving = true;
-	if (way == SIO_AWAY_ALL)
-		s->client->goes_for_good = true;
 }
 
 void sio_disconnect(struct sio_socket *s, bool close)

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import process from 'node:process';
+import { constants, deflateRawSync } from 'node:zlib';
 import { HallGuard, WsGuard } from './lib/echo.mjs';
 import { RawSocket } from './lib/http.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -395,7 +396,32 @@ large.threat('threat 37: a message of 16 MiB passes where it may, whole and in f
 
 test('37: those servers end without complaints', () => Promise.all([large.stop(), many.stop()]));
 
-// 38 and 39 come with compression.
+/** So much of it as compressed messages have: zeros that take a thousandth. */
+function bomb(times) {
+  const million = deflateRawSync(Buffer.alloc(1 << 20), { level: 9, finishFlush: constants.Z_SYNC_FLUSH });
+  return Buffer.concat(Array(times).fill(million));
+}
+
+// There is no compression yet: so of these numbers what a client sends that believes it has been agreed on.
+guard.threat('threat 38: 6 MB that would inflate to 6 GB: 1002, and nothing is inflated', async (t) => {
+  const sent = bomb(6000);
+  assert.ok(sent.length > 6e6 && sent.length < 7e6);
+  for (const offer of [[], ['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits']]) {
+    const peer = await opened(t, { lines: offer });
+    peer.write(rsv(OP.BINARY, 4, sent));
+    await peer.isClosed(1002, 'the whole');
+    const piecewise = await opened(t, { lines: offer });
+    piecewise.write(rsv(OP.TEXT, 4, sent.subarray(0, 60000), { fin: false }));
+    piecewise.write(frame(OP.CONTINUATION, sent.subarray(60000, 120000)));
+    await piecewise.isClosed(1002, 'in fragments');
+  }
+});
+
+guard.threat('threat 39: what is no compressed data: 1002', (t) => allClosed(t, [
+  ['noise', rsv(OP.TEXT, 4, bytes('ff ff ff ff'))], ['a block of no type', rsv(OP.BINARY, 4, bytes('07 00'))],
+  ['a stored block of another length', rsv(OP.TEXT, 4, bytes('00 05 00 05 00 41'))], ['a distance before the beginning', rsv(OP.TEXT, 4, bytes('4b 04 82 00'))],
+  ['nothing', rsv(OP.TEXT, 4)], ['half of it', rsv(OP.TEXT, 4, bytes('f2 48'))],
+], 1002));
 
 guard.threat('threat 40: a reserved bit on a continuation: 1002', (t) => allClosed(t, [1, 2, 4, 7].flatMap((bits) => [OP.TEXT, OP.BINARY].flatMap((opcode) => [
   [`bits ${bits}`, Buffer.concat([frame(opcode, 'a', { fin: false }), rsv(OP.CONTINUATION, bits)])],
