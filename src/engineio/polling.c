@@ -170,8 +170,8 @@ void eio_poll_settle(struct eio_session *s)
 	x = s->doubt->exchange;
 	/* A client waits for its last poll before it goes on by another transport: what is under way will arrive. */
 	enum net_fate fate = x == NULL ? NET_FATE_ENDED : http_exchange_fate(x);
-	bool arrived =
-		x == NULL || http_exchange_sent(x) || (fate != NET_FATE_LOST && fate != NET_FATE_ENDING);
+	bool breaks = fate == NET_FATE_LOST || fate == NET_FATE_ENDING;
+	bool arrived = x == NULL || http_exchange_sent(x) || !breaks;
 	if (x != NULL)
 		http_unwatch(x);
 	settle(s, arrived);
