@@ -12,10 +12,8 @@
 #include "lib/rng.h"
 #include "sim/kernel_int.h"
 
-enum {
-	NOTE_BYTES = 200,
-	FOREIGN = UINT32_MAX, /* a thread that is none of the run's */
-};
+enum { NOTE_BYTES = 200 };
+#define FOREIGN UINT32_MAX /* a thread that is none of the run's */
 
 enum thread_state { THREAD_WAITS, THREAD_JOINS, THREAD_ENDED };
 
