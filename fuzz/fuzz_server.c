@@ -6,6 +6,8 @@
  * sio_stop(), whatever is under way, and leaves neither descriptors nor memory; whatever has begun has ended, once.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 #include "server/raw.h"
@@ -21,6 +23,8 @@ enum {
 };
 
 struct scene *scene;
+
+int LLVMFuzzerInitialize(int *, char ***);
 
 /* The others have gone: soon nothing is left but the witness. */
 static void judge_rest(void)
@@ -115,6 +119,30 @@ static void begin(struct input in)
 	scene->closes_at_end = how & 16;
 	scene->pause_ns = pauses_us[how >> 6] * KERNEL_US;
 	scene->in = in;
+}
+
+/* The threads run one at a time: on one processor they take turns in half the time. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t all, one;
+
+	if (sched_getaffinity(0, sizeof(all), &all) != 0)
+		return;
+	int nth = getpid() % CPU_COUNT(&all), cpu = 0;
+	while (!CPU_ISSET(cpu, &all) || nth-- > 0)
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	stay_on_one_cpu();
+	/* What is chosen once for the process, such as the key of its maps, is so in a run that is always the same. */
+	return LLVMFuzzerTestOneInput((const uint8_t *)"", 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

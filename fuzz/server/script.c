@@ -13,6 +13,7 @@ enum {
 	ACTS_MAX = 256,
 	ASK_EVERY = 3, /* acts */
 	WAIT_STEP_MS = 500,
+	BASE_BYTES = 1 << 19, /* of tables, and of the witness */
 	OWN_TEXT = 0xe0, /* from here on packets are the input's own bytes */
 };
 
@@ -42,16 +43,18 @@ static void judge_memory(void)
 {
 	struct sio_stats s;
 	const uint32_t message = scene->message_bytes_max, queue = scene->queue_bytes_max;
+	uint64_t now = (uint64_t)(kernel_allocated() - scene->allocated);
 
+	if (now < BASE_BYTES)
+		return;
 	sio_stats(scene->io, &s);
 	uint64_t conns = s.connections_accepted - s.connections_closed,
 		 sessions = s.sessions_opened - s.sessions_closed,
 		 sockets = s.sockets_connected - s.sockets_disconnected;
 	/* A head, requests behind it, a body, attachments; a queue, which one message may be beyond, and what refers to it. */
-	uint64_t most = (1 << 20) + conns * (100000 + 3 * (uint64_t)message) +
+	uint64_t most = BASE_BYTES + conns * (100000 + 3 * (uint64_t)message) +
 			sessions * (20000 + 2 * (uint64_t)queue + message) + sockets * 8000 +
 			(uint64_t)scene->backlog_bytes_max * scene->loops * (SCENE_SPACES + 3);
-	uint64_t now = (uint64_t)(kernel_allocated() - scene->allocated);
 	if (now > most)
 		kernel_fail("%llu bytes for %llu connections, %llu sessions, %llu sockets: at most %llu",
 			(unsigned long long)now, (unsigned long long)conns, (unsigned long long)sessions,

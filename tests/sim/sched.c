@@ -278,6 +278,14 @@ static uint32_t choose(void)
 	return chosen;
 }
 
+static void wait_for_turn(void)
+{
+	(void)__real_pthread_mutex_lock(&k.lock);
+	while (k.current != self)
+		pthread_cond_wait(&k.threads[self].turn, &k.lock);
+	pthread_mutex_unlock(&k.lock);
+}
+
 /* Give the baton to whoever is chosen, and wait until it comes back. */
 static void pass(bool comes_back)
 {
@@ -287,10 +295,10 @@ static void pass(bool comes_back)
 		return;
 	(void)__real_pthread_mutex_lock(&k.lock);
 	k.current = next;
-	pthread_cond_signal(&k.threads[next].turn);
-	while (comes_back && k.current != self)
-		pthread_cond_wait(&k.threads[self].turn, &k.lock);
 	pthread_mutex_unlock(&k.lock);
+	pthread_cond_signal(&k.threads[next].turn); /* now, so that it need not wait for the lock */
+	if (comes_back)
+		wait_for_turn();
 }
 
 void kernel_wait(int epoll, uint64_t timeout_ns)
@@ -313,10 +321,7 @@ static void *thread_main(void *arg)
 	struct thread *t = arg;
 
 	self = (uint32_t)(t - k.threads);
-	(void)__real_pthread_mutex_lock(&k.lock);
-	while (k.current != self)
-		pthread_cond_wait(&t->turn, &k.lock);
-	pthread_mutex_unlock(&k.lock);
+	wait_for_turn();
 	void *result = t->main(t->arg);
 	t->state = THREAD_ENDED;
 	pass(false);
