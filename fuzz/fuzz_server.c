@@ -1,7 +1,7 @@
 /*
  * fuzz/fuzz_server.c -- the whole server, and connections that do what the input says: see fuzz/server/scene.h.
  *
- * Input: eight bytes of options (begin(), serve.c, the witness' transport), then acts (script.c). What must hold: the witness is served throughout and loses
+ * Input: eight bytes of options (begin(), serve.c), then acts (script.c). What must hold: the witness is served throughout and loses
  * nothing; memory keeps to what limits allow; when the others have gone, nothing is left of them; the server ends within 5 s of
  * sio_stop(), whatever is under way, and leaves neither descriptors nor memory; whatever has begun has ended, once.
  */
@@ -17,17 +17,18 @@ enum {
 	STOP_MS_MAX = 5000,
 	LEAVE_S_MAX =
 		100, /* until nothing is left of who has vanished: HTTP_IDLE_MS, and what waits for acknowledgements */
-	SETTLE_S = 12, /* of the witness, after it was last sent away */
 	STEP_MS = 250,
 	WITNESS_CONNS_MAX = 9,
+	NEWCOMER_TRIES = 5, /* its address may have had too many sessions lately */
+	NEWCOMER_MS = 1000,
 };
 
 struct scene *scene;
 
 int LLVMFuzzerInitialize(int *, char ***);
 
-/* The others have gone: soon nothing is left but the witness. */
-static void judge_rest(void)
+/* Only the witness is left. */
+static void await_rest(void)
 {
 	struct sio_stats s;
 	uint64_t conns = 0, sessions = 0;
@@ -47,6 +48,21 @@ static void judge_rest(void)
 		sio_endpoint_count(scene->eio), witness_is_content() ? "is there" : "is not");
 }
 
+/* Who comes now from where the others came is let in: nothing counts them any more. */
+static void judge_newcomer(void)
+{
+	for (uint32_t i = 0; i < NEWCOMER_TRIES; i++) {
+		struct raw *r = raw_newcomer();
+
+		script_wait(NEWCOMER_MS * KERNEL_MS);
+		bool is_in = r->session[0] != '\0';
+		raw_close(r, true);
+		if (is_in)
+			return;
+	}
+	kernel_fail("all have gone, and a newcomer is not let in");
+}
+
 static void *outside_main(void *arg)
 {
 	uint64_t *ret_stop_ns = arg;
@@ -56,8 +72,11 @@ static void *outside_main(void *arg)
 	script_run();
 	if (!scene->stops_under_load) {
 		kernel_note("the others go");
+		kernel_faults()->accept_fails = 0;
 		raws_close(!scene->closes_at_end);
-		judge_rest();
+		await_rest();
+		judge_newcomer();
+		await_rest();
 	}
 	kernel_note("sio_stop()");
 	witness_dismiss();
@@ -107,7 +126,7 @@ static void judge_end(int64_t allocations)
 static void begin(struct input in)
 {
 	static const uint64_t pauses_us[] = { 1000, 0, 10000, 100000 };
-	uint8_t seed = input_byte(&in), how = input_byte(&in);
+	uint8_t seed = input_byte(&in), how = input_byte(&in), transport = input_byte(&in);
 
 	kernel_begin(seed);
 	raws_begin();
@@ -118,6 +137,8 @@ static void begin(struct input in)
 	scene->from_loopback = how & 8;
 	scene->closes_at_end = how & 16;
 	scene->pause_ns = pauses_us[how >> 6] * KERNEL_US;
+	scene->transport = (enum client_transport)(transport % 3);
+	scene->is_crowded = transport / 3 % 2 == 1 && scene->transport == CLIENT_WEBSOCKET;
 	scene->in = in;
 }
 

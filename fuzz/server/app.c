@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/scene.h"
+#include "sio/json.h"
 
 enum { ROOM_BYTES = 64, WORD_BYTES = 16 };
 
@@ -51,7 +52,7 @@ static void on_connection(const struct sio_event *e)
 	snprintf(room, sizeof(room), "r%u", (unsigned)(scene->tally.connections % SCENE_ROOMS));
 	if (sio_join(e->socket, room) != 0)
 		kernel_fail("a room cannot be joined");
-	if (scene_has(e->auth, "\"x\"") && sio_set_expiry(e->socket, 200, 100) != 0)
+	if (scene_has(e->auth, "\"x\"") && sio_set_expiry(e->socket, 1000, 500) != 0)
 		kernel_fail("no deadline");
 	(void)sio_emit(sio_self(e->socket), "welcome", sio_json("[\"you\"]"));
 }
@@ -72,6 +73,7 @@ static void on_disconnect(const struct sio_event *e)
 	scene->tally.disconnections++;
 	if (sio_data(e->socket) == NULL)
 		kernel_fail("somebody goes without its data");
+	(void)sio_connection_data(e->socket);
 }
 
 static void on_lagging(const struct sio_event *e)
@@ -149,16 +151,58 @@ static void on_leave(const struct sio_event *e)
 		kernel_fail("%s has been left, and somebody is in it", room);
 }
 
+/* In one of the ways that there are, of its own loop. */
 static void on_kick(const struct sio_event *e)
 {
-	struct sio_str all;
+	struct sio_space *space = sio_space_of(e->socket);
+	struct sio_str value;
+	uint64_t way = 0;
 
-	if (!sio_arg(e, 0, &all))
+	if (sio_json_item(e->args.json, 0, &value))
+		(void)!sio_json_number(value, 9, &way);
+	switch (way) {
+	case 0:
 		sio_disconnect(e->socket, false);
-	else if (all.s[0] == 't')
+		break;
+	case 1:
 		sio_disconnect(e->socket, true);
-	else
+		break;
+	case 2:
 		sio_connection_close(e->socket);
+		break;
+	case 3:
+		(void)sio_disconnect_id(space, sio_id(e->socket), false);
+		break;
+	case 4:
+		(void)sio_connection_close_id(space, sio_id(e->socket));
+		break;
+	case 5:
+		(void)!sio_disconnect_all(sio_in(space, "r1"), true);
+		break;
+	case 6:
+		(void)!sio_connection_close_all(sio_in(space, "r1"));
+		break;
+	default:
+		(void)!sio_disconnect_all(sio_self(e->socket), false);
+	}
+}
+
+/* Its own words, as JSON again. */
+static void on_word(const struct sio_event *e)
+{
+	char word[WORD_BYTES], json[8 * WORD_BYTES];
+	struct sio_str value;
+
+	if (!sio_json_member(e->auth, "none", &value) && sio_json_item(e->args.json, 0, &value) &&
+		sio_json_string(value, word, sizeof(word)) &&
+		sio_json_quote(json + 1, sizeof(json) - 2, sio_text(word)) > 0) {
+		size_t bytes = strlen(json + 1);
+
+		json[0] = '[';
+		json[bytes + 1] = ']';
+		(void)sio_emit(
+			sio_self(e->socket), "word", (struct sio_args){ { json, bytes + 2 }, NULL, 0 });
+	}
 }
 
 static void on_later(const struct sio_event *e)
@@ -183,9 +227,14 @@ static void on_reply(const struct sio_reply *r)
 
 void app_ask(struct sio_space *space, struct sio_id id)
 {
+	static const struct sio_bytes attachment = { "\1\2", 2 };
+	struct sio_args args = sio_json("[1,{\"_placeholder\":true,\"num\":0}]");
+
+	args.attachments = &attachment;
+	args.attachment_count = 1;
 	scene->tally.asked++;
-	if (sio_ask(space, id, "question", sio_json("[1,{\"two\":3}]"), scene->tally.asked % 3 * 200,
-		    on_reply, NULL) != 0)
+	if (sio_ask(space, id, "question", scene->tally.asked % 2 == 0 ? args : sio_json("[1]"),
+		    scene->tally.asked % 3 * 200, on_reply, NULL) != 0)
 		scene->tally.asked--;
 }
 
@@ -275,11 +324,11 @@ static enum sio_verdict decide(const struct sio_event *e, struct sio_refusal *re
 	if (is_witness(e->socket))
 		return SIO_ADMIT;
 	if (scene_has(e->auth, "\"r\"")) {
-		*refusal = (struct sio_refusal){ .message = "no \"thanks\"",
-			.data_json = SIO_STR("{\"a\":[1]}") };
+		*refusal = (struct sio_refusal){ .message = "no \"thanks\"", .data_json = e->auth };
 		return SIO_REFUSE;
 	}
-	if (!scene_has(e->auth, "\"l\""))
+	struct sio_str value;
+	if (!sio_json_member(e->auth, "l", &value))
 		return SIO_ADMIT;
 	if (scene->ticket_count == SCENE_KEPT_MAX)
 		app_decide(true);
@@ -289,7 +338,7 @@ static enum sio_verdict decide(const struct sio_event *e, struct sio_refusal *re
 
 void app_decide(bool admits)
 {
-	static const struct sio_refusal refusal = { .message = "not now" };
+	static const struct sio_refusal refusal = { .message = "not now", .data_json = { "[1]", 3 } };
 
 	if (scene->ticket_count > 0 &&
 		sio_decide(scene->tickets[--scene->ticket_count], admits ? NULL : &refusal) != 0)
@@ -321,6 +370,7 @@ void app_set_up(struct sio_space *space)
 		{ "data", on_data },
 		{ "expiry", on_expiry },
 		{ "handshake", on_handshake },
+		{ "word", on_word },
 	};
 
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {

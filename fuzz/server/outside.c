@@ -40,6 +40,8 @@ static struct sio_target others(uint8_t how)
 {
 	struct sio_target to = sio_all(scene->spaces[how >> 7]);
 
+	if ((how & 0x58) == 0x58)
+		return sio_all(scene->parent);
 	if (how >> 5 & 1)
 		return narrowed(to, how);
 	to.except = scene->witness_id;
@@ -49,13 +51,17 @@ static struct sio_target others(uint8_t how)
 
 static void emit(struct sio_target to, uint8_t how)
 {
+	static const char words[] =
+		"[\"news\",\"all of it is longer than what is said most of the time, and so it takes "
+		"its time on a narrow line, where it may have to wait, and others behind it; "
+		"some are lagging then, and are told so, and others are not.\"]";
 	static const uint8_t data[] = { 1, 2, 3, 0, 255 };
 	struct sio_bytes attachment = { data, sizeof(data) };
 	struct sio_args args = sio_json("[\"news\",{\"_placeholder\":true,\"num\":0}]");
 
 	args.attachments = &attachment;
 	args.attachment_count = 1;
-	(void)sio_emit(to, "news", how & 64 ? args : sio_json("[\"news\",1,null]"));
+	(void)sio_emit(to, "news", how & 64 ? args : sio_json(how & 8 ? words : "[\"news\",1,null]"));
 }
 
 static void on_fetched(const struct sio_fetched *found)
@@ -122,7 +128,11 @@ static void tell_peers(uint8_t how)
 
 static void send_away(uint8_t how)
 {
-	switch (how >> 1 & 3) {
+	uint8_t way = how >> 1 & 3;
+
+	if (scene->is_crowded && way < 2)
+		way += 2;
+	switch (way) {
 	case 0:
 		witness_pardon();
 		(void)!sio_disconnect_all(sio_all(scene->spaces[0]), how & 1);

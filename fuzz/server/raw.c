@@ -5,7 +5,7 @@
 
 #define SWITCHED UINT64_C(0x312e312031303120) /* "1.1 101 " */
 
-static struct raw raws[SCENE_RAWS];
+static struct raw raws[SCENE_RAWS], newcomer;
 static char ids[RAW_ID_KINDS][RAW_IDS_MAX][RAW_ID_BYTES];
 static uint32_t counts[RAW_ID_KINDS];
 static uint32_t connects;
@@ -107,6 +107,12 @@ static void ended(void *ctx, int error)
 
 static const struct tcp_ops ops = { .connected = connected, .data = received, .ended = ended };
 
+static void connect_anew(struct raw *r)
+{
+	*r = (struct raw){ .open = true };
+	r->tcp = tcp_connect(scene->from_loopback ? UINT32_C(0x7f000001) : UINT32_C(0x0a000101), &ops, r);
+}
+
 void raw_connect(struct raw *r)
 {
 	if (connects == SCENE_CONNECTS_MAX)
@@ -114,16 +120,37 @@ void raw_connect(struct raw *r)
 	connects++;
 	if (r->open)
 		tcp_close(r->tcp);
-	*r = (struct raw){ .open = true };
-	r->tcp = tcp_connect(scene->from_loopback ? UINT32_C(0x7f000001) : UINT32_C(0x0a000101), &ops, r);
+	connect_anew(r);
 }
 
 void raw_send(struct raw *r, const void *data, size_t bytes)
 {
 	if (!r->open)
 		raw_connect(r);
-	if (r->open)
-		tcp_send(r->tcp, data, bytes);
+	if (!r->open)
+		return;
+	tcp_send(r->tcp, data, bytes);
+	r->last.count = 0;
+	bytes_add(&r->last, data, bytes);
+}
+
+void raw_repeat(struct raw *r, uint32_t times)
+{
+	for (size_t sent = 0; r->open && times > 0 && sent + r->last.count < RAW_REPEATED_BYTES_MAX;
+		times--) {
+		tcp_send(r->tcp, r->last.data, r->last.count);
+		sent += r->last.count;
+	}
+}
+
+struct raw *raw_newcomer(void)
+{
+	struct bytes out = { 0 };
+
+	connect_anew(&newcomer);
+	template_request(&out, 0, &(struct filling){ .raw = &newcomer });
+	raw_send(&newcomer, out.data, out.count);
+	return &newcomer;
 }
 
 void raw_stall(struct raw *r)

@@ -6,6 +6,7 @@
 
 enum {
 	RAW_ID_BYTES = 48,
+	RAW_REPEATED_BYTES_MAX = 40000,
 	RAW_IDS_MAX = 16, /* of a kind; behind them the last is replaced */
 };
 
@@ -14,6 +15,7 @@ enum raw_id { RAW_SESSION, RAW_SID, RAW_PID, RAW_OFFSET, RAW_ID_KINDS };
 struct raw {
 	struct tcp *tcp; /* NULL: none yet */
 	bool open, stalled;
+	struct bytes last; /* that was sent */
 	bool is_ws; /* it has been switched to WebSocket */
 	char session[RAW_ID_BYTES]; /* the last that it was told, or used */
 	/* Where the search for ids is. */
@@ -32,6 +34,10 @@ void raws_begin(void);
 void raw_connect(struct raw *);
 /* It is connected for that if it is not. */
 void raw_send(struct raw *, const void *data, size_t bytes);
+/* What was sent last, again: so often, or as often as RAW_REPEATED_BYTES_MAX allow. */
+void raw_repeat(struct raw *, uint32_t times);
+/* One that is none of SCENE_RAWS', and asks for a session. */
+struct raw *raw_newcomer(void);
 void raw_stall(struct raw *);
 void raw_close(struct raw *, bool resets);
 void raw_vanish(struct raw *);

@@ -25,6 +25,7 @@ enum {
 	SCENE_RAWS = 6,
 	SCENE_CONNECTS_MAX = 40, /* by those, in a run */
 	SCENE_CONNS_MAX = 100, /* at once, of the server: enough for all that there can be */
+	SCENE_CONNS_CROWDED_MAX = 5,
 	SCENE_CONNS_PER_ADDRESS_MAX = 12,
 	SCENE_LOUD_PER_S_MAX = 16, /* what the application says to all, the witness included */
 	SCENE_VIRTUAL_S_MAX = 300, /* that an input can take */
@@ -56,6 +57,8 @@ struct scene {
 	/* Chosen by the input. */
 	uint32_t loops;
 	bool recovers, stops_under_load, from_loopback, closes_at_end;
+	enum client_transport transport; /* the witness' */
+	bool is_crowded; /* there are hardly more connections than there may be: the witness, on its WebSocket, is never sent away */
 	uint64_t pause_ns; /* behind each act */
 	uint32_t ping_ms; /* interval and timeout together */
 	uint32_t message_bytes_max, queue_bytes_max, backlog_bytes_max;

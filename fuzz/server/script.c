@@ -35,6 +35,7 @@ enum {
 	ACT_OPEN_POLLING,
 	ACT_POLL,
 	ACT_ASK,
+	ACT_REPEAT,
 	ACTS,
 };
 
@@ -285,6 +286,9 @@ static void act_once(struct input *in)
 	}
 	case ACT_FAULTS:
 		serve_faults(in);
+		break;
+	case ACT_REPEAT:
+		raw_repeat(r, 1 + 5 * (uint32_t)input_byte(in));
 		break;
 	default:
 		on_connection(act, r);

@@ -14,9 +14,13 @@
 
 static bool allow(void *ctx, const struct sio_request *r, struct sio_admission *admission)
 {
+	char address[SIO_ADDRESS_BYTES];
 	struct sio_str value;
 
 	(void)ctx;
+	sio_request_address(r, address);
+	if (sio_request_from_loopback(r) != (strcmp(address, "127.0.0.1") == 0))
+		kernel_fail("%s is this machine, or not", address);
 	if (scene_has(r->query, "no=1")) {
 		admission->message = "you not";
 		admission->data = app_data();
@@ -42,8 +46,18 @@ static void initial_headers(void *ctx, const struct sio_request *r, struct sio_h
 
 static void on_opened(struct sio_peer *peer, void *ctx)
 {
+	char text[SIO_ADDRESS_BYTES];
+
 	(void)ctx;
 	scene->tally.opened++;
+	sio_peer_address(peer, text);
+	if (sio_peer_endpoint(peer) == scene->eio) {
+		sio_eio_sid(peer, text);
+		if (text[0] == '\0' || sio_ws_protocol(peer) != NULL)
+			kernel_fail("a peer of Engine.IO is none");
+	} else if (sio_ws_protocol(peer) != NULL && strcmp(sio_ws_protocol(peer), "one") != 0) {
+		kernel_fail("a subprotocol that nobody has asked for");
+	}
 	scene->peers[scene->peer_count++ % SCENE_IDS_MAX] = sio_peer_id(peer);
 	sio_peer_set_data(peer, app_data(), app_destroy_data);
 }
@@ -60,7 +74,9 @@ static void on_message(struct sio_peer *peer, bool binary, struct sio_bytes mess
 	(void)ctx;
 	if (sio_peer_data(peer) == NULL)
 		kernel_fail("a peer has lost its data");
-	if (begins(message, "close"))
+	if (begins(message, "closeid"))
+		(void)sio_endpoint_close(endpoint, sio_peer_id(peer), 1000);
+	else if (begins(message, "close"))
 		(void)sio_peer_close(peer, message.bytes > 5 ? 4000 : 0);
 	else if (begins(message, "all"))
 		(void)sio_endpoint_send_all(endpoint, binary, message);
@@ -110,9 +126,12 @@ static void on_http(const struct sio_request *r, struct sio_exchange x, void *ct
 
 void app_answer_http(void)
 {
+	static const struct sio_header header = { "X-Late", "yes" };
+
 	if (scene->exchange_count > 0)
 		(void)!sio_reply(scene->exchanges[--scene->exchange_count],
-			&(struct sio_response){ .status = 200 }, SIO_STR("late\n"));
+			&(struct sio_response){ .status = 200, .headers = &header, .header_count = 1 },
+			SIO_STR("late\n"));
 }
 
 static bool names(void *ctx, struct sio_str name, struct sio_str auth)
@@ -144,6 +163,8 @@ void serve_faults(struct input *in)
 	f->sndbuf = PICK(b, 4, 60000, 16000, 8000, 2000);
 	f->rcvbuf = PICK(b, 4, 60000, 16000, 1000, 8000);
 	f->preempts = PICK(b, 6, 0, 0, 50, 300);
+	/* Who polls may need another connection at any time. */
+	f->accept_fails = scene->transport == CLIENT_WEBSOCKET ? PICK(b, 6, 0, 200, 0, 20) : 0;
 }
 
 static void choose_options(struct input *in, struct sio_options *o)
@@ -247,14 +268,19 @@ static void serve_peers(const struct sio_options *o)
 static void serve_requests(void)
 {
 	static const char page[] = "<p>all of it</p>", packed[] = "not really gzip";
+	static const struct sio_header policy = { "X-Policy", "none" };
 	static const struct sio_asset asset = { .path = "/asset",
 		.content_type = "text/html",
 		.etag = "\"1\"",
 		.cache_control = "no-cache",
+		.headers = &policy,
+		.header_count = 1,
 		.identity = { page, sizeof(page) - 1 },
 		.gzip = { packed, sizeof(packed) - 1 } };
 
-	if (sio_http(scene->io, "/http", 1000, on_http, NULL) != 0 || sio_serve_asset(scene->io, &asset) != 0)
+	if (sio_http(scene->io, "/http", 1000, on_http, NULL) != 0 ||
+		sio_http(scene->io, "/all/", 0, on_http, NULL) != 0 ||
+		sio_serve_asset(scene->io, &asset) != 0)
 		kernel_fail("a path is refused");
 }
 
@@ -264,7 +290,7 @@ void serve_create(struct input *in)
 		.listen = "127.0.0.1:3000",
 		.threads = scene->loops,
 		.sender = SIO_SENDER_PLAIN,
-		.connections_max = SCENE_CONNS_MAX,
+		.connections_max = scene->is_crowded ? SCENE_CONNS_CROWDED_MAX : SCENE_CONNS_MAX,
 		.connections_per_address_max = SCENE_CONNS_PER_ADDRESS_MAX,
 		.dynamic_spaces_max = 3,
 		.log_least = SIO_LOG_INFO,
