@@ -67,8 +67,7 @@ static void *outside_main(void *arg)
 {
 	uint64_t *ret_stop_ns = arg;
 
-	witness_begin(
-		scene->in.at < scene->in.end ? (enum client_transport)(*scene->in.at++ % 3) : CLIENT_POLLING);
+	witness_begin(scene->transport);
 	script_run();
 	if (!scene->stops_under_load) {
 		kernel_note("the others go");
