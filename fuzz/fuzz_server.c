@@ -7,7 +7,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include "fuzz.h"
 #include "server/raw.h"
@@ -31,13 +30,13 @@ int LLVMFuzzerInitialize(int *, char ***);
 static void await_rest(void)
 {
 	struct sio_stats s;
-	uint64_t conns = 0, sessions = 0;
+	uint64_t conns = 0, sessions = 0, most = scene->transport == CLIENT_WEBSOCKET ? 1 : WITNESS_CONNS_MAX;
 
 	for (uint32_t i = 0; i < LEAVE_S_MAX * 1000 / STEP_MS; i++) {
 		sio_stats(scene->io, &s);
 		conns = s.connections_accepted - s.connections_closed;
 		sessions = s.sessions_opened - s.sessions_closed;
-		if (sessions == 1 && conns <= WITNESS_CONNS_MAX && sio_endpoint_count(scene->ws) == 0 &&
+		if (sessions == 1 && conns <= most && sio_endpoint_count(scene->ws) == 0 &&
 			sio_endpoint_count(scene->eio) == 0 && witness_is_content())
 			return;
 		script_wait(STEP_MS * KERNEL_MS);
@@ -144,16 +143,14 @@ static void begin(struct input in)
 /* The threads run one at a time: on one processor they take turns in half the time. */
 static void stay_on_one_cpu(void)
 {
-	cpu_set_t all, one;
+	int cpu = sched_getcpu();
+	cpu_set_t here;
 
-	if (sched_getaffinity(0, sizeof(all), &all) != 0)
+	if (cpu < 0)
 		return;
-	int nth = getpid() % CPU_COUNT(&all), cpu = 0;
-	while (!CPU_ISSET(cpu, &all) || nth-- > 0)
-		cpu++;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	(void)sched_setaffinity(0, sizeof(one), &one);
+	CPU_ZERO(&here);
+	CPU_SET(cpu, &here);
+	(void)sched_setaffinity(0, sizeof(here), &here);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
