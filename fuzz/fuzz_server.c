@@ -72,9 +72,11 @@ static void *outside_main(void *arg)
 		kernel_note("the others go");
 		kernel_faults()->accept_fails = 0;
 		raws_close(!scene->closes_at_end);
+		/* Who waits for the application is not looked after meanwhile. */
+		while (scene->exchange_count > 0)
+			app_answer_http();
 		await_rest();
 		judge_newcomer();
-		await_rest();
 	}
 	kernel_note("sio_stop()");
 	witness_dismiss();

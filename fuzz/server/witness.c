@@ -14,7 +14,7 @@ enum {
 	ANSWER_MS = 1000,
 	PARDON_MS = 3000,
 	BACK_MS = 10000,
-	TICK_MS = 1000,
+	TICK_MS = 3000, /* between questions that nobody has asked for */
 	REJOIN_MS = 30,
 	PAD_BYTES_MAX =
 		200, /* a frame's length then has either of its forms; within the least limit of a message */
