@@ -39,6 +39,9 @@ static void await_rest(void)
 		if (sessions == 1 && conns <= most && sio_endpoint_count(scene->ws) == 0 &&
 			sio_endpoint_count(scene->eio) == 0 && witness_is_content())
 			return;
+		/* Who waits for the application is not looked after meanwhile. */
+		while (scene->exchange_count > 0)
+			app_answer_http();
 		script_wait(STEP_MS * KERNEL_MS);
 	}
 	kernel_fail("all have gone, and there are %llu connections, %llu sessions, %u and %u peers; the "
@@ -72,9 +75,6 @@ static void *outside_main(void *arg)
 		kernel_note("the others go");
 		kernel_faults()->accept_fails = 0;
 		raws_close(!scene->closes_at_end);
-		/* Who waits for the application is not looked after meanwhile. */
-		while (scene->exchange_count > 0)
-			app_answer_http();
 		await_rest();
 		judge_newcomer();
 	}
