@@ -70,6 +70,8 @@ static void *outside_main(void *arg)
 	uint64_t *ret_stop_ns = arg;
 
 	witness_begin(scene->transport);
+	while (scene->is_crowded && !witness_is_content())
+		kernel_sleep(STEP_MS * KERNEL_MS);
 	script_run();
 	if (!scene->stops_under_load) {
 		kernel_note("the others go");
