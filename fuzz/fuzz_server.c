@@ -14,8 +14,8 @@
 
 enum {
 	STOP_MS_MAX = 5000,
-	LEAVE_S_MAX =
-		100, /* until nothing is left of who has vanished: HTTP_IDLE_MS, and what waits for acknowledgements */
+	/* Until nothing is left of who has vanished: its session, for want of a pong, and behind that HTTP_IDLE_MS. */
+	LEAVE_S_MAX = 160,
 	STEP_MS = 250,
 	WITNESS_CONNS_MAX = 9,
 	NEWCOMER_TRIES = 5, /* its address may have had too many sessions lately */
