@@ -199,7 +199,7 @@ static void choose_options(struct input *in, struct sio_options *o)
 	o->keep_handshake = c & 16;
 	o->initial_headers = c & 16 ? initial_headers : NULL;
 	o->allow = c & 32 ? allow : NULL;
-	o->limit_loopback = c & 64;
+	o->limit_loopback = scene->from_loopback; /* else there would be room for nobody else */
 	if (c & 128)
 		o->rates = (struct sio_rates){
 			.messages = { 50, 20 }, .address_messages = { 60, 30 }, .address_sessions = { 20, 10 }
