@@ -49,19 +49,25 @@ static struct sio_target others(uint8_t how)
 	return how >> 7 || !witness_is_content() ? sio_all(scene->spaces[1]) : to;
 }
 
+static struct sio_args binary_args(void)
+{
+	static const uint8_t data[] = { 1, 2, 3, 0, 255 };
+	static const struct sio_bytes attachment = { data, sizeof(data) };
+	struct sio_args args = sio_json("[\"news\",{\"_placeholder\":true,\"num\":0}]");
+
+	args.attachments = &attachment;
+	args.attachment_count = 1;
+	return args;
+}
+
 static void emit(struct sio_target to, uint8_t how)
 {
 	static const char words[] =
 		"[\"news\",\"all of it is longer than what is said most of the time, and so it takes "
 		"its time on a narrow line, where it may have to wait, and others behind it; "
 		"some are lagging then, and are told so, and others are not.\"]";
-	static const uint8_t data[] = { 1, 2, 3, 0, 255 };
-	struct sio_bytes attachment = { data, sizeof(data) };
-	struct sio_args args = sio_json("[\"news\",{\"_placeholder\":true,\"num\":0}]");
-
-	args.attachments = &attachment;
-	args.attachment_count = 1;
-	(void)sio_emit(to, "news", how & 64 ? args : sio_json(how & 8 ? words : "[\"news\",1,null]"));
+	(void)sio_emit(
+		to, "news", how & 64 ? binary_args() : sio_json(how & 8 ? words : "[\"news\",1,null]"));
 }
 
 static void on_fetched(const struct sio_fetched *found)
@@ -162,8 +168,10 @@ static void look_around(uint8_t how)
 		begun(sio_fetch(all, on_fetched, NULL));
 		break;
 	case 2:
+		all.uncompressed = how & 64;
 		if (may_be_loud())
-			begun(sio_ask_all(all, "all", sio_json("[7]"), 300, on_replies, NULL));
+			begun(sio_ask_all(all, "all", how & 64 ? binary_args() : sio_json("[7]"), 300,
+				on_replies, NULL));
 		break;
 	default:
 		begun(sio_with(space, known(scene->ids, how >> 2), on_with, NULL));
