@@ -53,11 +53,12 @@ static void between_quotes(struct raw *r)
 	r->text[r->text_bytes] = '\0';
 	if (named && strcmp(r->before[1], "sid") == 0) {
 		keep(RAW_SID, r->text);
-		memcpy(r->session, r->text, RAW_ID_BYTES);
+		memcpy(r->sid, r->text, RAW_ID_BYTES);
 	} else if (named && strcmp(r->before[1], "pid") == 0) {
 		keep(RAW_PID, r->text);
 	} else if (strcmp(r->text, "upgrades") == 0) {
-		keep(RAW_SESSION, r->session);
+		keep(RAW_SESSION, r->sid);
+		memcpy(r->session, r->sid, RAW_ID_BYTES);
 	}
 	memcpy(r->before[1], r->before[0], RAW_ID_BYTES);
 	memcpy(r->before[0], r->text, RAW_ID_BYTES);

@@ -17,7 +17,8 @@ struct raw {
 	bool open, stalled;
 	struct bytes last; /* that was sent */
 	bool is_ws; /* it has been switched to WebSocket */
-	char session[RAW_ID_BYTES]; /* the last that it was told, or used */
+	char session[RAW_ID_BYTES]; /* the last that it was told */
+	char sid[RAW_ID_BYTES]; /* likewise, of a session or of a socket */
 	/* Where the search for ids is. */
 	uint64_t window; /* the last eight bytes */
 	char text[RAW_ID_BYTES]; /* since the last quote; */
