@@ -32,9 +32,12 @@ enum eio_payload_next eio_payload_next(struct eio_payload *p, struct eio_packet 
 		return EIO_PAYLOAD_END;
 	if (++p->packets > EIO_PAYLOAD_PACKETS_MAX)
 		return EIO_PAYLOAD_BAD;
-	uint8_t *from = p->data + p->at;
 	size_t left = p->bytes - p->at;
-	uint8_t *separator = left == 0 ? NULL : memchr(from, EIO_SEPARATOR, left);
+	if (left == 0) { /* an empty packet is none; of an empty body there may be no data at all */
+		p->over = true;
+		return EIO_PAYLOAD_BAD;
+	}
+	uint8_t *from = p->data + p->at, *separator = memchr(from, EIO_SEPARATOR, left);
 	size_t bytes = separator == NULL ? left : (size_t)(separator - from);
 
 	p->at += bytes + (separator != NULL);

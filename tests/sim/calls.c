@@ -35,7 +35,7 @@ struct file *kernel_file(int fd)
 
 void kernel_calls_begin(void)
 {
-	memset(files, 0, sizeof(files));
+	memset(files, 0, (size_t)highest * sizeof(files[0]));
 	highest = 0;
 	edges = 0;
 }

@@ -42,14 +42,18 @@ struct kernel_figures {
 		cut_unaccepted; /* connections that were accepted by the kernel, and reset with their listener */
 };
 
-/* Begin a run on the calling thread, which has the baton. */
+/* Begin a run on the calling thread, which has the baton. Outside of a run, calls go to the real kernel. */
 void kernel_begin(uint64_t seed);
+/* End it, when its threads have been joined: the simulation's own memory goes, and with it all connections. */
+void kernel_end(void);
 struct kernel_faults *kernel_faults(void);
 const struct kernel_figures *kernel_figures(void);
 /* Descriptors that are open. */
 uint32_t kernel_open_count(void);
 /* Allocations of what is linked with us that have not been freed. */
 int64_t kernel_allocations(void);
+/* The bytes of those. */
+int64_t kernel_allocated(void);
 /* What has happened so far, as one number. */
 uint64_t kernel_trace(void);
 void kernel_trace_add(uint64_t what);
@@ -72,10 +76,13 @@ void kernel_sleep(uint64_t delay_ns);
 
 /* Say what happens; shown when something fails. */
 void kernel_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* It is not as it must be: says so with the seed, the time and the last notes, and ends the process. */
+void kernel_say_notes(void);
+/* It is not as it must be: says so with the seed, the time and the last notes, and aborts. */
 void kernel_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* kernel_fail() has been called: all has been said. */
+bool kernel_has_failed(void);
 
-/* A client's end of a connection. It lives until the end of the run. */
+/* A client's end of a connection. It lives until kernel_end(). */
 struct tcp;
 struct tcp_ops {
 	void (*connected)(void *ctx);

@@ -65,7 +65,12 @@ void kernel_edge(struct file *);
 struct file *kernel_listener(void);
 void kernel_calls_begin(void);
 
-/* tcp.c, for calls.c */
+/* memory.c: what kernel_alloc() and kernel_grow() have given goes. */
+void kernel_memory_end(void);
+
+/* tcp.c */
+void kernel_tcp_begin(void);
+/* For calls.c. */
 uint32_t tcp_server_poll(const struct tcp *);
 long tcp_server_recv(struct tcp *, void *out, size_t bytes);
 /* -errno. */

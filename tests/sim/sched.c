@@ -2,19 +2,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lib/rng.h"
 #include "sim/kernel_int.h"
 
-enum { NOTE_BYTES = 200, WALL_S = 20 }; /* of real time: a run takes a small part of that */
+enum { NOTE_BYTES = 200 };
+#define FOREIGN UINT32_MAX /* a thread that is none of the run's */
 
 enum thread_state { THREAD_WAITS, THREAD_JOINS, THREAD_ENDED };
 
@@ -48,14 +47,16 @@ static struct {
 	pthread_mutex_t lock; /* guards `current`; who has the baton uses the rest */
 	char notes[KERNEL_NOTES_MAX][NOTE_BYTES];
 	uint64_t noted;
-} k;
+	bool failed;
+} k; /* thread_count 0: there is no run */
 
-static _Thread_local uint32_t self;
+static _Thread_local uint32_t self = FOREIGN;
 
 int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __real_pthread_join(pthread_t, void **);
 int __real_pthread_mutex_lock(pthread_mutex_t *);
 int __real_clock_gettime(clockid_t, struct timespec *);
+time_t __real_time(time_t *);
 int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __wrap_pthread_join(pthread_t, void **);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *);
@@ -63,21 +64,12 @@ int __wrap_clock_gettime(clockid_t, struct timespec *);
 time_t __wrap_time(time_t *);
 ssize_t __wrap_getrandom(void *, size_t, unsigned);
 
-static void say_notes(void)
+void kernel_say_notes(void)
 {
 	uint64_t first = k.noted > KERNEL_NOTES_MAX ? k.noted - KERNEL_NOTES_MAX : 0;
 
 	for (uint64_t i = first; i < k.noted; i++)
 		printf("#   %s\n", k.notes[i % KERNEL_NOTES_MAX]);
-}
-
-static void on_abort(int number)
-{
-	signal(number, SIG_DFL);
-	printf("# seed %" PRIu64 ": ended by signal %d at %.6f s\n", k.seed, number, (double)k.now_ns / 1e9);
-	say_notes();
-	fflush(stdout);
-	raise(number);
 }
 
 void kernel_begin(uint64_t seed)
@@ -92,9 +84,24 @@ void kernel_begin(uint64_t seed)
 	pthread_cond_init(&k.threads[0].turn, NULL);
 	self = 0;
 	kernel_calls_begin();
-	signal(SIGABRT, on_abort);
-	signal(SIGALRM, on_abort);
-	alarm(WALL_S);
+	kernel_tcp_begin();
+}
+
+void kernel_end(void)
+{
+	for (uint32_t i = 0; i < k.thread_count; i++)
+		pthread_cond_destroy(&k.threads[i].turn);
+	pthread_mutex_destroy(&k.lock);
+	k.thread_count = 0;
+	self = FOREIGN;
+	kernel_memory_end();
+	k.events = NULL;
+	k.event_count = k.event_cap = 0;
+}
+
+bool kernel_has_failed(void)
+{
+	return k.failed;
 }
 
 struct kernel_faults *kernel_faults(void)
@@ -160,14 +167,15 @@ void kernel_fail(const char *format, ...)
 {
 	va_list args;
 
+	k.failed = true;
 	printf("# seed %" PRIu64 " at %.6f s: ", k.seed, (double)(k.now_ns - 1000 * KERNEL_S) / 1e9);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
 	printf("\n");
-	say_notes();
+	kernel_say_notes();
 	fflush(stdout);
-	_exit(1);
+	abort();
 }
 
 /* The heap of what is to come. */
@@ -270,6 +278,14 @@ static uint32_t choose(void)
 	return chosen;
 }
 
+static void wait_for_turn(void)
+{
+	(void)__real_pthread_mutex_lock(&k.lock);
+	while (k.current != self)
+		pthread_cond_wait(&k.threads[self].turn, &k.lock);
+	pthread_mutex_unlock(&k.lock);
+}
+
 /* Give the baton to whoever is chosen, and wait until it comes back. */
 static void pass(bool comes_back)
 {
@@ -279,10 +295,10 @@ static void pass(bool comes_back)
 		return;
 	(void)__real_pthread_mutex_lock(&k.lock);
 	k.current = next;
-	pthread_cond_signal(&k.threads[next].turn);
-	while (comes_back && k.current != self)
-		pthread_cond_wait(&k.threads[self].turn, &k.lock);
 	pthread_mutex_unlock(&k.lock);
+	pthread_cond_signal(&k.threads[next].turn); /* now, so that it need not wait for the lock */
+	if (comes_back)
+		wait_for_turn();
 }
 
 void kernel_wait(int epoll, uint64_t timeout_ns)
@@ -305,10 +321,7 @@ static void *thread_main(void *arg)
 	struct thread *t = arg;
 
 	self = (uint32_t)(t - k.threads);
-	(void)__real_pthread_mutex_lock(&k.lock);
-	while (k.current != self)
-		pthread_cond_wait(&t->turn, &k.lock);
-	pthread_mutex_unlock(&k.lock);
+	wait_for_turn();
 	void *result = t->main(t->arg);
 	t->state = THREAD_ENDED;
 	pass(false);
@@ -350,6 +363,8 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
 {
 	int rc;
 
+	if (k.thread_count == 0 || self == FOREIGN)
+		return __real_pthread_mutex_lock(lock);
 	while ((rc = pthread_mutex_trylock(lock)) == EBUSY)
 		kernel_sleep(1);
 	return rc;
@@ -359,7 +374,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
 	uint64_t epoch_s = clock == CLOCK_REALTIME ? 1700000000 : 0;
 
-	if (k.thread_count == 0)
+	if (k.thread_count == 0 || self == FOREIGN)
 		return __real_clock_gettime(clock, ret);
 	ret->tv_sec = (time_t)(epoch_s + k.now_ns / KERNEL_S);
 	ret->tv_nsec = (long)(k.now_ns % KERNEL_S);
@@ -370,6 +385,8 @@ time_t __wrap_time(time_t *ret)
 {
 	time_t now = (time_t)(1700000000 + k.now_ns / KERNEL_S);
 
+	if (k.thread_count == 0 || self == FOREIGN)
+		return __real_time(ret);
 	if (ret != NULL)
 		*ret = now;
 	return now;

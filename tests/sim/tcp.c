@@ -16,6 +16,13 @@
 
 enum { MSS = 1448, LATE_ACK_MS = 40, SYN_TRIES = 3 };
 
+static uint16_t ports; /* given so far */
+
+void kernel_tcp_begin(void)
+{
+	ports = 0;
+}
+
 static uint64_t delay_ns(void)
 {
 	return 20 * KERNEL_US + kernel_below(kernel_faults()->delay_ns_max + 1);
@@ -413,7 +420,6 @@ static void syn_arrives(void *ctx, uint64_t arg)
 
 struct tcp *tcp_connect(uint32_t address, const struct tcp_ops *ops, void *ctx)
 {
-	static uint16_t ports;
 	struct tcp *t = kernel_alloc(sizeof(*t));
 
 	t->ops = ops;

@@ -1,10 +1,13 @@
 /* tests/sim/world.c -- a run from its beginning to its end: see tests/sim/world.h. */
 #include "sim/world.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sio/stats.h"
 
@@ -16,9 +19,23 @@ enum {
 	REST_MS = 2000, /* who has been quiet for so long has no reason to lose its connection */
 	QUIET_MS_MAX = 180000,
 	STEP_MS = 20,
+	WALL_S = 20, /* of real time: a run takes a small part of that */
 };
 
 struct world *world;
+static uint64_t run_seed;
+
+static void on_signal(int number)
+{
+	if (kernel_has_failed())
+		_exit(1);
+	signal(number, SIG_DFL);
+	printf("# seed %" PRIu64 ": ended by signal %d at %.6f s\n", run_seed, number,
+		(double)kernel_now_ns() / 1e9);
+	kernel_say_notes();
+	fflush(stdout);
+	raise(number);
+}
 
 static uint32_t choose(const uint32_t *from, size_t count)
 {
@@ -177,6 +194,10 @@ void world_run(uint64_t seed, struct figures *ret)
 {
 	pthread_t outside;
 
+	run_seed = seed;
+	signal(SIGABRT, on_signal);
+	signal(SIGALRM, on_signal);
+	alarm(WALL_S);
 	kernel_begin(seed);
 	world = kernel_alloc(sizeof(*world));
 	world->loops = 1 + (uint32_t)kernel_below(3);

@@ -177,6 +177,17 @@ static void add_random(struct rng *rng, struct buf *body, struct buf *expected)
 	assert_true(buf_append(expected, &bytes, sizeof(bytes)) && buf_append(expected, data, bytes));
 }
 
+/* As of a chunked body whose only chunk is the last. */
+static void a_body_without_data_is_no_packet(void **state)
+{
+	struct eio_payload walk = { .data = NULL };
+	struct eio_packet packet;
+
+	(void)state;
+	assert_int_equal(eio_payload_next(&walk, &packet), EIO_PAYLOAD_BAD);
+	assert_int_equal(eio_payload_next(&walk, &packet), EIO_PAYLOAD_END);
+}
+
 static void random_messages_come_back(void **state)
 {
 	struct rng rng;
@@ -218,6 +229,7 @@ int main(void)
 		cmocka_unit_test(a_body_has_a_most_of_packets),
 		cmocka_unit_test(a_binary_message_is_decoded_where_it_stands),
 		cmocka_unit_test(what_is_no_packet_changes_nothing),
+		cmocka_unit_test(a_body_without_data_is_no_packet),
 		cmocka_unit_test(random_messages_come_back),
 	};
 
