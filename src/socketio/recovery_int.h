@@ -94,28 +94,27 @@ struct sio_recoverable {
 	uint32_t elsewhere; /* loop + 1: it is there, and this only says so. 0: it is here */
 	char pid[SIO_PID_CHARS + 1], sid[SIO_SID_BYTES];
 	bool has_come_back, has_id_node;
+	bool ends; /* its socket has closed, and will not be back */
+	bool has_expiry; /* its authentication has a deadline: times of clock_now_ns() */
+	bool resent_is_lost; /* not kept any more, although it may not have had it */
+	bool sent_is_lost; /* `sent` is not known */
+	uint16_t ack_count; /* of `acks` */
+	uint32_t resent_count, room_count;
 	struct sio_id id; /* the socket's */
 	uint32_t id_key[2];
 	uint64_t joined; /* all behind this place is for it */
 	uint64_t last_answer; /* the place of the last answer to it; 0: there was none */
 	uint64_t last_place; /* the last event that was queued for it, ... */
 	struct sio_offset last; /* ... by its offset */
-	bool ends; /* its socket has closed, and will not be back */
-	bool has_expiry; /* its authentication has a deadline: times of clock_now_ns() */
 	uint64_t expiry_ns, expiry_end_ns; /* when it is to be told; when it is closed */
 	struct sio_resent *resent;
-	uint32_t resent_count;
 	size_t resent_bytes;
-	bool resent_is_lost; /* not kept any more, although it may not have had it */
 	/* KEPT, and ENDING from when it closed: */
-	struct sio_cut sent; /* behind what is known to have left us ... */
-	bool sent_is_lost; /* ... if that is known */
+	struct sio_cut sent; /* behind what is known to have left us */
 	uint64_t closed; /* the last place before that */
 	const char **rooms; /* sorted, the names behind them; owned */
-	uint32_t room_count;
 	size_t rooms_bytes;
 	uint64_t *acks; /* ids of its events that wait for our answer; owned */
-	uint16_t ack_count;
 	char *label;
 	void *data;
 	void (*destroy_data)(void *);
