@@ -63,6 +63,15 @@ def wrong(outcome, known):
             yield f"on the list, but Node agrees at times: {what}"
 
 
+def not_there(page):
+    """Of the tests that docs/protocol-tests.md names: scripts that it does not name, and tests that are in none of them."""
+    tested = set(re.findall(r"(?<!\[)`(\w+)`", page))
+    yield from (f"not there: {name}" for name in sorted(set(SCRIPTS) - tested))
+    for name, titles in re.findall(r'`(\w+)`\]?((?:,? "[^"]+")+)', page):
+        source = (FOLDER / f"{name}.mjs").read_text()
+        yield from (f"{name} has no such test: {title}" for title in re.findall(r'"([^"]+)"', titles) if title not in source)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=sorted(SCRIPTS))
@@ -76,8 +85,8 @@ def main():
         points.append((name, [] if row["row"] in page else [f"not there: {row['row']}"]))
         if row["script"] not in SCRIPTS:
             points.append((f"{row['script']} is run", ["no such script"]))
-    tested = set(re.findall(r"(?<!\[)`(\w+)`", (ROOT / "docs" / "protocol-tests.md").read_text()))
-    points.append(("docs/protocol-tests.md names each script", [f"not there: {name}" for name in sorted(set(SCRIPTS) - tested)]))
+    page = (ROOT / "docs" / "protocol-tests.md").read_text()
+    points.append(("docs/protocol-tests.md names each script, and tests that are there", list(not_there(page))))
     for script in [only] if only else sorted(SCRIPTS):
         known = {row["what"]: row for row in listed if row["script"] == script}
         points.append((f"{script} on Node differs as listed, and in nothing else", list(wrong(run(script), known))))

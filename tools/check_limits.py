@@ -81,7 +81,7 @@ def judge(name, header, value, row):
 
 def options():
     """The fields of struct sio_options."""
-    text = without_comments((ROOT / "include/sio/sio.h").read_text())
+    text = without_comments((ROOT / "include/sio/options.h").read_text())
     body = re.search(r"struct sio_options \{(.*?)\n\};", text, flags=re.S)[1]
     return [found[1] or found[2] for found in re.finditer(r"\(\*(\w+)\)\(|(\w+);", body)]
 

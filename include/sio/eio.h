@@ -26,7 +26,7 @@ struct sio_eio_options {
 	uint32_t upgrade_timeout_ms; /* 10000 */
 	uint32_t message_bytes_max; /* 1000000: maxPayload; at most 64 MiB */
 	struct sio_rates rates; /* none */
-	uint32_t queue_bytes_soft; /* 262144: "lagging" */
+	uint32_t queue_bytes_soft; /* 262144, or a quarter of queue_bytes_max if that is less: "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max) */
 	bool without_upgrades; /* polling sessions stay so; a session may begin on a WebSocket all the same */
 	/* Asked for each session and each upgrade. Data of the admission becomes sio_peer_data(). NULL: all may. */
@@ -39,7 +39,7 @@ struct sio_eio_options {
 
 /*
  * Serve Engine.IO at a path that begins and ends with a slash. `ctx` is what all callbacks are given; options NULL: all defaults. Before sio_run(). NULL: no such
- * path, one that is served already, options that make no sense, SIO_ENDPOINTS_MAX, no memory.
+ * path, one that is served already, options that make no sense, SIO_ENDPOINTS_MAX, no memory; the log says which.
  */
 SIO_API SIO_CHECK struct sio_endpoint *sio_eio(
 	struct sio_server *, const char *path, const struct sio_eio_options *, void *ctx);

@@ -1,5 +1,6 @@
 /*
  * sio/sio.h -- a Socket.IO 5 server for C. Beside it, where they are wanted: sio/json.h, sio/http.h, sio/ws.h, sio/eio.h, sio/stats.h.
+ * What a server is made with is in sio/options.h, which comes with this one.
  *
  *	static void on_message(const struct sio_event *e)
  *	{
@@ -26,6 +27,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sio/options.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,6 +39,7 @@ extern "C" {
 enum {
 	SIO_SID_BYTES = 21, /* text of a socket's public id, with its NUL */
 	SIO_ADDRESS_BYTES = 64, /* text of a peer's address, with its NUL */
+	SIO_LABEL_BYTES = 64, /* a socket's label, with its NUL */
 	SIO_ATTACHMENTS_MAX = 10, /* binaries in one event, as the JavaScript parser has it */
 	SIO_SPACES_MAX = 64, /* namespaces of a server that sio_of() makes */
 	SIO_PARENTS_MAX = 16, /* calls of sio_of_names() */
@@ -139,137 +143,10 @@ SIO_API void sio_request_address(const struct sio_request *, char *out);
 /* The peer is this machine. */
 SIO_API bool sio_request_from_loopback(const struct sio_request *);
 
-/* What is to be said to a client that asks for a connection. */
-struct sio_admission {
-	const char
-		*message; /* of the refusal: a constant, at most 200 characters of ASCII; NULL: "Forbidden" */
-	void *data; /* kept with the connection if it is let in: sio_connection_data() */
-	void (*destroy)(
-		void *data); /* when the connection has gone, or is refused after all; on its loop. May be NULL */
-};
-
-/* What pages of other origins may do (CORS). Texts end with sio_create(). Who may connect at all is the business of `allow`. */
-struct sio_cors {
-	const char *const *origins; /* "https://chat.example": exactly */
-	uint32_t origin_count; /* at most SIO_CORS_ORIGINS_MAX; 0: any origin, "*" */
-	bool credentials; /* with cookies; then origins are named */
-	const char *methods; /* NULL: "GET,HEAD,PUT,PATCH,POST,DELETE" */
-	const char *allowed_headers; /* NULL: those that are asked for */
-	const char *exposed_headers; /* NULL: none */
-	uint32_t max_age_s; /* how long a browser may rely on it; 0: not said */
-};
-
-/* A cookie with the connection's id, which a handshake by polling sets: for load balancers. */
-struct sio_cookie {
-	const char *name; /* "io" */
-	const char *attributes; /* NULL: "Path=/; HttpOnly; SameSite=Lax" */
-};
-
-/*
- * Connection state recovery: a client whose connection breaks comes back as the same socket, with its rooms and data, and is sent what it
- * has missed. As in Node's, every event that is not volatile then has one more argument, a string: its place, for the client's library.
- */
-struct sio_recovery {
-	uint32_t window_ms; /* 120000: how long it may be away */
-	uint32_t
-		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
-	uint32_t
-		kept_max; /* 65536: sockets that are away, in equal parts of each loop; the first to go is forgotten for one more */
-	/*
-	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
-	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this.
-	 */
-	bool asks_middleware;
-};
-
-struct sio_headers; /* opaque: of one answer; valid for the call */
 /*
  * Name and value are copied. 0; -EINVAL: they make no header, or one that says how the answer is framed; -ENOSPC: 16 of them, 4 KiB.
  */
 SIO_API SIO_CHECK int sio_headers_add(struct sio_headers *, const char *name, const char *value);
-
-/* How often something may be. per_s 0: as often as one likes. */
-struct sio_rate {
-	uint32_t per_s; /* a second, at most a million */
-	uint32_t burst; /* at once, after a rest; at most a million. 0: as per_s */
-};
-/* How fast clients may be. Addresses of this machine are exempt from the latter two, unless limit_loopback says otherwise. */
-struct sio_rates {
-	/*
-	 * Messages of one client. Who sends faster is read more slowly: nothing is lost, and its heartbeats wait meanwhile
-	 * (sessions_throttled).
-	 */
-	struct sio_rate messages;
-	struct sio_rate address_messages; /* of all clients of one address, likewise */
-	struct sio_rate
-		address_sessions; /* connections (handshakes) from one address: more are refused with 429 (sessions_too_fast) */
-};
-
-enum sio_sender {
-	SIO_SENDER_AUTO, /* io_uring where the kernel allows it, else plain */
-	SIO_SENDER_PLAIN,
-	SIO_SENDER_URING,
-};
-
-enum sio_log_level {
-	SIO_LOG_DEFAULT, /* as SIO_LOG_INFO */
-	SIO_LOG_DEBUG,
-	SIO_LOG_INFO,
-	SIO_LOG_WARN,
-	SIO_LOG_ERROR,
-	SIO_LOG_OFF,
-};
-
-/* Zero is a default everywhere. */
-struct sio_options {
-	const char *listen; /* "127.0.0.1:3000" (the default), "[::]:3000", "127.0.0.1:0" for any free port */
-	uint32_t threads; /* loops. 0: one */
-	enum sio_sender sender;
-	const char *path; /* "/socket.io/": starts and ends with a slash */
-	bool without_socketio; /* nothing is served there: for servers of sio/http.h, sio/ws.h and sio/eio.h alone */
-	uint32_t ping_interval_ms; /* 25000 */
-	uint32_t ping_timeout_ms; /* 20000 */
-	uint32_t upgrade_timeout_ms; /* 10000 */
-	uint32_t connect_timeout_ms; /* 45000: a client that has joined no namespace by then is closed */
-	uint32_t message_bytes_max; /* 1000000: of one message from a client; at most 64 MiB */
-	uint32_t queue_bytes_soft; /* 262144: waiting for one client; past it "lagging" */
-	/* max(1048576, 2 * message_bytes_max): past it a client that does not take what it is sent is closed */
-	uint32_t queue_bytes_max;
-	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
-	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
-	bool limit_loopback; /* this machine's addresses, which may be those of a proxy, have limits too */
-	struct sio_rates rates; /* none */
-	/*
-	 * Asked for each connection (Engine.IO's handshake) on either transport, on its loop, before anything is kept of it.
-	 * False: it is refused with 403, code 4. Of an upgrade to WebSocket it is asked again, with `data` as it was left; what
-	 * it then sets is ignored. NULL: all are let in.
-	 */
-	bool (*allow)(void *ctx, const struct sio_request *, struct sio_admission *);
-	void *allow_ctx;
-	const struct sio_cors *cors; /* NULL: pages of other origins may not */
-	const struct sio_cookie *cookie; /* NULL: none */
-	const struct sio_recovery *recovery; /* NULL: who comes back is another */
-	/* Called for each handshake that is answered, on either transport, on its loop: the answer's further headers. NULL: none. */
-	void (*initial_headers)(void *ctx, const struct sio_request *, struct sio_headers *);
-	void *initial_headers_ctx;
-	/*
-	 * Keep the query and the headers of each connection's handshake as long as it lives (sio_handshake()). False: until its first
-	 * socket has joined, when "connection" has returned.
-	 */
-	bool keep_handshake;
-	uint32_t dynamic_spaces_max; /* 1024: children of sio_of_names() in all; further names are refused */
-	/*
-	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
-	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever, and up to a second
-	 * longer while it polls for what waits, or while an event of its is not answered yet. At most 4000; more counts as
-	 * that.
-	 */
-	uint32_t drain_ms;
-	enum sio_log_level log_least; /* SIO_LOG_INFO */
-	void (*log)(
-		void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
-	void *log_ctx;
-};
 
 /*
  * Make a server and its listeners, so that clients may connect from now on (they are served by sio_run()). Threads and sender
@@ -291,7 +168,7 @@ SIO_API uint16_t sio_port(const struct sio_server *);
 
 /*
  * The namespace of that name, made if it is new: "/" or "/custom". New ones before sio_run(). NULL: there is none and it
- * cannot be made: a bad name, SIO_SPACES_MAX, no memory, or the server runs. Lives as long as the server.
+ * cannot be made: a bad name, SIO_SPACES_MAX, no memory (the log says which), or the server runs. Lives as long as the server.
  */
 SIO_API struct sio_space *sio_of(struct sio_server *, const char *name);
 /*
@@ -303,7 +180,7 @@ typedef bool sio_names_fn(void *ctx, struct sio_str name, struct sio_str auth);
  * first one's first. What is set for the parent that is returned holds for all its children; what is emitted to it goes to each of
  * them. Once made, a child stays as long as the server, and is found by sio_of(): so who may join it is the business of middleware. It
  * is made before middleware is asked, and dynamic_spaces_max holds for all clients: where names are many, `fn` is to look at `auth`, too.
- * Before sio_run(). NULL: SIO_PARENTS_MAX, or no memory.
+ * Before sio_run(). NULL: SIO_PARENTS_MAX, or no memory; the log says which.
  */
 SIO_API struct sio_space *sio_of_names(struct sio_server *, sio_names_fn *fn, void *ctx);
 /* Its name; "" of a parent. Lives as long as the server. */
@@ -366,6 +243,7 @@ SIO_API SIO_CHECK int sio_decide(struct sio_ack ticket, const struct sio_refusal
 /* The request with which a socket's connection began, as long as it is kept (options.keep_handshake). */
 struct sio_handshake {
 	uint64_t at_ms; /* when: Unix time */
+	bool secure; /* it came encrypted. The server speaks no TLS: so false, also where a proxy before it does */
 	struct sio_str query; /* as it came, without '?' */
 };
 /* False: it is not kept any more. All is lent for the call of the handler. */
@@ -546,6 +424,7 @@ SIO_API SIO_CHECK int sio_each(struct sio_target, sio_with_fn *, void *ctx);
 struct sio_found {
 	struct sio_id id;
 	char sid[SIO_SID_BYTES], address[SIO_ADDRESS_BYTES];
+	char label[SIO_LABEL_BYTES]; /* sio_set_label(); "" if it has none */
 };
 struct sio_fetched {
 	int status; /* 0; -ENOMEM: and then there are none */
@@ -578,6 +457,13 @@ SIO_API void *sio_data(const struct sio_socket *);
 /* Keep something with the socket. `destroy` (may be NULL) is called when it is replaced, and after "disconnect"; with
  * recovery, when its client has not come back in time. */
 SIO_API void sio_set_data(struct sio_socket *, void *data, void (*destroy)(void *data));
+/*
+ * Say who it is, such as its user's name, to those who list it from elsewhere: sio_found.label. Copied; recovery keeps it; "" takes
+ * it away. On its loop. 0; -EINVAL: SIO_LABEL_BYTES or more, a NUL, or no UTF-8; -ENOMEM: it is as before.
+ */
+SIO_API SIO_CHECK int sio_set_label(struct sio_socket *, struct sio_str);
+/* What sio_set_label() was given; lent until the next. */
+SIO_API struct sio_str sio_label(const struct sio_socket *);
 
 /*
  * The i-th argument as JSON text (a slice of args.json, without blanks around it: sio/json.h); false if there are fewer. O(args).

@@ -33,7 +33,7 @@ struct sio_ws_options {
 	uint32_t ping_interval_ms; /* 25000: it is pinged so long after its last pong, ... */
 	uint32_t ping_timeout_ms; /* 20000: ... and cut if it says nothing for so long */
 	struct sio_rates rates; /* none */
-	uint32_t queue_bytes_soft; /* 262144: "lagging" */
+	uint32_t queue_bytes_soft; /* 262144, or a quarter of queue_bytes_max if that is less: "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): closed with 1013 */
 	/*
 	 * Pages that may connect: "https://chat.example", exactly. Named: others get 403, and so does who says no origin but has a
@@ -54,7 +54,7 @@ struct sio_ws_options {
 /*
  * Serve WebSockets at a path. `ctx` is what all callbacks are given; options NULL: all defaults. A request that is none gets 426, a wrong one 400, 403, 405 or 426; none of
  * them ends its connection but that of one with a body. Before sio_run(). NULL: a path that is no path or is served
- * already, options that make no sense, SIO_ENDPOINTS_MAX, no memory.
+ * already, options that make no sense, SIO_ENDPOINTS_MAX, no memory; the log says which.
  */
 SIO_API SIO_CHECK struct sio_endpoint *sio_ws(
 	struct sio_server *, const char *path, const struct sio_ws_options *, void *ctx);

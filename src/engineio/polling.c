@@ -93,11 +93,10 @@ static void on_fate(void *ctx, enum http_fate fate)
 
 static const struct http_watch_ops poll_ops = { .gone = on_gone, .fate = on_fate };
 
-/* Ask the kernel. False: it does not know either. */
-static bool ask_fate(struct eio_session *s, bool polls_again)
+/* What the kernel says. False: it does not know either. */
+static bool take_fate(struct eio_session *s, enum net_fate fate, bool polls_again)
 {
 	struct http_exchange *x = s->doubt->exchange;
-	enum net_fate fate = http_exchange_fate(x);
 	bool sent = http_exchange_sent(x);
 
 	if (fate == NET_FATE_OPEN || fate == NET_FATE_ENDING)
@@ -125,9 +124,10 @@ static bool ask_again(struct eio_session *s, struct http_exchange *other)
 	struct net_peer before = net_conn_peer(http_exchange_conn(x)),
 			now = net_conn_peer(http_exchange_conn(other));
 	uint64_t age_ns = net_loop_now_ns(s->at->loop) - s->doubt->answered_ns;
-	if (ask_fate(s, true))
+	enum net_fate fate = http_exchange_fate(x);
+	if (take_fate(s, fate, true))
 		return true;
-	if (!http_exchange_sent(x) || http_exchange_fate(x) == NET_FATE_ENDING ||
+	if (!http_exchange_sent(x) || fate == NET_FATE_ENDING ||
 		age_ns > (uint64_t)EIO_ACK_DELAY_MS * CLOCK_NS_PER_MS ||
 		memcmp(&before, &now, sizeof(now)) != 0)
 		return false;
@@ -151,7 +151,7 @@ void eio_doubt_over(struct net_delay *deadline, void *loop)
 	struct eio_session *s = list_entry(deadline, struct eio_doubt, deadline)->session;
 	struct eio_loop *at = loop;
 
-	if (ask_fate(s, s->poll != NULL))
+	if (take_fate(s, http_exchange_fate(s->doubt->exchange), s->poll != NULL))
 		return;
 	if (s->poll == NULL)
 		net_delay_start(&s->doubt->deadline, &at->settlings, at->loop);
@@ -169,7 +169,9 @@ void eio_poll_settle(struct eio_session *s)
 		return;
 	x = s->doubt->exchange;
 	/* A client waits for its last poll before it goes on by another transport: what is under way will arrive. */
-	bool arrived = x == NULL || http_exchange_sent(x) || http_exchange_fate(x) != NET_FATE_LOST;
+	enum net_fate fate = x == NULL ? NET_FATE_ENDED : http_exchange_fate(x);
+	bool breaks = fate == NET_FATE_LOST || fate == NET_FATE_ENDING;
+	bool arrived = x == NULL || http_exchange_sent(x) || !breaks;
 	if (x != NULL)
 		http_unwatch(x);
 	settle(s, arrived);
@@ -331,7 +333,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 	if (s->doubt != NULL && !ask_again(s, x))
 		net_delay_start(&s->doubt->deadline, &s->at->doubts, s->at->loop);
 	if (s->state == EIO_STATE_GONE) { /* it had been told */
-		answer_bare(x, 400);
+		eio_refuse(s->at, x, head, EIO_UNKNOWN_SID);
 		return;
 	}
 	if (s->rest != NULL && s->awaiting_pong)

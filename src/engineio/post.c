@@ -195,6 +195,12 @@ void eio_post_resume(struct eio_session *s)
 		net_defer_next(s->at->loop, &s->rest->task);
 }
 
+void eio_post_unpaused(struct eio_session *s)
+{
+	if (s->rest != NULL && has_a_turn(s))
+		net_defer_next(s->at->loop, &s->rest->task);
+}
+
 void eio_post_finish(struct eio_session *s)
 {
 	if (s->rest != NULL)

@@ -1,6 +1,7 @@
 /* engineio/server.c -- requests: which are refused, and to whom the others go. See engineio/server.h. */
 #include "engineio/server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,6 @@
 #include "base/log.h"
 #include "engineio/session_int.h"
 #include "http/url.h"
-
-enum eio_error {
-	EIO_UNKNOWN_TRANSPORT = 0,
-	EIO_UNKNOWN_SID = 1,
-	EIO_BAD_METHOD = 2,
-	EIO_BAD_REQUEST = 3,
-	EIO_FORBIDDEN = 4,
-	EIO_BAD_VERSION = 5,
-};
 
 static const char *error_text(enum eio_error error)
 {
@@ -90,7 +82,7 @@ static void refuse_saying(struct eio_loop *at, struct http_exchange *x, const st
 		body, (size_t)n);
 }
 
-static void refuse(
+void eio_refuse(
 	struct eio_loop *at, struct http_exchange *x, const struct http_head *head, enum eio_error error)
 {
 	refuse_saying(at, x, head, error, str_c(error_text(error)));
@@ -223,7 +215,7 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 	const struct http_head *head = request->head;
 
 	if (ws_upgrade_check(head) != WS_VERDICT_OK || head->body != HTTP_BODY_NONE) {
-		refuse(at, x, head, EIO_BAD_REQUEST);
+		eio_refuse(at, x, head, EIO_BAD_REQUEST);
 		return;
 	}
 	if (s == NULL)
@@ -233,6 +225,14 @@ static void serve_upgrade(struct eio_loop *at, struct http_exchange *x, const st
 		eio_ws_turn_away(at, x, head);
 	else
 		eio_ws_probe(s, x, head);
+}
+
+/* Answers as scripts, for browsers of before CORS. */
+static bool asks_jsonp(const struct http_head *head)
+{
+	char room[QUERY_BYTES_MAX];
+
+	return query_value(head, STR("j"), room).bytes > 0;
 }
 
 enum { REQUEST_OK = -1 };
@@ -264,7 +264,7 @@ static int judge(struct eio_loop *at, const struct http_head *head, struct eio_s
 	}
 	if (head->method != HTTP_GET)
 		return EIO_BAD_METHOD;
-	if (websocket && !head->upgrade)
+	if (websocket ? !head->upgrade : asks_jsonp(head))
 		return EIO_BAD_REQUEST;
 	return version ? REQUEST_OK : EIO_BAD_VERSION;
 }
@@ -294,7 +294,7 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	if (is_to_be_asked(server, head, s, wrong) && !eio_is_allowed(server, x, request, s, &admission))
 		refuse_saying(at, x, head, EIO_FORBIDDEN, eio_refusal(&admission));
 	else if (wrong != REQUEST_OK)
-		refuse(at, x, head, (enum eio_error)wrong);
+		eio_refuse(at, x, head, (enum eio_error)wrong);
 	else if (head->upgrade)
 		serve_upgrade(at, x, request, s, &admission);
 	else if (s != NULL)
@@ -332,13 +332,14 @@ static uint32_t sessions_for(uint32_t conns)
 							      : conns * EIO_SESSIONS_PER_CONN_MAX;
 }
 
-struct eio_server *eio_server_create(struct http_server *http, struct net_pool *pool,
-	const struct eio_options *options, const struct eio_events *events, void *ctx)
+int eio_server_create(struct http_server *http, struct net_pool *pool, const struct eio_options *options,
+	const struct eio_events *events, void *ctx, struct eio_server **ret)
 {
 	struct eio_server *server = calloc(1, sizeof(*server));
+	int rc = -ENOMEM;
 
 	if (server == NULL)
-		return NULL;
+		return rc;
 	server->options = *options;
 	server->events = events;
 	server->ctx = ctx;
@@ -367,15 +368,16 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		.serve = eio_plain_serve,
 		.ctx = server,
 	};
-	if (server->loops == NULL || server->addresses == NULL || !eio_cors_create(server) ||
-		!eio_throttles_create(server) ||
-		http_server_route(http, options->plain == NULL ? &route : &plain_route) != 0) {
+	if (server->loops != NULL && server->addresses != NULL && eio_cors_create(server) &&
+		eio_throttles_create(server))
+		rc = http_server_route(http, options->plain == NULL ? &route : &plain_route);
+	if (rc < 0) {
 		eio_cors_destroy(server);
 		buckets_destroy(server->buckets);
 		net_addresses_destroy(server->addresses);
 		free(server->loops);
 		free(server);
-		return NULL;
+		return rc;
 	}
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		struct eio_loop *at = &server->loops[i];
@@ -392,7 +394,8 @@ struct eio_server *eio_server_create(struct http_server *http, struct net_pool *
 		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
-	return server;
+	*ret = server;
+	return 0;
 }
 
 void eio_server_overrun(struct eio_server *server, struct net_loop *loop)

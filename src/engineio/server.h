@@ -39,6 +39,7 @@ enum {
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,
+	EIO_QUEUE_SOFT_PART = 4, /* less than that where the queue's limit is low: this part of it */
 	EIO_QUEUE_HARD_BYTES_MIN = 1 << 20,
 	/* Before a flush shows whether a client takes them: times the hard limit of a room's units; */
 	EIO_QUEUE_BURST = 8,
@@ -170,8 +171,9 @@ struct eio_options {
 		struct eio_headers *);
 };
 
-__attribute__((warn_unused_result)) struct eio_server *eio_server_create(struct http_server *,
-	struct net_pool *, const struct eio_options *, const struct eio_events *, void *ctx);
+/* 0; -EEXIST, -ENOSPC: of http_server_route(); -ENOMEM. */
+__attribute__((warn_unused_result)) int eio_server_create(struct http_server *, struct net_pool *,
+	const struct eio_options *, const struct eio_events *, void *ctx, struct eio_server **ret);
 /* After the pool's loops have ended. NULL is fine. */
 void eio_server_destroy(struct eio_server *);
 /*
@@ -214,6 +216,8 @@ enum eio_send {
  * Cost: O(1).
  */
 enum eio_send eio_send(struct eio_session *, struct blob_share *unit, unsigned flags);
+/* What waits in its queue, as its limits count it. */
+size_t eio_waiting_bytes(const struct eio_session *);
 /* The i-th of the units that wait in its queue, or of which it is not known that they have left; NULL: no more. In `closed`, too. */
 const struct blob_share *eio_unsent(const struct eio_session *, uint32_t i);
 /* End it as if it had overflowed, soon: it has missed something. `closed` is called. */

@@ -256,6 +256,11 @@ void eio_close(struct eio_session *s)
 	eio_close_saying(s, WS_CLOSE_NONE);
 }
 
+size_t eio_waiting_bytes(const struct eio_session *s)
+{
+	return eio_queue_weight(&s->queue);
+}
+
 const struct blob_share *eio_unsent(const struct eio_session *s, uint32_t i)
 {
 	return i < s->queue.count ? eio_queue_at(&s->queue, i) : NULL;

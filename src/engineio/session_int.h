@@ -138,6 +138,17 @@ static inline void eio_count(atomic_uint_fast64_t *figure)
 }
 
 /* server.c */
+/* As the protocol numbers them. */
+enum eio_error {
+	EIO_UNKNOWN_TRANSPORT = 0,
+	EIO_UNKNOWN_SID = 1,
+	EIO_BAD_METHOD = 2,
+	EIO_BAD_REQUEST = 3,
+	EIO_FORBIDDEN = 4,
+	EIO_BAD_VERSION = 5,
+};
+/* Answer with an error, which is counted. */
+void eio_refuse(struct eio_loop *, struct http_exchange *, const struct http_head *, enum eio_error);
 /* A session for this request, on either transport; it is answered. */
 void eio_handshake(struct eio_loop *, struct http_exchange *, const struct http_request *, bool websocket,
 	struct eio_admission *);
@@ -235,6 +246,8 @@ bool eio_post_begin(struct eio_session *, struct http_exchange *);
 void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
 /* The rest of a body, if there is one, has its turn in the next iteration. */
 void eio_post_resume(struct eio_session *);
+/* Likewise, if what it has to hear allows it. */
+void eio_post_unpaused(struct eio_session *);
 /* Take what is left of a body at once. The session may have ended then. */
 void eio_post_finish(struct eio_session *);
 /* Let go of what is under way. */

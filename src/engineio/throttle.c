@@ -115,7 +115,7 @@ void eio_throttle_step(struct net_delay *delay, void *loop)
 	t->on = false;
 	if (s->ws != NULL && !s->held)
 		net_conn_resume(ws_conn_net(s->ws));
-	eio_post_resume(s);
+	eio_post_unpaused(s);
 }
 
 void eio_throttle_message(struct eio_session *s)

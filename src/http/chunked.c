@@ -71,6 +71,10 @@ static bool take_exactly(struct http_chunked *c, uint8_t byte, uint8_t wanted, e
 /* Trailers have the form of headers (RFC 9112, 7.1.2). */
 static bool take_trailer(struct http_chunked *c, uint8_t byte)
 {
+	if (c->state == AT_TRAILER && byte == '\r') { /* the last line is none of them */
+		c->state = AT_END_LF;
+		return true;
+	}
 	if (c->trailer_bytes == HTTP_CHUNK_TRAILER_BYTES_MAX)
 		return refuse(c, "the trailers are too long");
 	c->trailer_bytes++;
@@ -83,9 +87,7 @@ static bool take_trailer(struct http_chunked *c, uint8_t byte)
 			return refuse(c, "a trailer has a control character");
 		return true;
 	}
-	if (c->state == AT_TRAILER && byte == '\r')
-		c->state = AT_END_LF;
-	else if (c->state == AT_TRAILER_NAME && byte == ':')
+	if (c->state == AT_TRAILER_NAME && byte == ':')
 		c->state = AT_TRAILER_VALUE;
 	else if (http_char_is(byte, HTTP_CHAR_TOKEN))
 		c->state = AT_TRAILER_NAME;

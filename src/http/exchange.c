@@ -209,7 +209,7 @@ enum net_fate http_exchange_fate(struct http_exchange *x)
 	if (x->state == HTTP_CONN_SERVING && fate == NET_FATE_OPEN)
 		return NET_FATE_ACKED; /* what is under way is an answer before this one */
 	/* What has not even gone to the kernel has not arrived. */
-	if (x->state == HTTP_CONN_ANSWERING && fate != NET_FATE_LOST)
+	if (x->state == HTTP_CONN_ANSWERING && fate != NET_FATE_LOST && fate != NET_FATE_ENDING)
 		return NET_FATE_OPEN;
 	return fate;
 }

@@ -10,6 +10,7 @@ enum scan_state {
 	AT_METHOD_START,
 	AT_METHOD,
 	AT_TARGET,
+	AT_OLD_LF, /* behind a target's CR */
 	AT_VERSION,
 	AT_LF, /* behind a line's CR */
 	AT_LINE, /* a header's first byte, or the CR of the head's end */
@@ -97,13 +98,19 @@ static bool take_target(struct http_head_scan *s, const uint8_t *in, size_t in_b
 		return true;
 	if (s->target_bytes == 0)
 		return refuse(s, 400, "there is no target behind the method and one space");
-	if (in[s->at_bytes] == '\r')
-		return refuse(s, 505, "HTTP/0.9 is not spoken here");
-	if (in[s->at_bytes] != ' ')
+	if (in[s->at_bytes] != ' ' && in[s->at_bytes] != '\r')
 		return refuse(s, 400, "the target has a byte that must be escaped");
-	s->state = AT_VERSION;
+	s->state = in[s->at_bytes] == ' ' ? AT_VERSION : AT_OLD_LF;
 	s->at_bytes++;
 	return true;
+}
+
+/* A line of HTTP/0.9, or none. */
+static bool take_old_end(struct http_head_scan *s, uint8_t byte)
+{
+	if (byte == '\n')
+		return refuse(s, 505, "HTTP/0.9 is not spoken here");
+	return refuse(s, 400, "the target has a byte that must be escaped");
 }
 
 /* Exactly `HTTP/1.0` or `HTTP/1.1`, and CR. */
@@ -201,6 +208,8 @@ static bool scan_step(struct http_head_scan *s, const uint8_t *in, size_t in_byt
 		return take_method(s, in);
 	case AT_TARGET:
 		return take_target(s, in, in_bytes);
+	case AT_OLD_LF:
+		return take_old_end(s, in[s->at_bytes]);
 	case AT_VERSION:
 		return take_version(s, byte);
 	case AT_LF:

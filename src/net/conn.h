@@ -131,8 +131,8 @@ void net_conn_lend(struct net_conn *, uint8_t *data, size_t bytes);
 /* Cut now: the owner lets go of it, and no callback comes any more. */
 void net_conn_close(struct net_conn *);
 /*
- * Send what gather still gives, then end our side; `closed` comes when the peer has ended its own, or after
- * NET_LINGER_MS. What is received meanwhile is thrown away.
+ * Send what gather still gives, then end our side; `closed` comes when the peer has ended its own and has all (or is reset), or
+ * after NET_LINGER_MS. What is received meanwhile is thrown away.
  */
 void net_conn_finish(struct net_conn *);
 

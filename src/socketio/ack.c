@@ -29,8 +29,8 @@ bool sio_ack_expect(struct sio_socket *s, uint64_t id)
 	return true;
 }
 
-/* Take an id out; false if it does not wait. Those that came first are mostly answered first. */
-static bool take_ack(struct sio_socket *s, uint64_t id)
+/* Those that came first are mostly answered first. */
+bool sio_take_ack(struct sio_socket *s, uint64_t id)
 {
 	for (uint16_t i = 0; i < s->ack_count; i++) {
 		if (s->acks[i] != id)
@@ -54,7 +54,7 @@ static int deliver_answer(struct sio_loop *here, const struct sio_ack *ack, stru
 
 	if (s == NULL && here->server->recovers && sio_recoverable_answer_kept(here, ack, unit))
 		return 0;
-	if (s == NULL || s->space != ack->space || !take_ack(s, ack->id)) {
+	if (s == NULL || s->space != ack->space || !sio_take_ack(s, ack->id)) {
 		atomic_fetch_add_explicit(&here->server->answers_late, 1, memory_order_relaxed);
 		return -ENOENT;
 	}

@@ -1,5 +1,6 @@
 /*
  * socketio/backlog.c -- what was emitted in a namespace, as one loop has had it, to be sent again: see socketio/recovery_int.h.
+ * Places have no gaps, so it is a ring; what was emitted is also found by its offset, and by its unit.
  *
  *      [ past 17 | past 18 | ... | past 93 ]     bounded by bytes and time; the oldest go first, whoever may want them
  *        ^ first_place                 ^ next_place - 1
@@ -25,7 +26,6 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 	b->space = space;
 	b->at = at;
 	b->first_place = b->next_place = 1;
-	list_init(&b->past);
 	net_delay_init(&b->sweep);
 	list_push_back(&at->backlogs, &b->node);
 	here->backlog = b;
@@ -53,30 +53,59 @@ static void see(struct sio_backlog *b, struct sio_offset offset)
 	*seen = larger(*seen, offset.count);
 }
 
+static struct sio_past **slot_of(const struct sio_backlog *b, uint64_t place)
+{
+	return &b->ring[place & (b->ring_cap - 1)];
+}
+
+static bool is_empty(const struct sio_backlog *b)
+{
+	return b->first_place == b->next_place;
+}
+
 /* The oldest. */
 static void drop(struct sio_backlog *b)
 {
-	struct sio_past *p = list_entry(list_take_first(&b->past), struct sio_past, node);
+	struct sio_past *p = *slot_of(b, b->first_place);
 
 	assert(p->place == b->first_place);
 	if (is_seen_by_all(p->offset))
 		b->lost[p->offset.emitter] = larger(b->lost[p->offset.emitter], p->offset.count);
+	if (p->offset.count > 0)
+		map_remove(&b->by_offset, &p->offset_node);
+	map_remove(&b->by_unit, &p->unit_node);
 	b->first_place++;
 	b->bytes -= p->bytes;
 	blob_unref(p->unit);
 	free(p);
 }
 
-static struct sio_past *oldest(const struct sio_backlog *b)
-{
-	return list_entry(b->past.next, struct sio_past, node);
-}
-
 static void drop_all(struct sio_backlog *b)
 {
-	while (!list_empty(&b->past))
+	while (!is_empty(b))
 		drop(b);
+	free(b->ring);
+	b->ring = NULL;
+	b->ring_cap = 0;
 	net_delay_stop(&b->sweep);
+}
+
+/* For one more. False: no memory. */
+static bool has_room(struct sio_backlog *b)
+{
+	if (b->next_place - b->first_place < b->ring_cap)
+		return true;
+	struct sio_backlog bigger = *b;
+	bigger.ring_cap = b->ring_cap == 0 ? 16 : b->ring_cap * 2;
+	bigger.ring = calloc(bigger.ring_cap, sizeof(struct sio_past *));
+	if (bigger.ring == NULL)
+		return false;
+	for (uint64_t place = b->first_place; place < b->next_place; place++)
+		*slot_of(&bigger, place) = *slot_of(b, place);
+	free(b->ring);
+	b->ring = bigger.ring;
+	b->ring_cap = bigger.ring_cap;
+	return true;
 }
 
 void sio_backlog_destroy(struct sio_backlog *b)
@@ -87,6 +116,8 @@ void sio_backlog_destroy(struct sio_backlog *b)
 	map_finish(&b->by_pid);
 	map_finish(&b->by_id);
 	map_finish(&b->by_sid);
+	map_finish(&b->by_offset);
+	map_finish(&b->by_unit);
 	list_remove(&b->node);
 	sio_here(b->space, b->at)->backlog = NULL;
 	free(b);
@@ -97,8 +128,8 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 	const struct sio_server *server = b->at->server;
 	uint64_t now_ns = net_loop_now_ns(b->at->loop), window_ns = server->recovery_ms * CLOCK_NS_PER_MS;
 
-	while (!list_empty(&b->past) &&
-		(now_ns - oldest(b)->at_ns > window_ns || b->bytes + more_bytes > server->backlog_bytes_max))
+	while (!is_empty(b) && (now_ns - (*slot_of(b, b->first_place))->at_ns > window_ns ||
+				       b->bytes + more_bytes > server->backlog_bytes_max))
 		drop(b);
 }
 
@@ -108,7 +139,9 @@ void sio_backlog_sweep(struct net_delay *delay, void *loop)
 	struct sio_loop *at = loop;
 
 	drop_old(b, 0);
-	if (!list_empty(&b->past))
+	if (is_empty(b))
+		drop_all(b);
+	else
 		net_delay_start(&b->sweep, &at->sweeps, at->loop);
 }
 
@@ -116,6 +149,27 @@ void sio_backlog_break(struct sio_backlog *b)
 {
 	drop_all(b);
 	b->first_place = ++b->next_place;
+}
+
+/* By what it is found. False: no memory, and it is by nothing. */
+static bool index_past(struct sio_backlog *b, struct sio_past *p)
+{
+	if (!map_insert(&b->by_unit, &p->unit_node, str_of((const char *)&p->unit, sizeof(p->unit))))
+		return false;
+	if (p->offset.count == 0 || map_insert(&b->by_offset, &p->offset_node,
+					    str_of((const char *)&p->offset, sizeof(p->offset))))
+		return true;
+	map_remove(&b->by_unit, &p->unit_node);
+	return false;
+}
+
+/* Not kept: those who are there get it, and nobody else may want it. */
+static uint64_t skip(struct sio_backlog *b, struct sio_offset offset)
+{
+	sio_backlog_break(b);
+	if (is_seen_by_all(offset))
+		b->lost[offset.emitter] = larger(b->lost[offset.emitter], offset.count);
+	return b->next_place - 1;
 }
 
 uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target, struct sio_offset offset,
@@ -126,22 +180,25 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 
 	if (is_seen_by_all(offset))
 		see(b, offset);
-	struct sio_past *p = malloc(sizeof(*p) + names_bytes);
-	if (p == NULL) {
-		sio_backlog_break(b);
-		if (is_seen_by_all(offset))
-			b->lost[offset.emitter] = larger(b->lost[offset.emitter], offset.count);
-		return b->next_place - 1;
-	}
+	if (atomic_load_explicit(&b->space->identities, memory_order_relaxed) == 0)
+		return skip(b, offset);
 	drop_old(b, bytes); /* one always fits, however large */
-	p->place = b->next_place++;
+	struct sio_past *p = has_room(b) ? malloc(sizeof(*p) + names_bytes) : NULL;
+	if (p == NULL)
+		return skip(b, offset);
+	p->place = b->next_place;
 	p->offset = offset;
 	p->at_ns = net_loop_now_ns(b->at->loop);
-	p->unit = blob_ref(unit);
+	p->unit = unit;
 	p->bytes = bytes;
 	p->target = sio_target_copy(target, p->names);
+	if (!index_past(b, p)) {
+		free(p);
+		return skip(b, offset);
+	}
+	(void)blob_ref(unit);
 	b->bytes += bytes;
-	list_push_back(&b->past, &p->node);
+	*slot_of(b, b->next_place++) = p;
 	if (!net_delay_running(&b->sweep))
 		net_delay_start(&b->sweep, &b->at->sweeps, b->at->loop);
 	return p->place;
@@ -149,12 +206,7 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 
 static bool is_in(const struct sio_recoverable *r, const char *room)
 {
-	for (const char *name = r->rooms; name != NULL && name < r->rooms + r->rooms_bytes;
-		name += strlen(name) + 1) {
-		if (strcmp(name, room) == 0)
-			return true;
-	}
-	return strcmp(r->sid, room) == 0;
+	return strcmp(r->sid, room) == 0 || sio_recoverable_was_in(r, room);
 }
 
 static bool is_in_any(const struct sio_recoverable *r, const char *const *rooms, uint32_t count)
@@ -183,41 +235,22 @@ bool sio_past_is_for(const struct sio_past *p, const struct sio_recoverable *r)
 	       is_in_any(r, t->rooms, t->room_count);
 }
 
-/* Those who ask have mostly missed little: from the newest on. */
 uint64_t sio_backlog_find(const struct sio_backlog *b, struct sio_offset offset)
 {
-	for (struct list *n = b->past.prev; n != &b->past; n = n->prev) {
-		const struct sio_past *p = list_entry(n, struct sio_past, node);
+	struct map_node *n = map_find(&b->by_offset, str_of((const char *)&offset, sizeof(offset)));
 
-		if (p->offset.count == offset.count && p->offset.emitter == offset.emitter)
-			return p->place;
-	}
-	return 0;
+	return n == NULL ? 0 : map_entry(n, struct sio_past, offset_node)->place;
 }
 
 uint64_t sio_backlog_find_unit(const struct sio_backlog *b, const struct blob_share *unit)
 {
-	for (struct list *n = b->past.prev; n != &b->past; n = n->prev) {
-		const struct sio_past *p = list_entry(n, struct sio_past, node);
+	struct map_node *n = map_find(&b->by_unit, str_of((const char *)&unit, sizeof(unit)));
 
-		if (p->unit == unit)
-			return p->place;
-	}
-	return 0;
+	return n == NULL ? 0 : map_entry(n, struct sio_past, unit_node)->place;
 }
 
-struct sio_past *sio_backlog_next(const struct sio_backlog *b, const struct sio_past *p)
+const struct sio_past *sio_backlog_at(const struct sio_backlog *b, uint64_t place)
 {
-	return p->node.next == &b->past ? NULL : list_entry(p->node.next, struct sio_past, node);
-}
-
-struct sio_past *sio_backlog_behind(const struct sio_backlog *b, uint64_t place)
-{
-	struct list *n = b->past.prev;
-
-	if (list_empty(&b->past) || b->next_place - 1 <= place)
-		return NULL;
-	while (n->prev != &b->past && list_entry(n->prev, struct sio_past, node)->place > place)
-		n = n->prev;
-	return list_entry(n, struct sio_past, node);
+	assert(place >= b->first_place && place < b->next_place);
+	return *slot_of(b, place);
 }

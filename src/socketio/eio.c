@@ -1,8 +1,10 @@
 /* socketio/eio.c -- Engine.IO alone at a path. See sio/eio.h. */
 #include "sio/eio.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "socketio/endpoint_int.h"
 
 struct sio_endpoint *sio_eio(
@@ -21,19 +23,20 @@ struct sio_endpoint *sio_eio(
 		.upgrades = !o->without_upgrades,
 	};
 
-	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX ||
-		!sio_engine_rates_valid(&o->rates))
+	if (!sio_engine_path_valid(path)) {
+		log_line(LOG_ERROR, "sio_eio(%s): a path with a slash at both ends is needed", path);
 		return NULL;
-	struct sio_endpoint *e = sio_endpoint_create(server, path, &o->events, ctx);
+	}
+	struct sio_endpoint *e = sio_endpoint_create(server, path, &options, &o->events, ctx);
 	if (e == NULL)
 		return NULL;
 	e->allow = o->allow;
 	e->initial_headers = o->initial_headers;
-	if (sio_engine_options(o->cors, o->cookie, &e->engine, &options) < 0) {
-		sio_endpoint_destroy(e);
-		return NULL;
-	}
-	return sio_endpoint_start(e, &options) ? e : NULL;
+	int rc = sio_engine_options(o->cors, o->cookie, &e->engine, &options);
+	if (rc < 0)
+		return sio_endpoint_fail(
+			e, rc == -EINVAL ? "cors or cookie is not as it must be" : "no memory");
+	return sio_endpoint_start(e, &options);
 }
 
 void sio_eio_sid(const struct sio_peer *p, char *out)

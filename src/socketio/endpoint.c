@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "socketio/endpoint_int.h"
 
@@ -126,26 +127,37 @@ static void on_initial_headers(void *endpoint, const struct http_request *reques
 	e->initial_headers(e->ctx, &r, (struct sio_headers *)h);
 }
 
-struct sio_endpoint *sio_endpoint_create(
-	struct sio_server *server, const char *path, const struct sio_endpoint_events *said, void *ctx)
+/* What stands in the way of one. NULL: nothing. */
+static const char *wrong_with(
+	const struct sio_server *server, const char *path, const struct eio_options *options)
 {
-	size_t bytes = strlen(path);
+	if (path[0] != '/' || strlen(path) > SIO_PATH_BYTES_MAX || strpbrk(path, "?#") != NULL)
+		return "that is no path of up to 255 bytes";
+	if (atomic_load(&server->running))
+		return "the server runs already";
+	if (server->endpoint_count == SIO_ENDPOINTS_MAX)
+		return "there are as many endpoints as there may be";
+	return sio_engine_wrong(options);
+}
 
-	if (server->endpoint_count == SIO_ENDPOINTS_MAX || bytes > SIO_PATH_BYTES_MAX || path[0] != '/' ||
-		strpbrk(path, "?#") != NULL || atomic_load(&server->running))
+struct sio_endpoint *sio_endpoint_create(struct sio_server *server, const char *path,
+	struct eio_options *options, const struct sio_endpoint_events *said, void *ctx)
+{
+	sio_engine_defaults(options);
+	const char *wrong = wrong_with(server, path, options);
+	struct sio_endpoint *e = wrong == NULL ? calloc(1, sizeof(*e)) : NULL;
+
+	if (e == NULL) {
+		log_line(LOG_ERROR, "%.300s: %s", path, wrong == NULL ? "no memory" : wrong);
 		return NULL;
-	struct sio_endpoint *e = calloc(1, sizeof(*e));
-	if (e == NULL)
-		return NULL;
+	}
 	e->server = server;
 	e->events = *said;
 	e->ctx = ctx;
-	memcpy(e->path, path, bytes + 1);
+	memcpy(e->path, path, strlen(path) + 1);
 	e->loops = calloc(server->loop_count, sizeof(*e->loops));
-	if (e->loops == NULL) {
-		free(e);
-		return NULL;
-	}
+	if (e->loops == NULL)
+		return sio_endpoint_fail(e, "no memory");
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		struct endpoint_loop *at = &e->loops[i];
 
@@ -157,23 +169,29 @@ struct sio_endpoint *sio_endpoint_create(
 	return e;
 }
 
-bool sio_endpoint_start(struct sio_endpoint *e, const struct eio_options *options)
+struct sio_endpoint *sio_endpoint_fail(struct sio_endpoint *e, const char *why)
+{
+	log_line(LOG_ERROR, "%s: %s", e->path, why);
+	sio_endpoint_destroy(e);
+	return NULL;
+}
+
+struct sio_endpoint *sio_endpoint_start(struct sio_endpoint *e, const struct eio_options *options)
 {
 	struct eio_options o = *options;
 
-	sio_engine_defaults(&o);
 	o.path = e->path;
 	o.plain = e->plain ? &e->protocol : NULL;
 	o.drain_ms = e->server->drain_ms;
 	o.allow = e->allow == NULL ? NULL : on_allow;
 	o.initial_headers = e->initial_headers == NULL ? NULL : on_initial_headers;
-	e->eio = eio_server_create(e->server->http, e->server->pool, &o, &events, e);
-	if (e->eio == NULL) {
-		sio_endpoint_destroy(e);
-		return false;
-	}
+	int rc = eio_server_create(e->server->http, e->server->pool, &o, &events, e, &e->eio);
+	if (rc < 0)
+		return sio_endpoint_fail(e, rc == -EEXIST   ? "it is served already"
+					    : rc == -ENOSPC ? "as many paths are served as may be"
+							    : "no memory");
 	e->server->endpoints[e->server->endpoint_count++] = e;
-	return true;
+	return e;
 }
 
 void sio_endpoint_destroy(struct sio_endpoint *e)

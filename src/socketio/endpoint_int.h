@@ -48,12 +48,13 @@ struct sio_endpoint {
 	char *kept; /* owned; NULL: none */
 };
 
-/* An endpoint without an engine; NULL: there are too many, the path is too long, or no memory. */
-struct sio_endpoint *sio_endpoint_create(
-	struct sio_server *, const char *path, const struct sio_endpoint_events *, void *ctx);
-/* Give it its engine, and so begin. False: no memory, or the path is served already; it is destroyed. */
-bool sio_endpoint_start(struct sio_endpoint *, const struct eio_options *);
-/* Before it has started. */
+/* An endpoint without an engine; defaults are put into the options. NULL: the log says why there can be none. */
+struct sio_endpoint *sio_endpoint_create(struct sio_server *, const char *path, struct eio_options *,
+	const struct sio_endpoint_events *, void *ctx);
+/* Give it its engine, and so begin. NULL: it is destroyed, and the log says why. */
+struct sio_endpoint *sio_endpoint_start(struct sio_endpoint *, const struct eio_options *);
+/* Before it has started: destroy it, and say why. NULL. */
+struct sio_endpoint *sio_endpoint_fail(struct sio_endpoint *, const char *why);
 void sio_endpoint_destroy(struct sio_endpoint *);
 
 #endif

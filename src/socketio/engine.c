@@ -122,14 +122,23 @@ bool sio_engine_path_valid(const char *path)
 	return bytes >= 1 && bytes <= SIO_PATH_BYTES_MAX && path[0] == '/' && path[bytes - 1] == '/';
 }
 
-static bool rate_valid(struct sio_rate rate)
+static bool rate_valid(struct eio_rate rate)
 {
-	return rate.per_s <= BUCKET_RATE_MAX && rate.burst <= BUCKET_BURST_MAX;
+	return rate.per_s <= BUCKET_RATE_MAX && rate.burst <= BUCKET_BURST_MAX &&
+	       (rate.per_s > 0 || rate.burst == 0);
 }
 
-bool sio_engine_rates_valid(const struct sio_rates *r)
+const char *sio_engine_wrong(const struct eio_options *o)
 {
-	return rate_valid(r->messages) && rate_valid(r->address_messages) && rate_valid(r->address_sessions);
+	const struct eio_rates *r = &o->rates;
+
+	if (o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX)
+		return "message_bytes_max is over 64 MiB";
+	if (!rate_valid(r->messages) || !rate_valid(r->address_messages) || !rate_valid(r->address_sessions))
+		return "a rate is over a million, or has a burst and no per_s";
+	if (o->queue_bytes_soft > o->queue_bytes_max)
+		return "queue_bytes_soft is over queue_bytes_max";
+	return NULL;
 }
 
 struct eio_rates sio_engine_rates(const struct sio_rates *r)
@@ -152,11 +161,13 @@ void sio_engine_defaults(struct eio_options *o)
 	o->ping_timeout_ms = otherwise(o->ping_timeout_ms, 20000);
 	o->upgrade_timeout_ms = otherwise(o->upgrade_timeout_ms, 10000);
 	o->message_bytes_max = otherwise(o->message_bytes_max, 1000000);
-	if (o->queue_bytes_soft == 0)
-		o->queue_bytes_soft = EIO_QUEUE_SOFT_BYTES;
 	if (o->queue_bytes_max == 0) {
 		size_t twice = (size_t)o->message_bytes_max * 2;
 		o->queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;
+	}
+	if (o->queue_bytes_soft == 0) {
+		size_t part = o->queue_bytes_max / EIO_QUEUE_SOFT_PART;
+		o->queue_bytes_soft = part < EIO_QUEUE_SOFT_BYTES ? part : EIO_QUEUE_SOFT_BYTES;
 	}
 }
 

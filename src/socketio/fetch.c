@@ -82,6 +82,9 @@ static void found(struct sio_socket *s, void *ctx)
 	each->id = sio_id(s);
 	sio_sid(s, each->sid);
 	sio_address(s, each->address);
+	struct sio_str label = sio_label(s);
+	memcpy(each->label, label.s, label.bytes);
+	each->label[label.bytes] = '\0';
 }
 
 int sio_fetch(struct sio_target target, sio_fetched_fn *fn, void *ctx)

@@ -15,6 +15,8 @@
 #include "engineio/queue.h"
 #include "socketio/recovery_int.h"
 
+enum { CONNECT_BYTES = 256 }; /* of a queue: what tells a client that it is back */
+
 enum stage {
 	ASKED, /* on its way to where the identity is */
 	FOUND, /* on its way to the client, with it */
@@ -38,6 +40,9 @@ struct recovering {
 	struct sio_id socket; /* who asks, and waits to join */
 	enum stage stage;
 	uint32_t steps, hops, giver; /* giver: the loop that `r` was on */
+	struct sio_id evicted; /* whose connection was closed for this one; generation 0: none */
+	size_t wants_bytes; /* so much was missed at the last look */
+	bool asks_anew; /* it was not where it was said to be: ask the loop that the pid names again */
 	bool has_offset;
 	uint8_t offset_bytes;
 	char pid[SIO_PID_CHARS], offset[SIO_OFFSET_CHARS_MAX];
@@ -97,7 +102,6 @@ static void go_to(struct recovering *p, uint32_t loop, enum stage stage)
 	struct sio_server *server = p->space->server;
 
 	p->stage = stage;
-	p->steps = 0;
 	if (p->at == &server->loops[loop]) {
 		go_on_at(p, p->at);
 		return;
@@ -137,14 +141,26 @@ static bool add_missed(struct recovering *p, struct sio_offset offset, struct bl
 	return true;
 }
 
-/* A client's queue takes so much at once. */
-static bool is_too_much(const struct recovering *p)
+static size_t missed_bytes(const struct recovering *p)
 {
 	size_t bytes = 0;
 
 	for (uint32_t i = 0; i < p->missed_count; i++)
 		bytes += p->missed[i].unit->bytes + EIO_UNIT_OVERHEAD_BYTES;
-	return bytes > p->space->server->queue_bytes_max;
+	return bytes;
+}
+
+/* A client's queue never takes so much at once. */
+static bool is_too_much(const struct recovering *p)
+{
+	return missed_bytes(p) + CONNECT_BYTES > p->space->server->queue_bytes_max;
+}
+
+/* Nor now, behind what it has to take already, such as what it has missed in another namespace. */
+static bool is_too_much_now(const struct recovering *p, const struct sio_socket *s)
+{
+	return p->wants_bytes + eio_waiting_bytes(s->client->session) + CONNECT_BYTES >
+	       p->space->server->queue_bytes_max;
 }
 
 /* False: it is not known, too much, or there is no memory. */
@@ -158,105 +174,29 @@ static bool find_missed(struct recovering *p, const struct sio_recoverable *r)
 		if (r->resent[i].unit != NULL && !add_missed(p, r->resent[i].offset, r->resent[i].unit))
 			return false;
 	}
-	for (struct sio_past *past = sio_backlog_behind(r->backlog, cut.place); past != NULL;
-		past = sio_backlog_next(r->backlog, past)) {
+	const struct sio_backlog *b = r->backlog;
+	uint64_t first = cut.place + 1 > b->first_place ? cut.place + 1 : b->first_place;
+	for (uint64_t place = first; place < b->next_place; place++) {
+		const struct sio_past *past = sio_backlog_at(b, place);
+
 		if (sio_past_is_for(past, r) && !add_missed(p, past->offset, past->unit))
 			return false;
 	}
 	return !is_too_much(p);
 }
 
-/* What the identity's own loop is told. */
-struct moved {
-	struct net_message message;
-	struct sio_space *space;
-	uint32_t elsewhere; /* loop + 1; 0: it is no more */
-	char pid[SIO_PID_CHARS];
-};
-
-static void moved_run(struct net_loop *loop, struct net_message *message)
+/* This loop's shares become tokens. */
+static void export_missed(struct recovering *p)
 {
-	struct moved *m = list_entry(message, struct moved, message);
-	const struct sio_backlog *b = m->space->loops[net_loop_index(loop)].backlog;
-	struct sio_recoverable *r =
-		b == NULL ? NULL : sio_recoverable_find(b, str_of(m->pid, sizeof(m->pid)));
+	for (uint32_t i = 0; i < p->missed_count; i++) {
+		struct missed *m = &p->missed[i];
 
-	if (r != NULL && r->elsewhere != 0 && m->elsewhere != 0)
-		r->elsewhere = m->elsewhere;
-	else if (r != NULL && r->elsewhere != 0)
-		sio_recoverable_destroy(r);
-	free(m);
-}
-
-static void moved_discard(struct net_message *message)
-{
-	free(list_entry(message, struct moved, message));
-}
-
-/* What says on its own loop that it is elsewhere. */
-static void forget_word(const struct sio_backlog *b, const struct sio_recoverable *r)
-{
-	struct sio_recoverable *word =
-		b == NULL ? NULL : sio_recoverable_find(b, str_of(r->pid, SIO_PID_CHARS));
-
-	if (word != NULL && word->elsewhere != 0)
-		sio_recoverable_destroy(word);
-}
-
-/* Without memory it is not told: then it asks in vain, or keeps a name for nothing until the server ends. */
-static void tell_moved(
-	struct sio_space *space, const struct sio_recoverable *r, uint32_t here, uint32_t elsewhere)
-{
-	uint32_t own;
-
-	if (!sio_pid_loop(space->server, str_of(r->pid, SIO_PID_CHARS), &own))
-		return;
-	if (own == here) {
-		if (elsewhere == 0)
-			forget_word(space->loops[here].backlog, r);
-		return;
+		if (m->unit == NULL)
+			continue;
+		m->token = blob_export(m->unit);
+		blob_unref(m->unit);
+		m->unit = NULL;
 	}
-	struct moved *m = malloc(sizeof(*m));
-	if (m == NULL)
-		return;
-	*m = (struct moved){
-		.message = { .run = moved_run, .discard = moved_discard, .bytes = sizeof(*m) },
-		.space = space,
-		.elsewhere = elsewhere,
-	};
-	memcpy(m->pid, r->pid, sizeof(m->pid));
-	net_post_reserved(net_pool_loop(space->server->pool, own), &m->message);
-}
-
-void sio_recoverable_end(struct sio_recoverable *r)
-{
-	const struct sio_backlog *b = r->backlog;
-
-	if (b != NULL && r->elsewhere == 0)
-		tell_moved(b->space, r, net_loop_index(b->at->loop), 0);
-	sio_recoverable_destroy(r);
-}
-
-/* Its own loop knows where it is. False: no memory. */
-static bool leave_word(struct sio_backlog *b, const struct sio_recoverable *r, uint32_t to)
-{
-	uint32_t own, here = net_loop_index(b->at->loop);
-
-	if (!sio_pid_loop(b->at->server, str_of(r->pid, SIO_PID_CHARS), &own) || own != here) {
-		tell_moved(b->space, r, here, to + 1);
-		return true;
-	}
-	struct sio_recoverable *word = calloc(1, sizeof(*word));
-	if (word == NULL)
-		return false;
-	memcpy(word->pid, r->pid, sizeof(word->pid));
-	net_delay_init(&word->delay);
-	word->elsewhere = to + 1;
-	if (!sio_recoverable_enter(word, b)) {
-		free(word);
-		return false;
-	}
-	return true;
 }
 
 /* It goes to the client's loop, with what this one knows. False: no memory; it is no more. */
@@ -265,16 +205,12 @@ static bool give(struct recovering *p, struct sio_recoverable *r)
 	struct sio_backlog *b = r->backlog;
 
 	sio_recoverable_leave(r);
-	if (!leave_word(b, r, p->socket.loop)) {
+	if (!sio_word_leave(b, r, p->socket.loop)) {
 		sio_recoverable_destroy(r);
 		return false;
 	}
 	sio_recoverable_forget_resent(r);
-	for (uint32_t i = 0; i < p->missed_count; i++) {
-		p->missed[i].token = blob_export(p->missed[i].unit);
-		blob_unref(p->missed[i].unit);
-		p->missed[i].unit = NULL;
-	}
+	export_missed(p);
 	memcpy(p->seen, b->seen, (p->space->server->loop_count + 1) * sizeof(p->seen[0]));
 	p->place = b->next_place - 1;
 	p->giver = net_loop_index(p->at->loop);
@@ -301,7 +237,9 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 	sio_recoverable_forget_resent(r);
 	r->resent = resent;
 	r->resent_count = p->missed_count + 1;
+	r->resent_bytes = missed_bytes(p) + r->resent_count * sizeof(*resent);
 	r->joined = r->last_place = r->closed = place;
+	r->last_answer = 0;
 	r->last = (struct sio_offset){ 0 };
 	r->sent = (struct sio_cut){ .resent = 0, .place = place };
 	r->resent_is_lost = false;
@@ -334,7 +272,7 @@ static void fail(struct recovering *p)
 /* The identity that has come is no more, and its own loop is to know. */
 static void lose(struct recovering *p)
 {
-	tell_moved(p->space, p->r, net_loop_index(p->at->loop), 0);
+	sio_word_tell(p->space, p->r, net_loop_index(p->at->loop), 0);
 	sio_recoverable_destroy(p->r);
 	p->r = NULL;
 	fail(p);
@@ -344,6 +282,7 @@ static void lose(struct recovering *p)
 static void come_back(struct recovering *p, struct sio_recoverable *r, struct sio_backlog *b)
 {
 	struct sio_socket *s = asker(p);
+	struct sio_loop *at = p->at;
 
 	assert(s != NULL && r->backlog == NULL);
 	r->socket = s;
@@ -355,10 +294,11 @@ static void come_back(struct recovering *p, struct sio_recoverable *r, struct si
 	}
 	p->r = NULL;
 	s->recoverable = r;
-	net_delay_start(&r->delay, &p->at->resents, p->at->loop);
-	sio_count(&p->at->counts.recovered, 1);
-	sio_joining_recovered(p->at, p->space, p->socket);
+	net_delay_start(&r->delay, &at->resents, at->loop);
+	sio_count(&at->counts.recovered, 1);
+	sio_joining_recovered(at, p->space, p->socket);
 	end(p);
+	sio_resent_make_room(at); /* now that it is in its queue */
 }
 
 /* Nothing that has its number waits to be seen by its own loop. */
@@ -370,8 +310,14 @@ static bool is_clean(const struct sio_loop *at)
 static void take(struct recovering *p, struct sio_recoverable *r)
 {
 	struct sio_backlog *b = r->backlog;
+	const struct sio_socket *s = p->socket.loop == net_loop_index(p->at->loop) ? asker(p) : NULL;
 
-	if (!find_missed(p, r)) {
+	if (s != NULL && is_too_much_now(p, s)) { /* as at the last look */
+		if (!wait_more(p))
+			fail(p);
+		return;
+	}
+	if (sio_recoverable_is_over(r) || !find_missed(p, r)) {
 		sio_recoverable_end(r);
 		drop_missed(p);
 		fail(p);
@@ -380,12 +326,48 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 			drop_missed(p); /* they are this loop's */
 			fail(p);
 		}
-	} else if (asker(p) == NULL) {
+	} else if (s == NULL) {
 		end(p); /* it is still kept */
 	} else {
-		sio_recoverable_leave(r);
-		come_back(p, r, b);
+		p->wants_bytes = missed_bytes(p);
+		if (!is_too_much_now(p, s)) {
+			sio_recoverable_leave(r);
+			come_back(p, r, b);
+			return;
+		}
+		drop_missed(p);
+		if (!wait_more(p))
+			fail(p);
 	}
+}
+
+/* Its old connection is not known to be dead: it is now. False: it is back on another one, which came behind ours. */
+static bool evict(struct recovering *p, struct sio_recoverable *r)
+{
+	if (r->socket->session == NULL)
+		return true; /* its handlers are called first */
+	if (p->evicted.generation != 0)
+		return false;
+	p->evicted = r->id;
+	sio_client_close(r->socket->client, "transport close");
+	return true;
+}
+
+/* It was said to be here: it is on its way, maybe back. Look again, from the beginning. */
+static bool ask_anew(struct recovering *p)
+{
+	uint32_t own;
+
+	if (!p->asks_anew) {
+		p->asks_anew = p->hops > 0 && wait_more(p);
+		return p->asks_anew;
+	}
+	p->asks_anew = false;
+	p->hops = 0;
+	if (!sio_pid_loop(p->space->server, str_of(p->pid, SIO_PID_CHARS), &own))
+		return false;
+	go_to(p, own, ASKED);
+	return true;
 }
 
 /* Is it here? */
@@ -393,24 +375,26 @@ static void ask(struct recovering *p)
 {
 	const struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
 	struct sio_recoverable *r = b == NULL ? NULL : sio_recoverable_find(b, str_of(p->pid, SIO_PID_CHARS));
-	bool moves = p->socket.loop != net_loop_index(p->at->loop);
+	bool moves = p->socket.loop != net_loop_index(p->at->loop), waits = true;
 
+	if (!moves && asker(p) == NULL) {
+		end(p);
+		return;
+	}
+	p->asks_anew &= r == NULL;
 	if (r == NULL) {
-		fail(p);
+		waits = ask_anew(p);
 	} else if (r->elsewhere != 0) {
-		if (++p->hops > SIO_RECOVER_HOPS_MAX)
-			fail(p);
-		else
+		waits = ++p->hops <= SIO_RECOVER_HOPS_MAX;
+		if (waits)
 			go_to(p, r->elsewhere - 1, ASKED);
 	} else if (r->socket != NULL || (moves && !is_clean(p->at))) {
-		/* Its old connection is not known to be dead: it is now. Its handlers are called first. */
-		if (r->socket != NULL && r->socket->session != NULL)
-			sio_client_close(r->socket->client, "transport close");
-		if (!wait_more(p))
-			fail(p);
+		waits = (r->socket == NULL || evict(p, r)) && wait_more(p);
 	} else {
 		take(p, r);
 	}
+	if (!waits)
+		fail(p);
 }
 
 /* Of what the giver had not had, something came here and is not kept any more. */
@@ -448,15 +432,26 @@ static bool import_missed(struct recovering *p)
 	return true;
 }
 
-/* What this loop has had, and the giver had not. */
+static bool is_own(const struct recovering *p, const struct sio_past *past)
+{
+	return past->offset.count > 0 && past->offset.emitter < SIO_EMITTER_SELF &&
+	       past->offset.count > p->seen[past->offset.emitter];
+}
+
+/* What this loop has had, and the giver had not. Mostly nothing: so from the newest on, until all of it is found. */
 static bool add_own(struct recovering *p, const struct sio_backlog *b)
 {
-	for (struct sio_past *past = sio_backlog_behind(b, 0); past != NULL;
-		past = sio_backlog_next(b, past)) {
-		if (past->offset.count == 0 || past->offset.emitter >= SIO_EMITTER_SELF ||
-			past->offset.count <= p->seen[past->offset.emitter])
-			continue;
-		if (sio_past_is_for(past, p->r) && !add_missed(p, past->offset, past->unit))
+	uint64_t wanted = 0, from = b->next_place;
+
+	for (uint32_t i = 0; i <= p->space->server->loop_count; i++)
+		wanted += b->seen[i] > p->seen[i] ? b->seen[i] - p->seen[i] : 0;
+	while (wanted > 0 && from > b->first_place)
+		wanted -= is_own(p, sio_backlog_at(b, --from));
+	for (; from < b->next_place; from++) {
+		const struct sio_past *past = sio_backlog_at(b, from);
+
+		if (is_own(p, past) && sio_past_is_for(past, p->r) &&
+			!add_missed(p, past->offset, past->unit))
 			return false;
 	}
 	return true;
@@ -467,17 +462,33 @@ static void settle(struct recovering *p)
 {
 	struct sio_backlog *b = sio_backlog_of(p->at, p->space);
 	bool caught_up = b != NULL && has_caught_up(p, b);
+	const struct sio_socket *s = asker(p);
 
-	if (asker(p) == NULL) {
+	if (s == NULL) {
+		export_missed(p);
 		go_to(p, p->giver, RETURNED);
 		return;
 	}
 	if (b != NULL && !caught_up && wait_more(p))
 		return;
-	if (caught_up && !has_lost(p, b) && import_missed(p) && add_own(p, b) && !is_too_much(p))
-		come_back(p, p->r, b);
-	else
+	if (!caught_up || has_lost(p, b) || !import_missed(p)) {
 		lose(p);
+		return;
+	}
+	uint32_t given = p->missed_count;
+	if (!add_own(p, b) || is_too_much(p)) {
+		lose(p);
+		return;
+	}
+	p->wants_bytes = missed_bytes(p);
+	if (!is_too_much_now(p, s)) {
+		come_back(p, p->r, b);
+	} else {
+		while (p->missed_count > given) /* what comes meanwhile will be found with them */
+			blob_unref(p->missed[--p->missed_count].unit);
+		if (!wait_more(p))
+			lose(p);
+	}
 }
 
 /* As if it had come back when it was given away, and gone at once. */
@@ -488,10 +499,10 @@ static void take_back(struct recovering *p)
 
 	p->r = NULL;
 	if (!import_missed(p) || !enter(p, r, b, p->place)) {
-		tell_moved(p->space, r, p->giver, 0);
+		sio_word_tell(p->space, r, p->giver, 0);
 		sio_recoverable_destroy(r);
 	} else {
-		tell_moved(p->space, r, p->giver, p->giver + 1);
+		sio_word_tell(p->space, r, p->giver, p->giver + 1);
 		sio_recoverable_wait(r);
 	}
 	end(p);

@@ -91,29 +91,59 @@ static void set_key(uint32_t key[2], struct sio_id id)
 	key[1] = id.generation;
 }
 
-/* By its id alone where nobody else finds it: who is LIVE is found by its socket. */
-static bool has_id_node(const struct sio_recoverable *r)
+static bool is_kept(const struct sio_recoverable *r)
 {
 	return r->elsewhere == 0 && r->socket == NULL;
+}
+
+/* By its id alone where nobody else finds it: who is LIVE is found by its socket. False: no memory. */
+static bool add_id(struct sio_recoverable *r, struct sio_backlog *b)
+{
+	set_key(r->id_key, r->id);
+	r->has_id_node = map_insert(&b->by_id, &r->id_node, key_of(r));
+	return r->has_id_node;
+}
+
+/* What it holds, but for what is the application's. */
+static size_t kept_bytes(const struct sio_recoverable *r)
+{
+	return r->rooms_bytes + r->ack_count * sizeof(r->acks[0]) + r->resent_bytes;
+}
+
+/* The oldest go for the newest. */
+static void make_room(struct sio_loop *at, size_t more_bytes)
+{
+	const struct sio_server *server = at->server;
+	uint32_t max = server->kept_max / server->loop_count;
+
+	while (at->kept_count > 0 &&
+		(at->kept_count >= max || at->kept_bytes + more_bytes > SIO_KEPT_BYTES_MAX)) {
+		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
+
+		sio_count(&at->counts.kept_dropped, 1);
+		sio_kept_over(d, at);
+	}
 }
 
 bool sio_recoverable_enter(struct sio_recoverable *r, struct sio_backlog *b)
 {
 	assert(r->backlog == NULL);
+	if (is_kept(r))
+		make_room(b->at, kept_bytes(r));
 	if (!map_insert(&b->by_pid, &r->pid_node, str_of(r->pid, SIO_PID_CHARS)))
 		return false;
-	set_key(r->id_key, r->id);
-	if (has_id_node(r) && !map_insert(&b->by_id, &r->id_node, key_of(r))) {
-		map_remove(&b->by_pid, &r->pid_node);
-		return false;
-	}
-	if (r->socket != NULL && r->has_come_back && !map_insert(&b->by_sid, &r->sid_node, str_c(r->sid))) {
+	if ((is_kept(r) && !add_id(r, b)) || (r->socket != NULL && r->has_come_back &&
+						     !map_insert(&b->by_sid, &r->sid_node, str_c(r->sid)))) {
 		map_remove(&b->by_pid, &r->pid_node);
 		return false;
 	}
 	r->backlog = b;
-	if (has_id_node(r))
+	if (is_kept(r)) {
 		b->at->kept_count++;
+		b->at->kept_bytes += kept_bytes(r);
+	} else {
+		b->at->resent_bytes += r->resent_bytes;
+	}
 	return true;
 }
 
@@ -124,9 +154,14 @@ void sio_recoverable_leave(struct sio_recoverable *r)
 	if (b == NULL)
 		return;
 	map_remove(&b->by_pid, &r->pid_node);
-	if (has_id_node(r)) {
+	if (r->has_id_node)
 		map_remove(&b->by_id, &r->id_node);
+	r->has_id_node = false;
+	if (is_kept(r)) {
 		b->at->kept_count--;
+		b->at->kept_bytes -= kept_bytes(r);
+	} else {
+		b->at->resent_bytes -= r->resent_bytes;
 	}
 	if (r->socket != NULL && r->has_come_back)
 		map_remove(&b->by_sid, &r->sid_node);
@@ -141,8 +176,13 @@ void sio_recoverable_forget_resent(struct sio_recoverable *r)
 			blob_unref(r->resent[i].unit);
 	}
 	free(r->resent);
+	if (r->backlog != NULL) {
+		assert(r->socket != NULL);
+		r->backlog->at->resent_bytes -= r->resent_bytes;
+	}
 	r->resent = NULL;
 	r->resent_count = 0;
+	r->resent_bytes = 0;
 }
 
 void sio_recoverable_destroy(struct sio_recoverable *r)
@@ -151,6 +191,9 @@ void sio_recoverable_destroy(struct sio_recoverable *r)
 	sio_recoverable_forget_resent(r);
 	if (r->destroy_data != NULL && r->data != NULL)
 		r->destroy_data(r->data);
+	if (r->space != NULL)
+		atomic_fetch_sub_explicit(&r->space->identities, 1, memory_order_relaxed);
+	free(r->label);
 	free(r->rooms);
 	free(r->acks);
 	free(r);
@@ -168,6 +211,7 @@ struct sio_recoverable *sio_recoverable_create(struct sio_socket *s)
 	bytes[SIO_PID_BYTES - 1] = (uint8_t)net_loop_index(s->client->at->loop);
 	r->pid[base64url_encode(r->pid, bytes, sizeof(bytes))] = '\0';
 	sio_sid(s, r->sid);
+	r->space = s->space;
 	r->id = sio_id(s);
 	r->socket = s;
 	r->joined = b->next_place - 1;
@@ -176,6 +220,7 @@ struct sio_recoverable *sio_recoverable_create(struct sio_socket *s)
 		free(r);
 		return NULL;
 	}
+	atomic_fetch_add_explicit(&s->space->identities, 1, memory_order_relaxed);
 	s->recoverable = r;
 	return r;
 }
@@ -193,13 +238,18 @@ static bool may_come_back(const char *reason)
 	return false;
 }
 
-/* What is left in its session's queue is not known to have left. */
-static struct sio_cut find_sent(const struct sio_recoverable *r, const struct eio_session *session)
+/*
+ * What is left in its session's queue is not known to have left. *ret_lost: it is not known what that is, for `resent` was let go that
+ * had it.
+ */
+static struct sio_cut find_sent(
+	const struct sio_recoverable *r, const struct eio_session *session, bool *ret_lost)
 {
 	const struct sio_backlog *b = r->backlog;
 	const struct blob_share *unit;
 	uint32_t lookups = 0;
 
+	*ret_lost = false;
 	for (uint32_t i = 0; (unit = eio_unsent(session, i)) != NULL; i++) {
 		if ((blob_tag(unit) & EIO_UNIT_PAST) == 0)
 			continue;
@@ -213,6 +263,7 @@ static struct sio_cut find_sent(const struct sio_recoverable *r, const struct ei
 		uint64_t place = sio_backlog_find_unit(b, unit);
 		if (place > r->joined)
 			return (struct sio_cut){ .resent = r->resent_count, .place = place - 1 };
+		*ret_lost |= r->resent_is_lost;
 	}
 	return (struct sio_cut){ .resent = r->resent_count, .place = b->next_place - 1 };
 }
@@ -220,18 +271,35 @@ static struct sio_cut find_sent(const struct sio_recoverable *r, const struct ei
 void sio_recoverable_closed(struct sio_socket *s, const char *reason)
 {
 	struct sio_recoverable *r = s->recoverable;
-	uint32_t left_ms;
+	uint32_t left_ms, grace_ms;
+	bool told;
 
 	/* Who is to be sent away, when what was put off has been done, goes for good. */
-	r->ends = !may_come_back(reason) || net_loop_stopping(s->client->at->loop) || s->is_leaving ||
-		  s->client->is_leaving;
+	r->ends = !may_come_back(reason) || net_loop_stopping(s->client->at->loop) || s->goes_for_good ||
+		  s->client->goes_for_good || !add_id(r, r->backlog);
 	if (r->ends)
 		return;
-	r->sent = find_sent(r, s->session);
+	net_delay_stop(&r->delay); /* `sent` may point into `resent` from now on */
+	r->sent = find_sent(r, s->session, &r->sent_is_lost);
 	r->closed = r->backlog->next_place - 1;
-	r->has_expiry = sio_expiry_left(s, &left_ms, &r->expiry_grace_ms, &r->expiry_told);
-	if (r->has_expiry)
+	r->has_expiry = sio_expiry_left(s, &left_ms, &grace_ms, &told);
+	if (r->has_expiry) {
 		r->expiry_ns = clock_now_ns() + left_ms * CLOCK_NS_PER_MS;
+		r->expiry_end_ns = r->expiry_ns + (told ? 0 : grace_ms * CLOCK_NS_PER_MS);
+		if (told)
+			r->expiry_ns = 0;
+	}
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool sio_recoverable_was_in(const struct sio_recoverable *r, const char *room)
+{
+	return r->room_count > 0 &&
+	       bsearch(&room, r->rooms, r->room_count, sizeof(r->rooms[0]), by_name) != NULL;
 }
 
 void sio_recoverable_leaves(struct sio_socket *s)
@@ -239,57 +307,50 @@ void sio_recoverable_leaves(struct sio_socket *s)
 	struct sio_recoverable *r = s->recoverable;
 	const char *room;
 	size_t bytes = 0;
+	uint32_t count = 0;
 
-	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++)
-		bytes += strlen(room) + 1;
-	if (bytes == 0 || r->ends)
+	for (; (room = sio_room_at(s, count)) != NULL; count++)
+		bytes += sizeof(char *) + strlen(room) + 1;
+	if (count == 0 || r->ends)
 		return;
 	r->rooms = malloc(bytes);
 	if (r->rooms == NULL) {
 		r->ends = true;
 		return;
 	}
+	r->room_count = count;
 	r->rooms_bytes = bytes;
-	char *at = r->rooms;
-	for (uint32_t i = 0; (room = sio_room_at(s, i)) != NULL; i++) {
+	char *at = (char *)(r->rooms + count);
+	for (uint32_t i = 0; i < count; i++) {
+		room = sio_room_at(s, i);
 		size_t name_bytes = strlen(room) + 1;
 
-		memcpy(at, room, name_bytes);
+		r->rooms[i] = memcpy(at, room, name_bytes);
 		at += name_bytes;
 	}
-}
-
-/* The oldest go for the newest. */
-static void make_room(struct sio_loop *at)
-{
-	const struct sio_server *server = at->server;
-	uint32_t max = server->kept_max / server->loop_count;
-
-	while (at->kept_count > 0 && at->kept_count >= max) {
-		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
-
-		sio_count(&at->counts.kept_dropped, 1);
-		sio_kept_over(d, at);
-	}
+	qsort(r->rooms, count, sizeof(r->rooms[0]), by_name);
 }
 
 void sio_recoverable_gone(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
 	struct sio_backlog *b = r->backlog;
+	size_t bytes = r->rooms_bytes + s->ack_count * sizeof(s->acks[0]) + r->resent_bytes;
 
 	s->recoverable = NULL;
-	if (r->ends) {
+	if (r->ends || bytes > SIO_KEPT_BYTES_MAX) {
+		sio_count(&b->at->counts.kept_dropped, !r->ends);
 		sio_recoverable_end(r);
 		return;
 	}
 	sio_recoverable_leave(r);
-	make_room(b->at);
 	r->socket = NULL;
 	r->data = s->data;
 	r->destroy_data = s->destroy_data;
 	s->data = NULL;
 	s->destroy_data = NULL;
+	r->label = s->label;
+	s->label = NULL;
 	r->acks = s->acks;
 	r->ack_count = s->ack_count;
 	s->acks = NULL;
@@ -331,6 +392,16 @@ void sio_resent_over(struct net_delay *delay, void *loop)
 	sio_recoverable_forget_resent(r);
 }
 
+void sio_resent_make_room(struct sio_loop *at)
+{
+	while (at->resent_bytes > SIO_RESENT_BYTES_MAX && !list_empty(&at->resents.delays)) {
+		struct net_delay *d = list_entry(at->resents.delays.next, struct net_delay, node);
+
+		net_delay_stop(d);
+		sio_resent_over(d, at);
+	}
+}
+
 bool sio_recoverable_cut(
 	const struct sio_recoverable *r, bool has_offset, struct str text, struct sio_cut *ret)
 {
@@ -341,7 +412,7 @@ bool sio_recoverable_cut(
 
 	if (has_offset && !sio_offset_read(b->at->server, text, &offset)) {
 		cut = r->sent;
-		known = true;
+		known = !r->sent_is_lost;
 	}
 	for (uint32_t i = 0; i < r->resent_count && !known; i++) {
 		known = r->resent[i].offset.count == offset.count &&
@@ -351,7 +422,7 @@ bool sio_recoverable_cut(
 	if (!known && has_offset) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
-		if (known && cut.place < r->joined) { /* of another life: it has had nothing in this one */
+		if (known && cut.place <= r->joined) { /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 			known = !r->resent_is_lost;
 		}
@@ -366,7 +437,8 @@ bool sio_recoverable_cut(
 	}
 	/* What is no more there was not for it, or it cannot be known. */
 	bool whole = cut.place + 1 >= b->first_place ||
-		     (r->last_place <= cut.place && r->closed + 1 >= b->first_place);
+		     (r->last_place <= cut.place && r->last_answer <= cut.place &&
+			     r->closed + 1 >= b->first_place);
 	if (known && whole)
 		*ret = cut;
 	return known && whole;
@@ -375,8 +447,25 @@ bool sio_recoverable_cut(
 void sio_recoverable_answer(struct sio_socket *s, struct blob_share *unit)
 {
 	struct sio_target self = sio_self(s);
+	struct sio_recoverable *r = s->recoverable;
 
-	(void)sio_backlog_add(s->recoverable->backlog, &self, (struct sio_offset){ 0 }, unit);
+	r->last_answer = sio_backlog_add(r->backlog, &self, (struct sio_offset){ 0 }, unit);
+}
+
+/* Its client's event waits for this answer. */
+static bool take_ack(struct sio_recoverable *r, uint64_t id)
+{
+	if (r->socket != NULL)
+		return sio_take_ack(r->socket, id);
+	for (uint16_t i = 0; i < r->ack_count; i++) {
+		if (r->acks[i] != id)
+			continue;
+		memmove(&r->acks[i], &r->acks[i + 1], (size_t)(r->ack_count - i - 1) * sizeof(r->acks[0]));
+		r->ack_count--;
+		r->backlog->at->kept_bytes -= sizeof(r->acks[0]);
+		return true;
+	}
+	return false;
 }
 
 bool sio_recoverable_answer_kept(
@@ -390,46 +479,73 @@ bool sio_recoverable_answer_kept(
 	set_key(key, ack->socket);
 	struct map_node *n = map_find(&b->by_id, str_of((const char *)key, sizeof(key)));
 	struct sio_recoverable *r = n == NULL ? NULL : map_entry(n, struct sio_recoverable, id_node);
-	for (uint16_t i = 0; r != NULL && i < r->ack_count; i++) {
-		struct sio_target only = { .space = ack->space, .only = ack->socket };
-
-		if (r->acks[i] != ack->id)
-			continue;
-		memmove(&r->acks[i], &r->acks[i + 1], (size_t)(--r->ack_count - i) * sizeof(r->acks[0]));
-		(void)sio_backlog_add(b, &only, (struct sio_offset){ 0 }, unit);
-		return true;
-	}
-	return false;
+	if (r == NULL || !take_ack(r, ack->id))
+		return false;
+	struct sio_target only = { .space = ack->space, .only = ack->socket };
+	r->last_answer = sio_backlog_add(b, &only, (struct sio_offset){ 0 }, unit);
+	return true;
 }
 
-/* What is left of its deadline; one that is over, or was told before, is told (again) at once. */
+static uint32_t ms_until(uint64_t then_ns, uint64_t now_ns)
+{
+	uint64_t ms = then_ns > now_ns ? (then_ns - now_ns) / CLOCK_NS_PER_MS : 0;
+
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+bool sio_recoverable_is_over(const struct sio_recoverable *r)
+{
+	return r->has_expiry && ms_until(r->expiry_end_ns, clock_now_ns()) == 0;
+}
+
+/*
+ * What is left of its deadline; one that is over, or was told before, is told (again) at once. Its end stays where it was, however often
+ * its client goes and comes.
+ */
 static bool restore_expiry(struct sio_socket *s, struct sio_recoverable *r)
 {
 	uint64_t now_ns = clock_now_ns();
-	uint64_t left_ms = r->expiry_ns > now_ns ? (r->expiry_ns - now_ns) / CLOCK_NS_PER_MS : 0;
-	uint32_t after_ms = r->expiry_told || left_ms == 0 ? 1 : (uint32_t)left_ms;
-	uint32_t grace_ms = r->expiry_told ? (uint32_t)left_ms : r->expiry_grace_ms;
+	uint32_t after_ms = ms_until(r->expiry_ns, now_ns), end_ms = ms_until(r->expiry_end_ns, now_ns);
 
+	if (after_ms == 0)
+		after_ms = 1;
 	r->has_expiry = false;
-	return sio_set_expiry(s, after_ms, grace_ms) == 0;
+	return sio_set_expiry(s, after_ms, end_ms > after_ms ? end_ms - after_ms : 0) == 0;
 }
 
-/* Rooms, data and deadline; then what it has missed. False: no memory. */
+/* Its data and label, unless middleware has just given it others: what it was then goes. */
+static void take_own(struct sio_socket *s, struct sio_recoverable *r)
+{
+	if (s->data == NULL) {
+		sio_set_data(s, r->data, r->destroy_data);
+		r->data = NULL;
+	}
+	if (r->data != NULL && r->destroy_data != NULL)
+		r->destroy_data(r->data);
+	r->data = NULL;
+	r->destroy_data = NULL;
+	if (s->label == NULL) {
+		s->label = r->label;
+		r->label = NULL;
+	}
+	free(r->label);
+	r->label = NULL;
+}
+
+/* Rooms, data, label and deadline; then what it has missed. False: no memory. */
 bool sio_recoverable_restore(struct sio_socket *s)
 {
 	struct sio_recoverable *r = s->recoverable;
 
-	for (const char *room = r->rooms; room != NULL && room < r->rooms + r->rooms_bytes;
-		room += strlen(room) + 1) {
-		if (sio_room_enter(s, str_c(room)) < 0)
+	for (uint32_t i = 0; i < r->room_count; i++) {
+		if (sio_room_enter(s, str_c(r->rooms[i])) < 0)
 			return false;
 	}
 	free(r->rooms);
 	r->rooms = NULL;
+	r->room_count = 0;
 	r->rooms_bytes = 0;
-	sio_set_data(s, r->data, r->destroy_data);
-	r->data = NULL;
-	r->destroy_data = NULL;
+	take_own(s, r);
 	free(r->acks); /* their tickets name the socket that has gone */
 	r->acks = NULL;
 	r->ack_count = 0;

@@ -23,22 +23,24 @@ enum {
 	SIO_EPOCH_CHARS = 8,
 	SIO_EMITTER_SELF =
 		512, /* added to the emitter's number: for one socket, which other loops do not see */
-	SIO_SENT_LOOKUPS_MAX = 8, /* through a backlog, for what of a closed session's queue is of it */
+	SIO_SENT_LOOKUPS_MAX = 64, /* for what of a closed session's queue is of a backlog */
+	SIO_KEPT_BYTES_MAX = 16 << 20, /* of a loop's identities whose clients are away; */
+	SIO_RESENT_BYTES_MAX = 16 << 20, /* and of what was sent again to those who are back */
 	SIO_RECOVER_STEP_MS = 10, /* between two looks at whether a recovery can go on, ... */
-	SIO_RECOVER_STEPS_MAX =
-		300, /* ... of which there are so many: another loop may stand still for so long */
+	SIO_RECOVER_STEPS_MAX = 300, /* ... of which there are so many */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
 };
 
 /* An event by its emitter: a loop, or, as loop_count, all other threads. count 0: none. */
 struct sio_offset {
-	uint32_t emitter;
+	uint64_t emitter; /* as wide as the other: its bytes are a key */
 	uint64_t count;
 };
 
 /* Something that was emitted. */
 struct sio_past {
-	struct list node; /* in its backlog, oldest first */
+	struct map_node offset_node; /* by_offset, unless its count is 0 */
+	struct map_node unit_node; /* by_unit */
 	uint64_t place; /* in this loop's order, from 1; without gaps */
 	struct sio_offset offset; /* count 0: an answer */
 	uint64_t at_ns;
@@ -52,11 +54,13 @@ struct sio_backlog {
 	struct list node; /* in the loop's */
 	struct sio_space *space;
 	struct sio_loop *at;
-	struct list past;
+	struct sio_past **ring; /* what is kept, by its place; NULL: nothing */
+	uint64_t ring_cap; /* a power of two */
 	uint64_t first_place, next_place; /* of what is kept; of what comes */
 	size_t bytes;
 	struct net_delay sweep; /* running while something is kept */
-	struct map by_pid, by_id, by_sid;
+	struct map by_pid, by_id, by_sid; /* recoverables */
+	struct map by_offset, by_unit; /* what is kept */
 	uint64_t *seen,
 		*lost; /* of each emitter: the last count that came; the last of what is not kept any more */
 	uint64_t counts[];
@@ -81,33 +85,38 @@ struct sio_cut {
  *                                                                                 `--window over--> gone
  */
 struct sio_recoverable {
+	struct sio_space *space; /* NULL: it only says where it is */
 	struct map_node pid_node; /* by_pid */
-	struct map_node id_node; /* by_id: KEPT */
+	struct map_node id_node; /* by_id: ENDING, KEPT */
 	struct map_node sid_node; /* by_sid: LIVE, when it has come back */
 	struct sio_backlog *backlog; /* where it is */
 	struct sio_socket *socket; /* LIVE; ENDING, and its session is NULL. NULL: KEPT */
 	uint32_t elsewhere; /* loop + 1: it is there, and this only says so. 0: it is here */
 	char pid[SIO_PID_CHARS + 1], sid[SIO_SID_BYTES];
-	bool has_come_back;
+	bool has_come_back, has_id_node;
 	struct sio_id id; /* the socket's */
 	uint32_t id_key[2];
 	uint64_t joined; /* all behind this place is for it */
+	uint64_t last_answer; /* the place of the last answer to it; 0: there was none */
 	uint64_t last_place; /* the last event that was queued for it, ... */
 	struct sio_offset last; /* ... by its offset */
 	bool ends; /* its socket has closed, and will not be back */
-	bool has_expiry, expiry_told; /* its authentication has a deadline, at a time of clock_now_ns() */
-	uint64_t expiry_ns;
-	uint32_t expiry_grace_ms;
+	bool has_expiry; /* its authentication has a deadline: times of clock_now_ns() */
+	uint64_t expiry_ns, expiry_end_ns; /* when it is to be told; when it is closed */
 	struct sio_resent *resent;
 	uint32_t resent_count;
+	size_t resent_bytes;
 	bool resent_is_lost; /* not kept any more, although it may not have had it */
 	/* KEPT, and ENDING from when it closed: */
-	struct sio_cut sent; /* behind what is known to have left us */
+	struct sio_cut sent; /* behind what is known to have left us ... */
+	bool sent_is_lost; /* ... if that is known */
 	uint64_t closed; /* the last place before that */
-	char *rooms; /* names, each with its NUL; owned */
+	const char **rooms; /* sorted, the names behind them; owned */
+	uint32_t room_count;
 	size_t rooms_bytes;
 	uint64_t *acks; /* ids of its events that wait for our answer; owned */
 	uint16_t ack_count;
+	char *label;
 	void *data;
 	void (*destroy_data)(void *);
 	struct net_delay delay; /* KEPT: its end; LIVE: that of `resent` */
@@ -134,9 +143,17 @@ bool sio_past_is_for(const struct sio_past *, const struct sio_recoverable *);
 /* The place of an event; 0: it is not there, or not any more. */
 uint64_t sio_backlog_find(const struct sio_backlog *, struct sio_offset);
 uint64_t sio_backlog_find_unit(const struct sio_backlog *, const struct blob_share *unit);
-/* The first kept behind a place, or NULL. */
-struct sio_past *sio_backlog_behind(const struct sio_backlog *, uint64_t place);
-struct sio_past *sio_backlog_next(const struct sio_backlog *, const struct sio_past *);
+/* What is kept at a place: from first_place on, before next_place. */
+const struct sio_past *sio_backlog_at(const struct sio_backlog *, uint64_t place);
+
+/* word.c */
+/*
+ * The loop that its pid names is told that it goes from loop `here` to `elsewhere` - 1; 0: that it is no more. Without memory it is not:
+ * then it is asked for in vain, or keeps a name for nothing until the server ends.
+ */
+void sio_word_tell(struct sio_space *, const struct sio_recoverable *, uint32_t here, uint32_t elsewhere);
+/* It leaves this loop for another, which is told likewise. False: no memory. */
+bool sio_word_leave(struct sio_backlog *, const struct sio_recoverable *, uint32_t to);
 
 /* recover.c */
 void sio_recover_step(struct net_delay *, void *loop);
@@ -148,6 +165,12 @@ struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *, struct 
 /* Out of all tables, and freed. */
 void sio_recoverable_destroy(struct sio_recoverable *);
 void sio_recoverable_forget_resent(struct sio_recoverable *);
+/* When its connection closed. */
+bool sio_recoverable_was_in(const struct sio_recoverable *, const char *room);
+/* The oldest of what was sent again goes where it is more than may be held. */
+void sio_resent_make_room(struct sio_loop *);
+/* Its authentication has ended while it was away. */
+bool sio_recoverable_is_over(const struct sio_recoverable *);
 /* As clients are told it. */
 size_t sio_offset_text(const struct sio_server *, struct sio_offset, char out[SIO_OFFSET_CHARS_MAX + 1]);
 /* False: it is none of this server's. */

@@ -131,7 +131,8 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static int create_engine(struct sio_server *server, const struct sio_options *o)
+/* Engine.IO, and what it serves beside. False: err says why not. */
+static bool create_engine(struct sio_server *server, const struct sio_options *o, char *err, size_t err_bytes)
 {
 	struct eio_options e = {
 		.path = server->path,
@@ -149,17 +150,22 @@ static int create_engine(struct sio_server *server, const struct sio_options *o)
 	};
 
 	sio_engine_defaults(&e);
+	const char *wrong = sio_engine_wrong(&e);
+	if (wrong != NULL) {
+		snprintf(err, err_bytes, "%s", wrong);
+		return false;
+	}
 	server->queue_bytes_max = e.queue_bytes_max;
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	server->initial_headers = o->initial_headers;
 	server->initial_headers_ctx = o->initial_headers_ctx;
 	int rc = sio_engine_options(o->cors, o->cookie, &server->engine, &e);
-	if (rc < 0)
-		return rc;
-	if (sio_serve_client(server) != 0)
-		return -ENOMEM;
-	server->eio = eio_server_create(server->http, server->pool, &e, &sio_client_events, server);
-	return server->eio == NULL ? -ENOMEM : 0;
+	if (rc == -EINVAL)
+		snprintf(err, err_bytes, "cors or cookie is not as it must be");
+	if (rc < 0 || sio_serve_client(server) != 0)
+		return false;
+	return eio_server_create(server->http, server->pool, &e, &sio_client_events, server, &server->eio) ==
+	       0;
 }
 
 static bool create_loops(struct sio_server *server, const struct sio_options *o)
@@ -184,14 +190,29 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 	return true;
 }
 
+/* Options of Socket.IO, where there is none. */
+static bool has_vain_options(const struct sio_options *o)
+{
+	static const struct sio_rates none;
+
+	return o->path != NULL || o->recovery != NULL || o->cors != NULL || o->cookie != NULL ||
+	       o->allow != NULL || o->initial_headers != NULL || memcmp(&o->rates, &none, sizeof(none)) != 0;
+}
+
 static struct sio_server *create(const struct sio_options *o, char *err, size_t err_bytes)
 {
 	struct net_pool_options p = { .stopping = on_stopping, .overrun = on_overrun };
 	const char *path = o->path == NULL ? default_path : o->path;
 
-	if (!sio_engine_path_valid(path) || o->message_bytes_max > SIO_ENGINE_MESSAGE_BYTES_MAX ||
-		!sio_engine_rates_valid(&o->rates)) {
-		snprintf(err, err_bytes, "the path, message_bytes_max or a rate is not as it must be");
+	if (!sio_engine_path_valid(path)) {
+		snprintf(err, err_bytes, "the path is none of up to %d bytes with a slash at both ends",
+			SIO_PATH_BYTES_MAX);
+		return NULL;
+	}
+	if (o->without_socketio && has_vain_options(o)) {
+		snprintf(err, err_bytes,
+			"without_socketio leaves nothing that a path, recovery, cors, cookie, allow, "
+			"initial_headers or rates could hold for");
 		return NULL;
 	}
 	struct sio_server *server = calloc(1, sizeof(*server));
@@ -215,10 +236,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	if (server->http == NULL || !create_loops(server, o))
 		goto fail;
 	server->drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX);
-	int rc = o->without_socketio ? 0 : create_engine(server, o);
-	if (rc == -EINVAL)
-		snprintf(err, err_bytes, "cors or cookie is not as it must be");
-	if (rc < 0)
+	if (!o->without_socketio && !create_engine(server, o, err, err_bytes))
 		goto fail;
 	if (net_listen(server->pool, o->listen == NULL ? default_listen : o->listen, http_server_accepted,
 		    server->http, err, err_bytes) < 0)

@@ -72,13 +72,15 @@ struct sio_socket {
 	uint16_t ask_count;
 	uint8_t membership_steps; /* how often their table has grown: it has room for table_room[this] */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
-	bool is_leaving; /* it will be sent away when what was put off before has been done */
+	bool is_leaving; /* it will be sent away, or its connection closed, when what was put off before has been done */
+	bool goes_for_good; /* then it is not to come back */
 	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
 	struct sio_socket *next_visited;
 	struct list asks; /* struct sio_ask_waiting */
 	struct sio_recoverable *recoverable; /* NULL: there is no recovery */
 	struct sio_expiry *expiry; /* NULL: its authentication has no deadline */
 	const char *reason; /* why it was disconnected; a constant */
+	char *label; /* owned; NULL: none */
 	void *data;
 	void (*destroy_data)(void *);
 };
@@ -106,7 +108,7 @@ struct sio_client {
 	};
 	struct sio_pending *pending;
 	bool is_lagging; /* as its sockets have been told */
-	bool is_leaving; /* as a socket's */
+	bool is_leaving, goes_for_good; /* as a socket's */
 	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */
 	void (*destroy_data)(void *);
@@ -186,6 +188,7 @@ struct sio_space {
 	sio_names_fn *names; /* of a parent: which children it may have. NULL: it is none */
 	void *names_ctx;
 	_Atomic(struct sio_space *) children; /* the newest; each points to the one before */
+	atomic_uint identities; /* who is there or may come back (recovery): for nobody nothing is kept */
 	atomic_uint_fast64_t next_ask; /* the ids of our questions: one may be asked of many sockets */
 	struct sio_space_loop *loops;
 	uint64_t numbered,
@@ -221,6 +224,7 @@ struct sio_loop {
 	struct net_delays keeps, resents, sweeps,
 		recoverings; /* of recovery: identities; what came again; backlogs; who waits */
 	uint32_t kept_count;
+	size_t kept_bytes, resent_bytes;
 	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;
 	struct net_task bury;
@@ -336,10 +340,11 @@ __attribute__((warn_unused_result)) int sio_engine_options(const struct sio_cors
 	struct sio_kept_options **ret_kept, struct eio_options *ret);
 /* It begins and ends with a slash. */
 bool sio_engine_path_valid(const char *path);
-bool sio_engine_rates_valid(const struct sio_rates *);
 struct eio_rates sio_engine_rates(const struct sio_rates *);
 /* Put defaults in the place of zeroes. */
 void sio_engine_defaults(struct eio_options *);
+/* What is wrong with them, once the defaults are there: a constant. NULL: nothing. */
+const char *sio_engine_wrong(const struct eio_options *);
 void sio_initial_headers(
 	void *server, const struct http_request *, const struct net_conn *peer, struct eio_headers *);
 
@@ -442,7 +447,7 @@ enum sio_recover {
 	SIO_RECOVER_LATER, /* sio_joining_recovered() will be called, in a later task */
 	SIO_RECOVER_NO_MEMORY,
 };
-/* Its socket has not joined, or will not be back. */
+/* Its socket has not joined, or will not be back (word.c). */
 void sio_recoverable_end(struct sio_recoverable *);
 /* A client that joins may be one that was here. */
 enum sio_recover sio_recover_begin(struct sio_socket *, struct str auth);
@@ -500,6 +505,8 @@ void sio_deliver(struct sio_socket *, struct blob_share *unit, unsigned flags);
 /* ack.c */
 /* An event waits for our answer. Past SIO_ACKS_WAITING_MAX the oldest is forgotten. False: no memory, it cannot be answered. */
 bool sio_ack_expect(struct sio_socket *, uint64_t id);
+/* It does not wait any more. False: it did not. */
+bool sio_take_ack(struct sio_socket *, uint64_t id);
 /* A question that is encoded already, with that id of the namespace's; as sio_ask() on the socket's loop. */
 int sio_ask_encoded(struct sio_socket *, uint64_t id, struct blob_share *unit, unsigned flags,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);

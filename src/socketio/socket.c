@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/base64.h"
+#include "base/utf8.h"
 #include "socketio/server_int.h"
 
 void sio_call_own(struct sio_socket *s, enum sio_own which, struct str auth, struct str reason)
@@ -44,6 +45,7 @@ void sio_socket_free(struct sio_socket *s)
 {
 	assert(s->membership_count == 0 && list_empty(&s->asks));
 	sio_set_data(s, NULL, NULL);
+	free(s->label);
 	free(s->memberships);
 	free(s->acks);
 	free(s);
@@ -125,6 +127,7 @@ static void send_disconnect(struct sio_socket *s)
 
 void sio_send_away_saying(struct sio_socket *s, const char *reason)
 {
+	s->goes_for_good = true;
 	if (s->client->is_leaving)
 		return; /* all of it goes soon, and is looked for by this socket */
 	send_disconnect(s);
@@ -205,6 +208,8 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 {
 	bool now = s->client->at->later.first == NULL || s->session == NULL;
 
+	s->goes_for_good |= way != SIO_CUT;
+	s->client->goes_for_good |= way == SIO_AWAY_ALL;
 	if (s->is_leaving)
 		return;
 	if (now || send_away_id(s->space, sio_id(s), way) < 0) {
@@ -262,6 +267,33 @@ void *sio_connection_data(const struct sio_socket *s)
 void *sio_data(const struct sio_socket *s)
 {
 	return s->data;
+}
+
+struct sio_str sio_label(const struct sio_socket *s)
+{
+	return (struct sio_str){ .s = s->label == NULL ? "" : s->label,
+		.bytes = s->label == NULL ? 0 : strlen(s->label) };
+}
+
+int sio_set_label(struct sio_socket *s, struct sio_str label)
+{
+	char *kept = NULL;
+
+	if (label.bytes >= SIO_LABEL_BYTES)
+		return -EINVAL;
+	if (label.bytes > 0) {
+		if (memchr(label.s, '\0', label.bytes) != NULL ||
+			!utf8_valid((const uint8_t *)label.s, label.bytes))
+			return -EINVAL;
+		kept = malloc(label.bytes + 1);
+		if (kept == NULL)
+			return -ENOMEM;
+		memcpy(kept, label.s, label.bytes);
+		kept[label.bytes] = '\0';
+	}
+	free(s->label);
+	s->label = kept;
+	return 0;
 }
 
 void sio_set_data(struct sio_socket *s, void *data, void (*destroy)(void *))

@@ -51,6 +51,7 @@ static struct sio_space *create_space(struct sio_server *server, struct str name
 		return NULL;
 	}
 	atomic_init(&space->next_ask, 0);
+	atomic_init(&space->identities, 0);
 	space->server = server;
 	space->name_bytes = name.bytes;
 	if (name.bytes > 0)
@@ -179,22 +180,38 @@ struct sio_space *sio_of(struct sio_server *server, const char *name)
 
 	if (space == NULL)
 		space = find_child(server, text);
-	if (space != NULL || !name_valid(text) || server->space_count == SIO_SPACES_MAX ||
-		atomic_load(&server->running))
+	if (space != NULL || atomic_load(&server->running))
 		return space;
+	if (!name_valid(text)) {
+		log_line(LOG_ERROR,
+			"%.300s is no name of a namespace: a slash, and UTF-8 of up to 254 bytes without "
+			"commas and control characters",
+			name);
+		return NULL;
+	}
+	if (server->space_count == SIO_SPACES_MAX) {
+		log_line(LOG_ERROR, "%s: there are as many namespaces as there may be", name);
+		return NULL;
+	}
 	space = create_space(server, text, NULL);
-	if (space != NULL)
+	if (space == NULL)
+		log_line(LOG_ERROR, "%s: no memory", name);
+	else
 		server->spaces[server->space_count++] = space;
 	return space;
 }
 
 struct sio_space *sio_of_names(struct sio_server *server, sio_names_fn *fn, void *ctx)
 {
-	if (server->parent_count == SIO_PARENTS_MAX)
+	if (server->parent_count == SIO_PARENTS_MAX) {
+		log_line(LOG_ERROR, "there are as many parents of namespaces as there may be");
 		return NULL;
+	}
 	struct sio_space *space = create_space(server, STR(""), NULL);
-	if (space == NULL)
+	if (space == NULL) {
+		log_line(LOG_ERROR, "no memory for a parent of namespaces");
 		return NULL;
+	}
 	space->names = fn;
 	space->names_ctx = ctx;
 	server->parents[server->parent_count++] = space;

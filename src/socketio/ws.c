@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "http/response.h"
 #include "socketio/endpoint_int.h"
 
@@ -23,17 +24,20 @@ static bool protocol_valid(const char *protocol)
 	       http_header_valid((struct http_header){ .name = str_of(protocol, bytes) });
 }
 
-static bool options_valid(const struct sio_ws_options *o)
+/* What is wrong with them. NULL: nothing. */
+static const char *lists_wrong(const struct sio_ws_options *o)
 {
-	bool valid = o->origin_count <= SIO_WS_ORIGINS_MAX && o->protocol_count <= SIO_WS_PROTOCOLS_MAX &&
-		     o->message_bytes_max <= SIO_ENGINE_MESSAGE_BYTES_MAX &&
-		     sio_engine_rates_valid(&o->rates);
-
-	for (uint32_t i = 0; valid && i < o->origin_count; i++)
-		valid = origin_valid(o->origins[i]);
-	for (uint32_t i = 0; valid && i < o->protocol_count; i++)
-		valid = protocol_valid(o->protocols[i]);
-	return valid;
+	if (o->origin_count > SIO_WS_ORIGINS_MAX || o->protocol_count > SIO_WS_PROTOCOLS_MAX)
+		return "too many origins or protocols";
+	for (uint32_t i = 0; i < o->origin_count; i++) {
+		if (!origin_valid(o->origins[i]))
+			return "an origin is none: https://chat.example.org, without a slash at its end";
+	}
+	for (uint32_t i = 0; i < o->protocol_count; i++) {
+		if (!protocol_valid(o->protocols[i]))
+			return "a protocol is no token";
+	}
+	return NULL;
 }
 
 static size_t texts_bytes(const char *const *texts, uint32_t count)
@@ -92,18 +96,22 @@ struct sio_endpoint *sio_ws(
 		.queue_bytes_max = o->queue_bytes_max,
 		.rates = sio_engine_rates(&o->rates),
 	};
-	struct sio_endpoint *e = options_valid(o) ? sio_endpoint_create(server, path, &o->events, ctx) : NULL;
+	const char *wrong = lists_wrong(o);
+	struct sio_endpoint *e;
 
+	if (wrong != NULL) {
+		log_line(LOG_ERROR, "sio_ws(%s): %s", path, wrong);
+		return NULL;
+	}
+	e = sio_endpoint_create(server, path, &options, &o->events, ctx);
 	if (e == NULL)
 		return NULL;
 	e->plain = true;
 	e->allow = o->allow;
 	e->protocol.fragments_max = o->fragments_max == 0 ? FRAGMENTS : o->fragments_max;
-	if (!keep_lists(e, o)) {
-		sio_endpoint_destroy(e);
-		return NULL;
-	}
-	return sio_endpoint_start(e, &options) ? e : NULL;
+	if (!keep_lists(e, o))
+		return sio_endpoint_fail(e, "no memory");
+	return sio_endpoint_start(e, &options);
 }
 
 const char *sio_ws_protocol(const struct sio_peer *p)

@@ -68,13 +68,16 @@ static void on_set(const struct sio_event *e)
 
 	need(sio_arg_string(e, 0, text, sizeof(text)));
 	sio_set_data(e->socket, strdup(text), free);
+	need(sio_set_label(e->socket, sio_text(text)) == 0);
 	answer(e, "[]");
 }
 
 static void on_who(const struct sio_event *e)
 {
 	const char *data = sio_data(e->socket);
+	struct sio_str label = sio_label(e->socket);
 
+	need(data == NULL ? label.bytes == 0 : strcmp(data, label.s) == 0);
 	answer(e, "[%s,\"%s\"]", sio_recovered(e->socket) ? "true" : "false", data == NULL ? "" : data);
 }
 

@@ -354,10 +354,10 @@ static void on_connection(const struct sio_event *e)
 	bool recent =
 		h.at_ms / 1000 < (uint64_t)time(NULL) + 60 && h.at_ms / 1000 + 60 > (uint64_t)time(NULL);
 	emit_text(sio_self(e->socket), "welcome",
-		text_of("[\"%s\",%s%s%s,%s%.*s%s,%s]", sio_space_name(sio_space_of(e->socket)),
+		text_of("[\"%s\",%s%s%s,%s%.*s%s,%s,%s]", sio_space_name(sio_space_of(e->socket)),
 			has_from ? "\"" : "", has_from ? from : "null", has_from ? "\"" : "",
 			has_header ? "\"" : "", (int)header.bytes, header.s, has_header ? "\"" : "",
-			recent ? "true" : "false"));
+			recent ? "true" : "false", h.secure ? "true" : "false"));
 }
 
 static void on_going(const struct sio_event *e)

@@ -125,6 +125,16 @@ test('what is there twice in a query is as unknown, in whatever spelling', async
   await isAlive(client);
 });
 
+test('JSONP is refused', async (t) => {
+  for (const j of ['0', '12', 'x'.repeat(100)]) {
+    await t.deviates('JSONP is answered as a script', async () => {
+      const { status, text } = await ask('GET', { ...POLL, j });
+      assert.deepEqual([status, text], [400, error(3)]);
+    });
+  }
+  assert.equal((await ask('GET', { ...POLL, j: '' })).status, 200);
+});
+
 test('a handshake with two versions of WebSocket is refused', async () => {
   const socket = await RawSocket.open(server);
   await socket.write(`GET ${target({ EIO: 4, transport: 'websocket' })} HTTP/1.1\r\n${UPGRADE}\r\n`

@@ -111,14 +111,14 @@ test('namespaces that come into being are many, and apart', async (t) => {
   }
 });
 
-test('the handshake: query, headers, time; on each transport and in each namespace', async (t) => {
+test('the handshake: query, headers, time, secure; on each transport and in each namespace', async (t) => {
   for (const transports of Object.values(WAYS)) {
     for (const nsp of ['/', '/child-9', '/watched']) {
       const options = { transports, query: { from: 'far away & back' }, extraHeaders: { 'X-From': 'Ulm' } };
       const person = await arrive(t, nsp, options);
-      assert.deepEqual(await person.hears('welcome'), [nsp, 'far away & back', 'Ulm', true]);
+      assert.deepEqual(await person.hears('welcome'), [nsp, 'far away & back', 'Ulm', true, false]);
       const bare = await arrive(t, nsp, { transports });
-      assert.deepEqual(await bare.hears('welcome'), [nsp, null, null, true]);
+      assert.deepEqual(await bare.hears('welcome'), [nsp, null, null, true, false]);
     }
   }
 });

@@ -66,6 +66,24 @@ for (const transport of ['websocket', 'polling']) {
   });
 }
 
+test('polling: who sends too fast and hears nothing meanwhile is not read on', async () => {
+  const server = await startServer('probe', { RATE_MESSAGES: '2000:20', QUEUE_SOFT: 4000, QUEUE_MAX: 40000 });
+  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+  await client.post('40');
+  const count = 400;
+  let heard = 0;
+  const posted = client.post(Array(count).fill('42["flood",1,150]').join('\x1e'));
+  await new Promise((resolve) => { setTimeout(resolve, 300 * slower); });
+  const polls = async () => {
+    while (heard < count) {
+      heard += (await client.poll()).filter((packet) => packet.startsWith('42["flood"')).length;
+    }
+  };
+  await within(polls(), 'all of it', 20000 * slower);
+  assert.deepEqual([(await posted).text, heard], ['ok', count]);
+  await server.stop();
+});
+
 test('an address pays for all its clients', async (t) => {
   const server = await startServer('probe', { RATE_ADDRESS: `${RATE}:${BURST}`, LIMIT_LOOPBACK: '1', ...BEAT });
   const clients = await Promise.all(Array.from({ length: 4 }, (_, i) => SioClient.join(server, { transport: i % 2 ? 'polling' : 'websocket' })));

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
-import { EngineClient } from './lib/engine.mjs';
+import { decodeBody, EngineClient } from './lib/engine.mjs';
 import { serverIsNode, startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
 import { deferred, until, within } from './lib/wait.mjs';
@@ -338,6 +338,26 @@ if (!serverIsNode()) {
     assert.deepEqual(recovered, [false, true, true]);
   });
 }
+
+test('a volatile event is for whom it can be sent to at once', async (t) => {
+  const talker = await Guest.arrive(t);
+  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+  t.after(() => client.terminate());
+  await client.post('40');
+  const hears = async (polling) => {
+    const packets = decodeBody((await polling).text);
+    return packets.map((packet) => packet.slice(0, 2) === '42' && JSON.parse(packet.slice(2))[1]).filter((number) => number !== false);
+  };
+  await hears(client.get());
+  await talker.ask('say-volatile', '', '', 1); // no poll waits
+  await talker.ask('say', '', '', 2);
+  assert.deepEqual(await hears(client.get()), [2]);
+  const waiting = client.get();
+  await waiting.sent;
+  assert.equal((await client.post('6')).text, 'ok'); // behind it
+  await talker.ask('say-volatile', '', '', 3);
+  assert.deepEqual(await hears(waiting), [3]);
+});
 
 test('the server ends without complaints', () => server.stop());
 

@@ -215,7 +215,7 @@ test('what comes and what goes is seen, and what a filter drops goes no further'
   assert.deepEqual(await hearers({ ann }, 'nothing'), {});
   const [came, went] = await ann.ask('seen');
   assert.deepEqual(came, [['join', 'a'], ['nothing', 1], ['say', 'all', 'a', '', 'text', { deep: [1] }], ['rooms'], ['seen']]);
-  assert.deepEqual(went, [['welcome', '/watched', null, null, true], ['said', 'text', { deep: [1] }]]);
+  assert.deepEqual(went, [['welcome', '/watched', null, null, true, false], ['said', 'text', { deep: [1] }]]);
   const ben = await arrive(t, 'ben', '/watched');
   await ben.ask('say', 'all', '', '', 'to both');
   const [, twice] = await ann.ask('seen');

@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import process from 'node:process';
-import { HallGuard, WsGuard } from './lib/echo.mjs';
+import { allClosed, HallGuard, opened, WsGuard } from './lib/echo.mjs';
 import { RawSocket } from './lib/http.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 import {
-  asker, closing, described, echoesOn, fragments, frame, handshake, head, nextAnswer, OP, Peer, PROMPT_MS,
+  asker, closing, described, echoesOn, fragments, frame, handshake, head, nextAnswer, OP, Peer, PROMPT_MS, rsv,
 } from './lib/ws.mjs';
 
 const RESETS = Number(process.env.RESETS ?? 2000);
@@ -35,27 +35,6 @@ const ORIGIN = 'https://ok.tld';
 
 const short = (what) => (typeof what === 'string' ? JSON.stringify(what) : what.toString('hex')).slice(0, 120);
 const bytes = (hex) => Buffer.from(hex.replaceAll(' ', ''), 'hex');
-
-async function opened(t, options = {}) {
-  const peer = await Peer.open(t.server, options);
-  t.after(() => peer.destroy());
-  return peer;
-}
-
-/** Each of these is answered with that code, and the end; sent as a whole, and in single bytes, behind a message that is none. */
-async function allClosed(t, cases, code) {
-  for (const [what, sent] of cases) {
-    for (const step of [sent.length, 1]) {
-      const peer = await opened(t);
-      peer.write(frame(OP.TEXT, 'fine'));
-      await peer.hears('fine');
-      for (let at = 0; at < sent.length; at += step) {
-        await peer.write(sent.subarray(at, at + step));
-      }
-      await peer.isClosed(code, `${what}, in steps of ${step}`);
-    }
-  }
-}
 
 const guard = await WsGuard.start();
 
@@ -202,30 +181,6 @@ guard.threat('threat 27: subprotocols of 32 KB: 431, as much as fits is ignored,
     }
     const each = ((await guard.processorSeconds()) - before) / ASKED;
     assert.ok(each < ASK_S_MAX, `${short(value)} took ${(each * 1000).toFixed(2)} ms`);
-  }
-});
-
-const rsv = (opcode, bits, payload = 'x', more = {}) => frame(opcode, payload, { rsv: bits, ...more });
-
-guard.threat('threat 28: compression with parameters twice, 16, abc, or good ones: declined', async (t) => {
-  for (const offer of [
-    'permessage-deflate; server_max_window_bits=10; server_max_window_bits=10', 'permessage-deflate; client_max_window_bits=16',
-    'permessage-deflate; server_max_window_bits=abc', 'permessage-deflate; client_no_context_takeover; client_no_context_takeover',
-    'permessage-deflate; server_max_window_bits', 'permessage-deflate; client_max_window_bits=7, permessage-deflate', 'permessage-deflate',
-    'permessage-deflate; client_max_window_bits', 'x-webkit-deflate-frame', 'permessage-deflate; unknown=1', 'permessage-bzip2, permessage-deflate; server_max_window_bits="10"',
-    Array(300).fill('permessage-deflate; client_max_window_bits').join(),
-  ]) {
-    const peer = await opened(t, { lines: [`Sec-WebSocket-Extensions: ${offer}`] });
-    assert.doesNotMatch(peer.answer, /sec-websocket-extensions/i, offer.slice(0, 100));
-    await peer.echoes('uncompressed '.repeat(200));
-    peer.write(rsv(OP.TEXT, 4, bytes('f2 48 cd c9 c9 07 00'))); // RFC 7692, 7.2.3.1: "Hello"
-    await peer.isClosed(1002, offer.slice(0, 100));
-  }
-  for (const offer of [';', '=', 'permessage-deflate;;', 'permessage-deflate; =1', ',', '"', 'permessage-deflate; a="', '']) {
-    const { ask } = await asker(t, t.server);
-    const { status, names } = await ask(handshake({ lines: [`Sec-WebSocket-Extensions: ${offer}`] }));
-    assert.ok([101, 400].includes(status), `${offer} got ${status}`); // no list at all: that may be said
-    assert.ok(!names.includes('sec-websocket-extensions'), offer);
   }
 });
 
@@ -395,7 +350,7 @@ large.threat('threat 37: a message of 16 MiB passes where it may, whole and in f
 
 test('37: those servers end without complaints', () => Promise.all([large.stop(), many.stop()]));
 
-// 38 and 39 come with compression.
+// 28, 38 and 39 are in threats_deflate.mjs.
 
 guard.threat('threat 40: a reserved bit on a continuation: 1002', (t) => allClosed(t, [1, 2, 4, 7].flatMap((bits) => [OP.TEXT, OP.BINARY].flatMap((opcode) => [
   [`bits ${bits}`, Buffer.concat([frame(opcode, 'a', { fin: false }), rsv(OP.CONTINUATION, bits)])],

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { EngineClient } from './engine.mjs';
 import { Guard } from './guard.mjs';
 import { slower, until } from './wait.mjs';
-import { Peer } from './ws.mjs';
+import { frame, OP, Peer } from './ws.mjs';
 
 const WARM_CLIENTS = 20;
 const WARM_BYTES = 900000;
@@ -132,5 +132,26 @@ export class EioGuard extends EchoGuard {
       };
       return { echo, leave };
     });
+  }
+}
+
+export async function opened(t, options = {}) {
+  const peer = await Peer.open(t.server, options);
+  t.after(() => peer.destroy());
+  return peer;
+}
+
+/** Each of these is answered with that code, and the end; sent as a whole, and in single bytes, behind a message that is none. */
+export async function allClosed(t, cases, code) {
+  for (const [what, sent] of cases) {
+    for (const step of [sent.length, 1]) {
+      const peer = await opened(t);
+      peer.write(frame(OP.TEXT, 'fine'));
+      await peer.hears('fine');
+      for (let at = 0; at < sent.length; at += step) {
+        await peer.write(sent.subarray(at, at + step));
+      }
+      await peer.isClosed(code, `${what}, in steps of ${step}`);
+    }
   }
 }

@@ -321,3 +321,6 @@ export class Peer {
     this.socket.resetAndDestroy();
   }
 }
+
+/** A frame with reserved bits. */
+export const rsv = (opcode, bits, payload = 'x', more = {}) => frame(opcode, payload, { rsv: bits, ...more });

@@ -100,7 +100,7 @@ function serve(namespace) {
     socket.on('disconnecting', (reason) => socket.to('watchers').emit('going', name, reason, rooms(socket)));
     socket.on('disconnect', (reason) => socket.to('watchers').emit('gone', name, reason, rooms(socket)));
     socket.emit('welcome', socket.nsp.name, socket.handshake.query.from ?? null, socket.handshake.headers['x-from'] ?? null,
-      Math.abs(Date.now() - socket.handshake.issued) < 60000);
+      Math.abs(Date.now() - socket.handshake.issued) < 60000, socket.handshake.secure);
   });
 }
 

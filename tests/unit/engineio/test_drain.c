@@ -100,7 +100,7 @@ static void start(uint32_t drain_ms)
 	harness_create(&h, &(struct net_pool_options){ .loops = 1, .stopping = stopping });
 	http = http_server_create(h.pool);
 	assert_non_null(http);
-	eio = eio_server_create(http, h.pool, &options, &events, NULL);
+	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
 	assert_non_null(eio);
 	harness_listen(&h, http_server_accepted, http);
 	harness_run(&h);

@@ -107,12 +107,30 @@ static void the_end_and_a_failure_stay(void **state)
 	assert_non_null(failed.fail_reason);
 }
 
+/* All lines of them count, and their ends; the empty line behind them does not. */
+static void trailers_have_a_limit(void **state)
+{
+	(void)state;
+	for (unsigned more = 0; more < 2; more++) {
+		char in[HTTP_CHUNK_TRAILER_BYTES_MAX + 16] = "0\r\nT:";
+		size_t bytes = sizeof("0\r\n") - 1 + HTTP_CHUNK_TRAILER_BYTES_MAX + more, used;
+		struct http_chunked c = { .state = 0 };
+		struct str piece;
+
+		memset(in + 5, 'x', bytes - 5);
+		memcpy(in + bytes - 2, "\r\n\r\n", 4);
+		assert_int_equal(http_chunked_decode(&c, (const uint8_t *)in, bytes + 2, &used, &piece),
+			more == 0 ? HTTP_CHUNK_END : HTTP_CHUNK_FAIL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_vectors_hold),
 		cmocka_unit_test(a_size_is_known_before_its_data),
 		cmocka_unit_test(the_end_and_a_failure_stay),
+		cmocka_unit_test(trailers_have_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,6 +341,9 @@ static void finishing_with_bytes_under_way(void **state)
 		int fd = client_connect(&h);
 		struct side *s = sides_wait(&sides, round);
 
+		int small = 64 << 10; /* what it does not read waits with us */
+
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 		if (round % 2 == 0)
 			assert_int_equal(shutdown(fd, SHUT_WR), 0);
 		WAIT_FOR(round % 2 != 0 || atomic_load(&s->ends) == 1);

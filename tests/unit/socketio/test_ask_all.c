@@ -21,7 +21,20 @@ static atomic_uint count, asked;
 
 static void on_connection(const struct sio_event *e)
 {
-	(void)e;
+	char label[SIO_LABEL_BYTES + 1];
+
+	memset(label, 'x', sizeof(label));
+	assert(sio_label(e->socket).bytes == 0);
+	assert(sio_set_label(e->socket, (struct sio_str){ label, SIO_LABEL_BYTES - 1 }) == 0);
+	assert(sio_set_label(e->socket, (struct sio_str){ label, SIO_LABEL_BYTES }) == -EINVAL);
+	assert(sio_set_label(e->socket, (struct sio_str){ "a\0b", 3 }) == -EINVAL);
+	assert(sio_set_label(e->socket, SIO_STR("\xff")) == -EINVAL);
+	failing_alloc_arm(1);
+	assert(sio_set_label(e->socket, SIO_STR("none")) == -ENOMEM);
+	assert(failing_alloc_disarm());
+	assert(sio_label(e->socket).bytes == SIO_LABEL_BYTES - 1);
+	assert(sio_set_label(e->socket, SIO_STR("")) == 0 && sio_label(e->socket).bytes == 0);
+	assert(sio_set_label(e->socket, SIO_STR("somebody")) == 0);
 	atomic_fetch_add(&joined, 1);
 }
 
@@ -44,6 +57,8 @@ static void on_replies(const struct sio_replies *r)
 static void on_fetched(const struct sio_fetched *f)
 {
 	assert(f->status == 0 ? f->count <= CLIENTS : f->count == 0 && f->sockets == NULL);
+	for (size_t i = 0; i < f->count; i++)
+		assert(strcmp(f->sockets[i].label, "somebody") == 0);
 	atomic_fetch_add(&ended, 1);
 }
 
