@@ -66,7 +66,7 @@ def test_a_limit_that_has_moved():
 
 
 def test_a_new_option():
-    notices("check_limits.py", "include/sio/sio.h", "uint32_t threads;", "uint32_t burst; uint32_t threads;", "burst is missing")
+    notices("check_limits.py", "include/sio/options.h", "uint32_t threads;", "uint32_t burst; uint32_t threads;", "burst is missing")
 
 
 def test_c_that_does_not_compile():
