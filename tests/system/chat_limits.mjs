@@ -248,9 +248,9 @@ test('a client that does not read: nothing is queued for it, then gap, and sync 
   await flood(speaker, 'flood');
   ok(await speaker.command('typing', { room: LOBBY }));
   tcp.resume();
-  await until(() => heard.includes('gap'), 'gap');
-  assert.equal(heard.indexOf('gap'), heard.length - 1, 'nothing between the last entry and gap');
-  const before = heard.slice(0, -1);
+  // The kernels may take so much in the midst of it that it is up with the others again, for a while.
+  await until(() => heard.includes('gap') && (heard.at(-1) === 'gap' || heard.at(-1).seq === FLOOD), 'gap');
+  const before = heard.slice(0, heard.indexOf('gap'));
   assert.deepEqual(seqs(before), range(1, before.length), 'what it has heard before is dense');
   assert.ok(before.length < FLOOD, 'it has missed some');
   t.comment(`${before.length} of ${FLOOD} were heard before gap`);
@@ -259,8 +259,14 @@ test('a client that does not read: nothing is queued for it, then gap, and sync 
   assert.equal(missed.reset, false);
   assert.deepEqual(seqs(missed.entries), range(before.length + 1, FLOOD));
   ok(await speaker.say('live again'));
-  await until(() => heard.length > before.length + 1, 'the next entry');
-  assert.deepEqual([heard.at(-1).seq, heard.at(-1).text], [FLOOD + 1, 'live again']);
+  await until(() => heard.at(-1).seq === FLOOD + 1, 'the next entry');
+  assert.equal(heard.at(-1).text, 'live again');
+  heard.forEach((each, i) => {
+    const last = heard[i - 1];
+    assert.ok(i === 0 || each === 'gap' || last === 'gap' || each.seq === last.seq + 1, `a hole before ${each.seq} without gap`);
+  });
+  const entries = seqs(heard.filter((each) => each !== 'gap'));
+  assert.ok(entries.every((seq, i) => i === 0 || seq > entries[i - 1]), 'nothing twice, nothing late');
 }, { timeout_ms: 60000 });
 
 test('a client on / that does not read is disconnected, and nobody else', async (t) => {
