@@ -375,7 +375,8 @@ static void ask(struct recovering *p)
 {
 	const struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
 	struct sio_recoverable *r = b == NULL ? NULL : sio_recoverable_find(b, str_of(p->pid, SIO_PID_CHARS));
-	bool moves = p->socket.loop != net_loop_index(p->at->loop), waits = true;
+	uint32_t here = net_loop_index(p->at->loop);
+	bool moves = p->socket.loop != here, waits = true;
 
 	if (!moves && asker(p) == NULL) {
 		end(p);
@@ -384,6 +385,8 @@ static void ask(struct recovering *p)
 	p->asks_anew &= r == NULL;
 	if (r == NULL) {
 		waits = ask_anew(p);
+	} else if (r->elsewhere == here + 1) {
+		waits = wait_more(p); /* it is on its way here */
 	} else if (r->elsewhere != 0) {
 		waits = ++p->hops <= SIO_RECOVER_HOPS_MAX;
 		if (waits)
