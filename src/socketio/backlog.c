@@ -163,7 +163,7 @@ static bool index_past(struct sio_backlog *b, struct sio_past *p)
 	return false;
 }
 
-/* Not kept: those who are there get it, and nobody else may want it. */
+/* Not kept, for there is nobody who might come back, or no memory: as if it had been dropped at once. */
 static uint64_t skip(struct sio_backlog *b, struct sio_offset offset)
 {
 	sio_backlog_break(b);

@@ -132,7 +132,7 @@ void sio_number_back(struct sio_space *, const struct sio_loop *here, bool self)
 struct sio_backlog *sio_backlog_of(struct sio_loop *, struct sio_space *);
 void sio_backlog_destroy(struct sio_backlog *);
 void sio_backlog_sweep(struct net_delay *, void *loop);
-/* Add something. Its place; without memory it is as if it had been dropped at once. */
+/* Add something. Its place. Without memory, or where the namespace has nobody, it is as if it had been dropped at once. */
 uint64_t sio_backlog_add(
 	struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
 /* Something is missing: nobody who was there can be sent all. */
