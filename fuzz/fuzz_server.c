@@ -10,7 +10,7 @@
 
 #include "fuzz.h"
 #include "server/raw.h"
-#include "sio/stats.h"
+#include "sim/judge.h"
 
 enum {
 	STOP_MS_MAX = 5000,
@@ -93,13 +93,7 @@ static void judge_stats(void)
 	const struct tally *t = &scene->tally;
 
 	sio_stats(scene->io, &s);
-	if (s.connections_accepted != s.connections_closed)
-		kernel_fail("%llu connections were accepted, %llu closed",
-			(unsigned long long)s.connections_accepted, (unsigned long long)s.connections_closed);
-	if (s.sockets_connected != s.sockets_disconnected || t->connections != t->disconnections)
-		kernel_fail("%llu sockets connected, %llu disconnected; handlers: %llu, %llu",
-			(unsigned long long)s.sockets_connected, (unsigned long long)s.sockets_disconnected,
-			(unsigned long long)t->connections, (unsigned long long)t->disconnections);
+	judge_all_gone(&s, t->connections, t->disconnections);
 	/* Of sessions some may wait to be told that they are closed. */
 	if (t->opened != t->closed)
 		kernel_fail("%llu peers came, %llu went", (unsigned long long)t->opened,
@@ -116,13 +110,7 @@ static void judge_end(int64_t allocations)
 	if (t->asked != t->replied)
 		kernel_fail("%llu questions and walks have begun, %llu ended", (unsigned long long)t->asked,
 			(unsigned long long)t->replied);
-	if (kernel_open_count() != 0)
-		kernel_fail("%u descriptors are open", kernel_open_count());
-	if (kernel_allocations() != allocations)
-		kernel_fail("%lld allocations are left", (long long)(kernel_allocations() - allocations));
-	if (kernel_figures()->cut_unaccepted != 0)
-		kernel_fail("%llu connections were reset before they were accepted",
-			(unsigned long long)kernel_figures()->cut_unaccepted);
+	judge_nothing_left(allocations);
 }
 
 static void begin(struct input in)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sio/stats.h"
+#include "sim/judge.h"
 
 enum {
 	STOP_MS_MAX = 5000,
@@ -149,13 +149,7 @@ static void judge_stats(void)
 	sio_stats(world->io, &s);
 	world->figures.moved = s.connections_moved;
 	world->figures.overflows = s.queue_overflows;
-	if (s.connections_accepted != s.connections_closed)
-		kernel_fail("%llu connections were accepted, %llu closed",
-			(unsigned long long)s.connections_accepted, (unsigned long long)s.connections_closed);
-	if (s.sockets_connected != s.sockets_disconnected || world->connections != world->disconnections)
-		kernel_fail("%llu sockets connected, %llu disconnected; handlers: %llu, %llu",
-			(unsigned long long)s.sockets_connected, (unsigned long long)s.sockets_disconnected,
-			(unsigned long long)world->connections, (unsigned long long)world->disconnections);
+	judge_all_gone(&s, world->connections, world->disconnections);
 	/* Who is sent away may be saying something just then. */
 	if ((s.packets_bad != 0 && world->kicks == 0) || s.parse_errors != 0 || s.broadcasts_refused != 0)
 		kernel_fail("%llu bad packets, %llu parse errors, %llu broadcasts refused",
@@ -167,13 +161,7 @@ static void judge_end(int64_t allocations)
 {
 	if (world->queries_open != 0)
 		kernel_fail("%llu questions have no end", (unsigned long long)world->queries_open);
-	if (kernel_open_count() != 0)
-		kernel_fail("%u descriptors are open", kernel_open_count());
-	if (kernel_allocations() != allocations)
-		kernel_fail("%lld allocations are left", (long long)(kernel_allocations() - allocations));
-	if (kernel_figures()->cut_unaccepted != 0)
-		kernel_fail("%llu connections were reset before they were accepted",
-			(unsigned long long)kernel_figures()->cut_unaccepted);
+	judge_nothing_left(allocations);
 }
 
 static void sum_up(struct figures *ret)
