@@ -25,7 +25,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 TREE_PATH = re.compile(r"`((?:src|include|examples|tests|bench|fuzz|docs|tools|packaging|web)/[\w./*-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 MADE_LATER = {"bench/results/", "bench/budgets.json"}  # by bench/run.py and bench/budgets.py
-LIBRARIES = ["-luring", "-lz", "-pthread"]
+LIBRARIES = ["-luring", "-lssl", "-lcrypto", "-lz", "-pthread"]
 
 
 def c_source(block):

@@ -90,6 +90,11 @@ enum sio_log_level {
 
 struct sio_options {
 	const char *listen; /* "127.0.0.1:3000" (the default), "[::]:3000", "127.0.0.1:0" for any free port */
+	/*
+	 * Speak TLS (1.2 and 1.3) there, and nothing else: a file of PEM with the certificate, then those that it hangs on, and one
+	 * with its key. NULL, both: plain. A build without OpenSSL has none: an error.
+	 */
+	const char *tls_certificate_file, *tls_key_file;
 	uint32_t threads; /* loops. 0: one */
 	enum sio_sender sender;
 	const char *path; /* "/socket.io/": starts and ends with a slash */

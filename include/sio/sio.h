@@ -132,6 +132,7 @@ struct sio_request {
 	struct sio_str path; /* decoded */
 	struct sio_str query; /* as it came, without '?' */
 	struct sio_str body; /* empty where there is none, or none is read */
+	bool secure; /* it came by TLS to this server; what a proxy before it took is not known */
 	const void *head; /* for the functions below */
 	const void *peer;
 };
@@ -243,7 +244,7 @@ SIO_API SIO_CHECK int sio_decide(struct sio_ack ticket, const struct sio_refusal
 /* The request with which a socket's connection began, as long as it is kept (options.keep_handshake). */
 struct sio_handshake {
 	uint64_t at_ms; /* when: Unix time */
-	bool secure; /* it came encrypted. The server speaks no TLS: so false, also where a proxy before it does */
+	bool secure; /* as that of sio_request */
 	struct sio_str query; /* as it came, without '?' */
 };
 /* False: it is not kept any more. All is lent for the call of the handler. */

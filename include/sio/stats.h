@@ -16,6 +16,8 @@ extern "C" {
 struct sio_stats {
 	uint64_t connections_accepted, connections_closed, connections_moved;
 	uint64_t connections_refused; /* by a limit, or for want of descriptors */
+	uint64_t
+		connections_insecure; /* their handshake of TLS failed, or was late, or what came later was not encrypted right */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
 	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
 	uint64_t sessions_refused; /* by a limit, or without memory */

@@ -106,7 +106,7 @@ struct net_peer net_conn_peer(const struct net_conn *c)
 }
 
 /* The peer's end, an error or nothing more to read. False: stop reading. */
-static bool take_received(struct net_conn *c, ssize_t n, int error)
+static bool take_received(struct net_conn *c, ssize_t n)
 {
 	if (n > 0) {
 		net_count(&c->loop->counts.bytes_in, (uint64_t)n);
@@ -121,27 +121,40 @@ static bool take_received(struct net_conn *c, ssize_t n, int error)
 			take_both_ends(c);
 		else if (c->state == NET_CONN_OPEN)
 			c->ops->ended(c, c->ctx);
-	} else if (error != EAGAIN) {
-		net_conn_fail(c, error);
+	} else if (n != -EAGAIN) {
+		net_conn_fail(c, (int)-n);
 	}
 	return false;
+}
+
+/* Whether the kernel has more is known as far as `unread` says. */
+static ssize_t receive(struct net_conn *c)
+{
+	ssize_t n;
+
+	if (c->tls != NULL && c->state != NET_CONN_LINGERING)
+		return net_conn_decrypt(c);
+	do
+		n = recv(c->fd, c->loop->recv, NET_RECV_BYTES, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	/* A short read has emptied the socket; what comes later makes an edge of its own. */
+	if (n > 0 && n < NET_RECV_BYTES && !c->hung_up)
+		c->unread = false;
+	return n < 0 ? -errno : n;
 }
 
 /* One read: who sends more has another turn in the next iteration, after others. */
 static void read_turn(struct net_conn *c)
 {
 	while (c->unread && !c->paused && !c->peer_ended && c->state < NET_CONN_MOVING) {
-		ssize_t n = recv(c->fd, c->loop->recv, NET_RECV_BYTES, MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		/* A short read has emptied the socket; what comes later makes an edge of its own. */
-		if (n > 0 && n < NET_RECV_BYTES && !c->hung_up)
-			c->unread = false;
-		if (!take_received(c, n, n < 0 ? errno : 0))
+		ssize_t n = receive(c);
+
+		if (!take_received(c, n))
 			return;
-		if (n < NET_RECV_BYTES)
+		if (n < NET_RECV_BYTES && c->tls == NULL)
 			continue;
-		if (c->state < NET_CONN_MOVING) /* its owner may have closed it, or handed it over */
+		if (c->unread &&
+			c->state < NET_CONN_MOVING) /* its owner may have closed it, or handed it over */
 			net_defer_next(c->loop, &c->again);
 		return;
 	}
@@ -155,7 +168,8 @@ void net_conn_ready(struct net_source *source, uint32_t events)
 		return;
 	if ((events & EPOLLOUT) && c->blocked) {
 		c->blocked = false;
-		net_delay_stop(&c->stall);
+		if (c->tls == NULL || net_tls_open(c->tls)) /* else the handshake's deadline is running */
+			net_delay_stop(&c->stall);
 		net_conn_want_send(c);
 	}
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -247,12 +261,21 @@ void net_conn_end_output(struct net_conn *c)
 		net_defer(c->loop, &c->again);
 }
 
-/* Bytes that the peer's kernel has not acknowledged; our end counts for one. */
+/* Bytes that the peer's kernel has not acknowledged, or our kernel not taken of what is encrypted; our end counts for one. */
 uint32_t net_conn_unacked(const struct net_conn *c)
 {
 	int unacked = 0;
 
-	return ioctl(c->fd, SIOCOUTQ, &unacked) == 0 ? (uint32_t)unacked : UINT32_MAX;
+	if (ioctl(c->fd, SIOCOUTQ, &unacked) != 0)
+		return UINT32_MAX;
+	return (uint32_t)unacked + (c->tls == NULL ? 0 : (uint32_t)net_tls_waiting(c->tls));
+}
+
+void net_conn_watch_stall(struct net_conn *c)
+{
+	c->stalled = 0;
+	c->unacked = net_conn_unacked(c);
+	net_delay_start(&c->stall, &c->loop->stalls, c->loop);
 }
 
 /* The kernel calls it writable only when much of its buffer is free: who reads slowly is not who reads nothing. */
@@ -298,6 +321,7 @@ void net_conns_free_dead(struct net_loop *loop)
 			continue;
 		list_remove(&c->all);
 		close(c->fd);
+		net_tls_destroy(c->tls);
 		free(c);
 		loop->conns_held--;
 	}

@@ -40,6 +40,7 @@ enum {
 
 struct net_conn;
 struct net_listener;
+struct net_tls_context;
 
 /*
  * Many connections of a room have the same small parts waiting, in the same order: they are put together once, and the
@@ -86,7 +87,7 @@ struct net_conn_ops {
 	 * gathered before and is not sent yet: nothing may be closed or released here.
 	 */
 	void (*gather)(struct net_conn *, void *ctx, struct net_gather *);
-	/* The first `bytes` of what gather gave have gone to the kernel. */
+	/* The first `bytes` of what gather gave have gone to the kernel, or wait for it encrypted. */
 	void (*sent)(struct net_conn *, void *ctx, size_t bytes);
 	/* It has closed, by the peer, a deadline or the pool's end; error is 0 or an errno. The last call. */
 	void (*closed)(struct net_conn *, void *ctx, int error);
@@ -103,6 +104,9 @@ typedef void net_accepted_fn(struct net_conn *, void *ctx);
  */
 __attribute__((warn_unused_result)) int net_listen(
 	struct net_pool *, const char *where, net_accepted_fn *, void *ctx, char *err, size_t err_bytes);
+/* The same for connections that speak TLS (net/tls.h), by a context that lives until net_pool_destroy(). */
+__attribute__((warn_unused_result)) int net_listen_tls(struct net_pool *, const char *where,
+	struct net_tls_context *, net_accepted_fn *, void *ctx, char *err, size_t err_bytes);
 /* The port of the first net_listen(), or 0. */
 uint16_t net_pool_port(const struct net_pool *);
 
@@ -113,6 +117,8 @@ struct net_peer {
 	uint8_t bytes[16]; /* v4 is mapped to v6 */
 };
 struct net_peer net_conn_peer(const struct net_conn *);
+/* It speaks TLS. */
+bool net_conn_encrypted(const struct net_conn *);
 /* As text, to out, which has NET_ADDRESS_BYTES. */
 void net_peer_text(const struct net_peer *, char *out);
 

@@ -20,7 +20,7 @@ void net_conn_want_send(struct net_conn *c)
 }
 
 /* Returns the bytes that went. */
-static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struct net_send *s, bool more)
+static size_t finish_send(struct net_conn *c, const struct net_send *s, bool more)
 {
 	if (c->state >= NET_CONN_LINGERING)
 		return 0;
@@ -32,9 +32,7 @@ static size_t finish_send(struct net_loop *loop, struct net_conn *c, const struc
 	assert(sent <= s->bytes);
 	if (sent < s->bytes) {
 		c->blocked = true;
-		c->stalled = 0;
-		c->unacked = net_conn_unacked(c);
-		net_delay_start(&c->stall, &loop->stalls, loop);
+		net_conn_watch_stall(c);
 	}
 	if (sent > 0)
 		c->ops->sent(c, c->ctx, sent);
@@ -60,7 +58,7 @@ static void send_batch(struct net_loop *loop, uint32_t count)
 		return;
 	loop->sender->ops->batch(loop->sender, loop->sends, count);
 	for (uint32_t i = 0; i < count; i++)
-		sent += finish_send(loop, loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
+		sent += finish_send(loop->sends_conn[i], &loop->sends[i], loop->sends_more[i]);
 	net_count(&loop->counts.bytes_out, sent);
 	reset_bundle(loop);
 }
@@ -91,10 +89,14 @@ static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, u
 /* Each dirty connection once. Those marked meanwhile are left for the next pass. */
 static void flush_pass(struct net_loop *loop)
 {
-	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0;
+	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0, encrypted = 0;
 
 	reset_bundle(loop);
 	for (uint32_t i = 0; i < dirty; i++) {
+		if (loop->dirty[i]->tls != NULL) {
+			loop->dirty[encrypted++] = loop->dirty[i];
+			continue;
+		}
 		if (gather_one(loop, loop->dirty[i], batch, iov_used))
 			iov_used += loop->sends[batch++].iov_count;
 		if (batch == NET_SEND_BATCH_MAX || iov_used + NET_SEND_IOV_MAX > NET_IOV_POOL) {
@@ -103,6 +105,8 @@ static void flush_pass(struct net_loop *loop)
 		}
 	}
 	send_batch(loop, batch);
+	for (uint32_t i = 0; i < encrypted; i++)
+		net_conn_flush_encrypted(loop->dirty[i]);
 	uint32_t left = loop->dirty_count - dirty;
 	for (uint32_t i = 0; i < left; i++)
 		loop->dirty[i] = loop->dirty[dirty + i];

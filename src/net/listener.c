@@ -125,8 +125,8 @@ static void accept_retry(struct net_timer *timer)
 	accept_some(list_entry(timer, struct net_listener, retry));
 }
 
-int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accepted, void *ctx, char *err,
-	size_t err_bytes)
+int net_listen_tls(struct net_pool *pool, const char *where, struct net_tls_context *tls,
+	net_accepted_fn *accepted, void *ctx, char *err, size_t err_bytes)
 {
 	union net_address address;
 	socklen_t bytes = 0;
@@ -146,7 +146,9 @@ int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accept
 		if (fd < 0)
 			return error_text(err, err_bytes, "cannot listen on", where, -fd);
 		struct net_listener *l = &loop->listeners[loop->listener_count++];
-		*l = (struct net_listener){ .loop = loop, .fd = fd, .accepted = accepted, .ctx = ctx };
+		*l = (struct net_listener){
+			.loop = loop, .fd = fd, .tls = tls, .accepted = accepted, .ctx = ctx
+		};
 		l->source.ready = listener_ready;
 		net_task_init(&l->again, accept_again);
 		net_timer_init(&l->retry, accept_retry);
@@ -157,6 +159,12 @@ int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accept
 		pool->port =
 			ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 	return 0;
+}
+
+int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accepted, void *ctx, char *err,
+	size_t err_bytes)
+{
+	return net_listen_tls(pool, where, NULL, accepted, ctx, err, err_bytes);
 }
 
 uint16_t net_pool_port(const struct net_pool *pool)
@@ -199,7 +207,10 @@ static void admit(struct net_listener *l, int fd, const union net_address *peer)
 		goto refuse;
 	}
 	net_count(&loop->counts.accepted, 1);
-	l->accepted(c, l->ctx);
+	if (l->tls != NULL && !net_conn_encrypt(c, l->tls))
+		net_conn_close(c);
+	else
+		l->accepted(c, l->ctx);
 	return;
 refuse:
 	atomic_fetch_sub_explicit(&pool->conns, 1, memory_order_relaxed);

@@ -20,13 +20,27 @@ struct move {
 
 void net_conn_move(struct net_conn *c, uint32_t loop_index)
 {
-	assert(c->state == NET_CONN_OPEN && !c->blocked);
+	assert(c->state == NET_CONN_OPEN && (!c->blocked || c->tls != NULL));
 	assert(loop_index < c->loop->pool->loop_count && loop_index != c->loop->index);
 	c->state = NET_CONN_MOVING;
 	c->move_to = (uint16_t)loop_index;
+	if (c->blocked) { /* by what is encrypted, which goes with it */
+		c->blocked = false;
+		net_delay_stop(&c->stall);
+	}
 	net_task_cancel(&c->again);
 	list_remove(&c->all);
 	list_push_back(&c->loop->moving, &c->all);
+}
+
+/* What it has decrypted or encrypted makes no event here. */
+static void take_up_encrypted(struct net_conn *c)
+{
+	c->unread = true;
+	if (!c->paused)
+		net_defer(c->loop, &c->again);
+	if (net_tls_waiting(c->tls) > 0)
+		net_conn_want_send(c);
 }
 
 static void arrive(struct net_loop *loop, struct net_message *message)
@@ -52,6 +66,8 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 		net_conn_fail(c, ENOMEM);
 		return;
 	}
+	if (c->tls != NULL)
+		take_up_encrypted(c);
 	c->ops->moved(c, c->ctx);
 }
 
@@ -63,6 +79,7 @@ static void discard(struct net_message *message)
 	free(list_entry(message, struct move, message));
 	close(c->fd);
 	c->ops->closed(c, c->ctx, ECANCELED);
+	net_tls_destroy(c->tls);
 	free(c);
 }
 

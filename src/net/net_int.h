@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "net/sender.h"
 #include "net/timer.h"
+#include "net/tls.h"
 
 enum {
 	NET_EVENTS_MAX = 256, /* taken from epoll at once */
@@ -26,6 +27,7 @@ enum {
 	NET_LISTEN_BACKLOG = 4096,
 	NET_STOP_ACCEPT_MS = 50, /* handshakes under way when the listeners stop */
 	NET_TIMERS_MAX = 1 << 22,
+	NET_TLS_HANDSHAKE_MS = 9000, /* less than what is above gives a client for its first words */
 };
 
 /* The first member of whatever epoll points to. */
@@ -65,9 +67,10 @@ struct net_conn {
 	uint16_t move_to;
 	uint8_t stalled; /* looks at it, while blocked, since it has taken enough */
 	uint32_t unacked; /* bytes, then */
-	struct net_delay stall; /* running while blocked, or while lingering */
+	struct net_delay stall; /* running while blocked, while lingering, or in a handshake of TLS */
 	struct net_task again; /* read on, or move, after this iteration's callbacks */
 	struct list all; /* in loop->conns, or loop->dead */
+	struct net_tls *tls; /* NULL: it is plain */
 	struct net_peer peer;
 };
 
@@ -78,6 +81,7 @@ struct net_listener {
 	int fd; /* -1: none */
 	net_accepted_fn *accepted;
 	void *ctx;
+	struct net_tls_context *tls; /* NULL: plain */
 	struct net_task again;
 	struct net_timer retry;
 };
@@ -85,7 +89,7 @@ struct net_listener {
 /* Written by its loop only, read by anybody. */
 struct net_counts {
 	atomic_uint_fast64_t accepted, closed, refused_limit, refused_address, refused_descriptors;
-	atomic_uint_fast64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls;
+	atomic_uint_fast64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls, tls_failed;
 };
 
 static inline void net_count(atomic_uint_fast64_t *figure, uint64_t more)
@@ -136,9 +140,11 @@ struct net_loop {
 	struct iovec iov[NET_IOV_POOL];
 	struct net_bundle bundle;
 	uint8_t bundles[NET_BUNDLES_BYTES];
+	uint8_t record[NET_TLS_RECORD_BYTES]; /* what is encrypted at once */
 
 	struct net_delays stalls; /* NET_SEND_STALL_STEP_MS */
 	struct net_delays lingers; /* NET_LINGER_MS */
+	struct net_delays handshakes; /* NET_TLS_HANDSHAKE_MS */
 	struct net_timer stop_timer; /* listeners close, then the last connections */
 
 	uint8_t *recv;
@@ -194,10 +200,21 @@ bool net_loop_make_room(struct net_loop *);
 uint32_t net_conn_unacked(const struct net_conn *);
 void net_conn_stalled(struct net_delay *, void *loop);
 void net_conn_lingered(struct net_delay *, void *loop);
+/* It is blocked: from now on it is watched. */
+void net_conn_watch_stall(struct net_conn *);
 void net_conns_cut_all(struct net_loop *);
 void net_conns_free_dead(struct net_loop *);
 void net_flush(struct net_loop *);
 void net_moves_run(struct net_loop *);
+
+/* encrypted.c */
+/* A new one speaks TLS. False: no memory. */
+bool net_conn_encrypt(struct net_conn *, struct net_tls_context *);
+/* To loop->recv, and `unread` is set as it is then. As net_tls_recv() but for -EPROTO, which it sees to itself. */
+ssize_t net_conn_decrypt(struct net_conn *);
+/* Ask it for its output, and send it. Nothing else may have been gathered and not be sent. */
+void net_conn_flush_encrypted(struct net_conn *);
+void net_conn_handshake_late(struct net_delay *, void *loop);
 
 /* reserve.c: descriptors kept, to be given up for refusing a connection when all others are taken. */
 struct net_reserve *net_reserve_create(uint32_t count);

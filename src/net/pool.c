@@ -207,5 +207,6 @@ void net_pool_counters(const struct net_pool *pool, struct net_counters *ret)
 		ret->flushes += atomic_load_explicit(&c->flushes, memory_order_relaxed);
 		ret->posts_refused += atomic_load_explicit(&c->posts_refused, memory_order_relaxed);
 		ret->stalls += atomic_load_explicit(&c->stalls, memory_order_relaxed);
+		ret->tls_failed += atomic_load_explicit(&c->tls_failed, memory_order_relaxed);
 	}
 }

@@ -300,7 +300,7 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 		return NULL;
 	c->session = session;
 	c->at = at;
-	if (!sio_handshake_keep(c, head)) {
+	if (!sio_handshake_keep(c, head, net_conn_encrypted(peer))) {
 		free(c);
 		return NULL;
 	}

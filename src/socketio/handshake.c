@@ -16,6 +16,7 @@
 
 struct sio_kept {
 	uint64_t at_ms;
+	bool secure;
 	size_t query_bytes, headers_bytes;
 	char text[];
 };
@@ -37,7 +38,7 @@ static struct str header_lines(const struct http_head *head)
 	return str_of(first->name.s, (size_t)(last->value.s + last->value.bytes - first->name.s));
 }
 
-bool sio_handshake_keep(struct sio_client *c, const struct http_head *head)
+bool sio_handshake_keep(struct sio_client *c, const struct http_head *head, bool secure)
 {
 	struct str headers = header_lines(head), query = head->query;
 	struct sio_kept *k = malloc(sizeof(*k) + query.bytes + headers.bytes);
@@ -45,6 +46,7 @@ bool sio_handshake_keep(struct sio_client *c, const struct http_head *head)
 	if (k == NULL)
 		return false;
 	k->at_ms = unix_ms();
+	k->secure = secure;
 	k->query_bytes = query.bytes;
 	k->headers_bytes = headers.bytes;
 	if (query.bytes > 0)
@@ -69,7 +71,9 @@ bool sio_handshake(const struct sio_socket *s, struct sio_handshake *ret)
 
 	if (k == NULL)
 		return false;
-	*ret = (struct sio_handshake){ .at_ms = k->at_ms, .query = { k->text, k->query_bytes } };
+	*ret = (struct sio_handshake){
+		.at_ms = k->at_ms, .secure = k->secure, .query = { k->text, k->query_bytes }
+	};
 	return true;
 }
 

@@ -14,6 +14,7 @@ struct sio_request sio_request_of(const struct http_request *r, const struct net
 		.path = lend(r->path),
 		.query = lend(r->head->query),
 		.body = { (const char *)r->body, r->body_bytes },
+		.secure = net_conn_encrypted(peer),
 		.head = r->head,
 		.peer = peer,
 	};

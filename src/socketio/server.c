@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "net/tls.h"
 #include "socketio/server_int.h"
 
 static const char default_listen[] = "127.0.0.1:3000";
@@ -199,6 +200,18 @@ static bool has_vain_options(const struct sio_options *o)
 	       o->allow != NULL || o->initial_headers != NULL || memcmp(&o->rates, &none, sizeof(none)) != 0;
 }
 
+static bool load_tls(struct sio_server *server, const struct sio_options *o, char *err, size_t err_bytes)
+{
+	if (o->tls_certificate_file == NULL && o->tls_key_file == NULL)
+		return true;
+	if (o->tls_certificate_file == NULL || o->tls_key_file == NULL) {
+		snprintf(err, err_bytes, "a certificate and its key are of no use without each other");
+		return false;
+	}
+	return net_tls_context_load(o->tls_certificate_file, o->tls_key_file, &server->tls, err, err_bytes) ==
+	       0;
+}
+
 static struct sio_server *create(const struct sio_options *o, char *err, size_t err_bytes)
 {
 	struct net_pool_options p = { .stopping = on_stopping, .overrun = on_overrun };
@@ -238,8 +251,9 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	server->drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX);
 	if (!o->without_socketio && !create_engine(server, o, err, err_bytes))
 		goto fail;
-	if (net_listen(server->pool, o->listen == NULL ? default_listen : o->listen, http_server_accepted,
-		    server->http, err, err_bytes) < 0)
+	if (!load_tls(server, o, err, err_bytes) ||
+		net_listen_tls(server->pool, o->listen == NULL ? default_listen : o->listen, server->tls,
+			http_server_accepted, server->http, err, err_bytes) < 0)
 		goto fail;
 	return server;
 fail:
@@ -329,6 +343,7 @@ void sio_destroy(struct sio_server *server)
 		slots_finish(&server->loops[i].waiting);
 	http_server_destroy(server->http);
 	net_pool_destroy(server->pool);
+	net_tls_context_destroy(server->tls);
 	sio_spaces_finish(server);
 	sio_endpoints_finish(server);
 	sio_paths_finish(server);

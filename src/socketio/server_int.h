@@ -245,6 +245,7 @@ struct sio_path {
 
 struct sio_server {
 	struct net_pool *pool;
+	struct net_tls_context *tls; /* NULL: plain */
 	struct http_server *http;
 	struct eio_server *eio;
 	uint32_t loop_count, space_count, parent_count, path_count;
@@ -390,7 +391,7 @@ void sio_joining_end(struct sio_client *);
 
 /* handshake.c */
 /* Keep what the connection began with. False: no memory. */
-bool sio_handshake_keep(struct sio_client *, const struct http_head *);
+bool sio_handshake_keep(struct sio_client *, const struct http_head *, bool secure);
 /* It has been shown to who joined first. */
 void sio_handshake_used(struct sio_client *);
 

@@ -37,6 +37,7 @@ static void add_net(const struct sio_server *server, struct sio_stats *ret)
 	ret->connections_accepted = n.accepted;
 	ret->connections_closed = n.closed;
 	ret->connections_moved = n.moved;
+	ret->connections_insecure = n.tls_failed;
 	ret->connections_refused = n.refused_limit + n.refused_address + n.refused_descriptors;
 	ret->bytes_in = n.bytes_in;
 	ret->bytes_out = n.bytes_out;
@@ -85,6 +86,8 @@ static const struct counter {
 	FIGURE("connections_closed", connections_closed, "Connections ended."),
 	FIGURE("connections_moved", connections_moved, "Connections handed to the loop of their session."),
 	FIGURE("connections_refused", connections_refused, "Connections turned away by a limit."),
+	FIGURE("connections_insecure", connections_insecure,
+		"Connections whose handshake of TLS failed or was late, or that broke its rules."),
 	FIGURE("requests", requests, "Requests of HTTP."),
 	FIGURE("requests_refused", requests_refused,
 		"Requests that could not be understood, or were too large."),

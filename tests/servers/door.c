@@ -515,6 +515,7 @@ int main(void)
 	io = sio_create(
 		&(struct sio_options){
 			.listen = env_listen(where),
+			ENV_TLS,
 			.connect_timeout_ms = env_number("CONNECT_TIMEOUT"),
 			.drain_ms = env_number("DRAIN_MS"),
 			.allow = allow,

@@ -32,6 +32,9 @@ static inline struct sio_rate env_rate(const char *name)
 	return rate;
 }
 
+/* TLS, where there are files for it. Of the initializer of a struct sio_options. */
+#define ENV_TLS .tls_certificate_file = getenv("TLS_CERTIFICATE"), .tls_key_file = getenv("TLS_KEY")
+
 /* Where to listen: PORT of this machine. Returns `out`, which has ENV_LISTEN_BYTES. */
 static inline const char *env_listen(char *out)
 {

@@ -36,9 +36,9 @@ int main(void)
 		.queue_bytes_soft = env_number("QUEUE_SOFT"),
 		.queue_bytes_max = env_number("QUEUE_MAX"),
 	};
-	struct sio_server *server =
-		sio_create(&(struct sio_options){ .listen = env_listen(where), .without_socketio = true },
-			err, sizeof(err));
+	struct sio_server *server = sio_create(
+		&(struct sio_options){ .listen = env_listen(where), ENV_TLS, .without_socketio = true }, err,
+		sizeof(err));
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!server || !sio_ws(server, "/", &options, NULL))

@@ -327,6 +327,7 @@ int main(void)
 	io = sio_create(
 		&(struct sio_options){
 			.listen = env_listen(where),
+			ENV_TLS,
 			.limit_loopback = getenv("LIMIT_LOOPBACK") != NULL,
 			.rates = { env_rate("RATE_MESSAGES"), env_rate("RATE_ADDRESS"),
 				env_rate("RATE_SESSIONS") },

@@ -502,6 +502,7 @@ int main(void)
 	io = sio_create(
 		&(struct sio_options){
 			.listen = env_listen(where),
+			ENV_TLS,
 			.ping_interval_ms = env_number("PING_INTERVAL"),
 			.ping_timeout_ms = env_number("PING_TIMEOUT"),
 			.upgrade_timeout_ms = env_number("UPGRADE_TIMEOUT"),

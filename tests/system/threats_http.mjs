@@ -361,7 +361,7 @@ function clientHello(version) {
   return Buffer.concat([Buffer.from([0x16, 3, 1, 0, body.length + 4, 1, 0, 0, body.length]), body]);
 }
 
-// There is no TLS yet: so of this number what a client of it says where there is none.
+// What a client of TLS says where there is none; tls.mjs has the rest of this number.
 guard.threat('threat 20: a ClientHello, whole and in single bytes: 400, and the end', async (t) => {
   const hellos = [[3, 0], [3, 1], [3, 3], [3, 4]].map(clientHello);
   for (const hello of [...hellos, Buffer.from('802e0100020015000000100100800200800300800400800500800600400700c0', 'hex')]) {

@@ -2,13 +2,15 @@
 // `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io. `--KIND PATH` names that
 // of one kind, for a test that has several.
 // The server is told by environment: PORT, SIO_THREADS, SIO_SENDER, PING_INTERVAL, and so on; it prints a line with
-// 'listening' when it is ready.
+// 'listening' when it is ready. TLS: it speaks nothing else, on `tlsPort`, and `port` leads there through a tunnel; so all tests can be
+// done with it.
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { freePort } from './port.mjs';
+import { tlsEnv, tunnel } from './tls.mjs';
 import { slower, until, within } from './wait.mjs';
 
 const START_MS = 20000 * slower;
@@ -52,6 +54,8 @@ export function liveServers() {
 
 class Server {
   path = undefined; // of its Engine.IO, if another
+  tlsPort = undefined; // where it speaks TLS; then `port` is a tunnel's
+  tunnel = undefined;
   output = [];
   stopping = false;
   exited = null;
@@ -66,8 +70,15 @@ class Server {
     });
     this.exit.then(() => {
       running.delete(this);
+      this.tunnel?.close();
       latest = [this];
     });
+  }
+
+  moveTo(port, tlsPort) {
+    this.port = port;
+    this.tlsPort = tlsPort;
+    this.url = `http://127.0.0.1:${port}`;
   }
 
   log(line) {
@@ -138,7 +149,12 @@ async function startOnce(kind, port, env) {
   const node = serverIsNode();
   const twin = fileURLToPath(new URL(`../peers/${kind}.mjs`, import.meta.url));
   const [command, args] = node ? [process.execPath, [twin]] : [argument(`--${kind}`) ?? serverPath(), []];
-  const server = await startProgram(command, args, env, port);
+  const encrypted = Boolean(env.TLS ?? process.env.TLS);
+  const own = encrypted ? await freePort() : port;
+  const server = await startProgram(command, args, encrypted ? { ...env, ...tlsEnv() } : env, own);
+  if (server && encrypted) {
+    server.moveTo(port, own);
+  }
   if (server) {
     server.path = PATHS[kind];
   }
@@ -152,6 +168,9 @@ async function startOnce(kind, port, env) {
 export async function startServer(kind, env = {}, port = 0) {
   for (let i = 0; i < STARTS_MAX; i++) {
     const server = await startOnce(kind, port || (await freePort()), env);
+    if (server && server.tlsPort) {
+      server.tunnel = await tunnel(server.port, server.tlsPort);
+    }
     if (server) {
       return server;
     }
