@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "lib/failing_alloc.h"
 #include "lib/rng.h"
+#include "net/net_int.h"
 
 enum {
 	EXACT = 40, /* timers of the test of exactness */
@@ -331,6 +332,52 @@ static void lists_are_first_in_first_out(void **state)
 	}
 }
 
+enum { AT_ONCE = 200 };
+
+static struct net_delays at_once;
+static struct net_delay together[AT_ONCE];
+static struct net_task between;
+static unsigned in_turn, turn_most;
+static atomic_uint turns, came;
+
+static void on_between(struct net_task *task)
+{
+	(void)task;
+	turn_most = in_turn > turn_most ? in_turn : turn_most;
+	in_turn = 0;
+	atomic_fetch_add(&turns, 1);
+}
+
+static void on_together(struct net_delay *d, void *loop)
+{
+	assert(d == &together[atomic_load(&came)]);
+	in_turn++;
+	net_defer(loop, &between);
+	atomic_fetch_add(&came, 1);
+}
+
+static void start_together(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	net_task_init(&between, on_between);
+	net_delays_init(&at_once, loop, 10, on_together, loop);
+	for (size_t i = 0; i < AT_ONCE; i++) {
+		net_delay_init(&together[i]);
+		net_delay_start(&together[i], &at_once, loop);
+	}
+}
+
+static void those_due_at_once_come_in_turns(void **state)
+{
+	(void)state;
+	harness_call(&h, 0, start_together, NULL);
+	WAIT_FOR(atomic_load(&came) == AT_ONCE);
+	harness_call(&h, 0, none, NULL);
+	harness_call(&h, 0, none, NULL);
+	assert_int_equal(turn_most, NET_DELAYS_TURN_MAX);
+	assert_int_equal(atomic_load(&turns), (AT_ONCE + NET_DELAYS_TURN_MAX - 1) / NET_DELAYS_TURN_MAX);
+}
+
 static bool started_without_memory, running_without_memory;
 
 static void start_without_memory(struct net_loop *loop, void *ctx)
@@ -375,6 +422,7 @@ int main(void)
 		cmocka_unit_test(thousands_come_in_order),
 		cmocka_unit_test(callbacks_may_stop_and_start_any),
 		cmocka_unit_test(lists_are_first_in_first_out),
+		cmocka_unit_test(those_due_at_once_come_in_turns),
 		cmocka_unit_test(without_memory_it_does_not_run),
 	};
 
