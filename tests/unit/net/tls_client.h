@@ -112,7 +112,6 @@ static inline void tls_client_open(struct tls_client *c, int fd, int version)
 	c->fd = fd;
 	c->context = SSL_CTX_new(TLS_client_method());
 	assert_non_null(c->context);
-	SSL_CTX_set_options(c->context, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	assert_int_equal(SSL_CTX_set_min_proto_version(c->context, version), 1);
 	assert_int_equal(SSL_CTX_set_max_proto_version(c->context, version), 1);
 	c->ssl = SSL_new(c->context);
