@@ -40,7 +40,7 @@ struct recovering {
 	struct sio_id socket; /* who asks, and waits to join */
 	enum stage stage;
 	uint32_t steps, hops, giver; /* giver: the loop that `r` was on */
-	struct sio_id evicted; /* whose connection was closed for this one; generation 0: none */
+	uint64_t number; /* of all that ever asked: which of two came behind the other */
 	size_t wants_bytes; /* so much was missed at the last look */
 	bool asks_anew; /* it was not where it was said to be: ask the loop that the pid names again */
 	bool has_offset;
@@ -287,6 +287,7 @@ static void come_back(struct recovering *p, struct sio_recoverable *r, struct si
 	assert(s != NULL && r->backlog == NULL);
 	r->socket = s;
 	r->id = sio_id(s);
+	r->taken_by = p->number;
 	p->r = r;
 	if (!enter(p, r, b, b->next_place - 1)) {
 		lose(p);
@@ -341,14 +342,13 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 	}
 }
 
-/* Its old connection is not known to be dead: it is now. False: it is back on another one, which came behind ours. */
+/* Its old connection is not known to be dead: it is now. False: it is back on another one, which asked behind ours. */
 static bool evict(struct recovering *p, struct sio_recoverable *r)
 {
 	if (r->socket->session == NULL)
 		return true; /* its handlers are called first */
-	if (p->evicted.generation != 0)
+	if (r->taken_by > p->number)
 		return false;
-	p->evicted = r->id;
 	sio_client_close(r->socket->client, "transport close");
 	return true;
 }
@@ -576,6 +576,7 @@ enum sio_recover sio_recover_begin(struct sio_socket *s, struct str auth)
 	p->space = s->space;
 	p->at = s->client->at;
 	p->socket = sio_id(s);
+	p->number = atomic_fetch_add_explicit(&server->askings, 1, memory_order_relaxed) + 1;
 	memcpy(p->pid, pid, sizeof(pid));
 	p->has_offset = read_string(auth, STR("offset"), p->offset, sizeof(p->offset), &p->offset_bytes);
 	go_to(p, loop, ASKED);

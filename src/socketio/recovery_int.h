@@ -103,6 +103,7 @@ struct sio_recoverable {
 	struct sio_id id; /* the socket's */
 	uint32_t id_key[2];
 	uint64_t joined; /* all behind this place is for it */
+	uint64_t taken_by; /* who has brought it back last, by the number of its asking; 0: nobody */
 	uint64_t last_answer; /* the place of the last answer to it; 0: there was none */
 	uint64_t last_place; /* the last event that was queued for it, ... */
 	struct sio_offset last; /* ... by its offset */

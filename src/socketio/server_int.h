@@ -275,6 +275,7 @@ struct sio_server {
 		outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
+	atomic_uint_fast64_t askings; /* by clients that would come back, so far */
 	atomic_uint eaches; /* calls of sio_each(), sio_fetch() and sio_ask_all() under way */
 	atomic_bool running;
 };

@@ -204,6 +204,7 @@ static void on_disconnect(const struct sio_event *e)
 		kernel_fail("somebody disconnects who is not there");
 	world->disconnections++;
 	who->presence = world->recovers ? IS_AWAY : IS_GONE;
+	who->sent_away = memmem(e->reason.s, e->reason.bytes, "namespace", 9) != NULL;
 	kernel_note("identity %d disconnects: %.*s", index_of(who), (int)e->reason.bytes, e->reason.s);
 }
 

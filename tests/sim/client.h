@@ -49,6 +49,7 @@ struct client {
 	enum client_state state;
 	uint32_t generation; /* of the engine; timers of an old one do nothing */
 	bool comes_back; /* after a loss */
+	bool hurries; /* comes back from the next one at once */
 	char sid[CLIENT_SID_BYTES];
 	uint64_t ping_ms; /* interval and timeout together */
 	uint64_t pings;

@@ -14,16 +14,49 @@ static struct seat *seat_of(const struct client *c, uint32_t space)
 
 void world_lost(struct client *c)
 {
-	for (uint32_t i = 0; i < CLIENT_SPACES; i++)
-		seat_of(c, i)->identity = WORLD_NOBODY;
+	for (uint32_t i = 0; i < CLIENT_SPACES; i++) {
+		struct seat *seat = seat_of(c, i);
+
+		if (seat->identity != WORLD_NOBODY)
+			seat->was = seat->identity;
+		seat->identity = WORLD_NOBODY;
+	}
+}
+
+/* It has ended in order: nobody comes back. */
+static void ended(struct seat *seat)
+{
+	seat->identity = seat->was = WORLD_NOBODY;
+}
+
+static void cut(void *ctx, uint64_t generation)
+{
+	struct client *c = ctx;
+
+	if (c->generation != generation || c->state != CLIENT_OPEN)
+		return;
+	c->hurries = true;
+	client_lose(c, kernel_chance(500) ? CLIENT_RESETS : CLIENT_CLOSES);
 }
 
 void world_opened(struct client *c)
 {
+	c->hurries = false;
+	if (world->acting && c->spaces[0].pid[0] != '\0' && kernel_chance(world->hurries))
+		kernel_after(kernel_below(kernel_faults()->delay_ns_max + 4 * kernel_faults()->step_ns_max),
+			cut, c, c->generation);
 	for (uint32_t i = 0; i < CLIENT_SPACES; i++) {
 		if (i == 0 || kernel_chance(700) || c->spaces[i].pid[0] != '\0')
 			client_join(c, i);
 	}
+}
+
+static bool must_recover(const struct seat *seat)
+{
+	return world->recovers_all && seat->was != WORLD_NOBODY &&
+	       world->identities[seat->was]->presence != IS_GONE &&
+	       !world->identities[seat->was]->sent_away &&
+	       kernel_now_ns() - seat->heard_ns < WORLD_AWAY_MS * KERNEL_MS;
 }
 
 void world_joined(struct client *c, uint32_t space, bool recovers)
@@ -43,6 +76,11 @@ void world_joined(struct client *c, uint32_t space, bool recovers)
 	struct identity *who = world->identities[seat->identity];
 	if (who->client != c->index)
 		kernel_fail("client %u has joined as client %u", c->index, who->client);
+	if (!recovers && must_recover(seat))
+		kernel_fail("client %u is in %u as identity %d, and not as %d any more", c->index, space,
+			seat->identity, seat->was);
+	seat->was = WORLD_NOBODY;
+	seat->heard_ns = kernel_now_ns();
 	if (recovers && c->spaces[space].offset[0] == '\0')
 		who->inexact = true;
 	seat->said = 0;
@@ -126,6 +164,7 @@ static void hear_said(struct client *c, const struct heard *h)
 	if (!may_be_late)
 		who->last[m->emitter] = (int)number;
 	judge_content(c, h, number);
+	seat->heard_ns = kernel_now_ns();
 	world->figures.deliveries++;
 }
 
@@ -171,7 +210,7 @@ void world_heard(struct client *c, const struct heard *h)
 {
 	if (h->type == '1') {
 		kernel_note("client %u is sent away from %u", c->index, h->space);
-		seat_of(c, h->space)->identity = WORLD_NOBODY;
+		ended(seat_of(c, h->space));
 		kernel_after(kernel_below(REJOIN_MS_MAX) * KERNEL_MS, rejoin, c,
 			(uint64_t)c->generation << 1 | h->space);
 	} else if (h->type == '3' || h->type == '6') {
@@ -267,7 +306,7 @@ static void act(void *ctx, uint64_t arg)
 		c->spaces[space].state = SPACE_OUT;
 		c->spaces[space].has_left = true;
 		c->spaces[space].pid[0] = c->spaces[space].offset[0] = '\0';
-		seat_of(c, space)->identity = WORLD_NOBODY;
+		ended(seat_of(c, space));
 		kernel_after(kernel_below(REJOIN_MS_MAX) * KERNEL_MS, rejoin, c,
 			(uint64_t)c->generation << 1 | space);
 	}
@@ -288,7 +327,7 @@ void crowd_begin(void)
 		client_init(c, i, (enum client_transport)kernel_below(3));
 		world->clients[i] = c;
 		for (uint32_t s = 0; s < CLIENT_SPACES; s++)
-			world->seats[i][s].identity = WORLD_NOBODY;
+			world->seats[i][s].identity = world->seats[i][s].was = WORLD_NOBODY;
 		kernel_after(kernel_below(300) * KERNEL_MS, begin, c, 0);
 	}
 }

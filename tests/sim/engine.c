@@ -39,7 +39,8 @@ static void go_away(struct client *c, enum client_end how)
 		c->spaces[i].has_left = false;
 	}
 	world_lost(c);
-	kernel_after((20 + kernel_below(400)) * KERNEL_MS, open_again, c, c->generation);
+	kernel_after(c->hurries ? kernel_below(2000) * KERNEL_US : (20 + kernel_below(400)) * KERNEL_MS,
+		open_again, c, c->generation);
 }
 
 void client_lose(struct client *c, enum client_end how)

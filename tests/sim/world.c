@@ -59,6 +59,7 @@ static void choose_faults(void)
 	f->sndbuf = CHOOSE(2000, 8000, 60000);
 	f->rcvbuf = CHOOSE(1000, 8000, 60000);
 	world->loses = CHOOSE(0, 5, 20);
+	world->hurries = CHOOSE(0, 700, 900);
 	world->vanishes = CHOOSE(0, 0, 5);
 	world->leaves = CHOOSE(0, 5);
 	world->stalls = CHOOSE(0, 5, 20);
@@ -90,6 +91,9 @@ static struct sio_server *create_server(void)
 		.drain_ms = CHOOSE(0, 1, 300, 4000),
 		.log_least = getenv("SIM_VERBOSE") != NULL ? SIO_LOG_DEBUG : SIO_LOG_OFF,
 	};
+	world->recovers_all = world->recovers && recovery.window_ms >= 2 * WORLD_AWAY_MS &&
+			      recovery.backlog_bytes_max == 0 && recovery.kept_max == 0 &&
+			      o.queue_bytes_max == 0;
 	char err[256];
 	struct sio_server *io = sio_create(&o, err, sizeof(err));
 

@@ -24,6 +24,7 @@ enum {
 	WORLD_EMITTERS = 4, /* loops, and the thread that is none */
 	WORLD_OUTSIDE = WORLD_EMITTERS - 1,
 	WORLD_NOBODY = -1,
+	WORLD_AWAY_MS = 1000,
 };
 
 struct emission {
@@ -42,6 +43,7 @@ struct identity {
 	uint32_t client, space;
 	enum presence presence;
 	bool lags;
+	bool sent_away; /* or left: nobody comes back as it */
 	bool inexact; /* it came back without knowing an offset: what had left the server may be missing */
 	uint32_t heard_from; /* of this connection: the next number that it must say */
 	bool in_loose[WORLD_LOOSE];
@@ -59,6 +61,8 @@ struct seat {
 	uint32_t said; /* in this connection */
 	int identity; /* WORLD_NOBODY: not joined */
 	uint32_t joins; /* so far */
+	int was; /* the identity of before the loss, for one who is not back yet; WORLD_NOBODY: none */
+	uint64_t heard_ns; /* when it last heard what has an offset, or joined */
 	bool recovered; /* by the last of them */
 	enum ask_state asks[WORLD_ASKS_MAX];
 	uint32_t asked_in[WORLD_ASKS_MAX]; /* which of `joins` */
@@ -75,6 +79,7 @@ struct world {
 	struct sio_space *spaces[CLIENT_SPACES];
 	uint32_t loops, client_count;
 	bool recovers, stops_under_load, acting, stopping;
+	bool recovers_all; /* of those who were away for less than WORLD_AWAY_MS: nothing is scarce */
 	uint64_t ends_ns, settle_ns;
 	struct client *clients[WORLD_CLIENTS_MAX];
 	struct seat seats[WORLD_CLIENTS_MAX][CLIENT_SPACES];
@@ -91,6 +96,8 @@ struct world {
 	uint64_t each_began_ns; /* a sio_each() under way; 0: none */
 	/* How often in a thousand of a client's acts. */
 	uint32_t loses, vanishes, aborts, stalls, leaves, kicks;
+	uint32_t
+		hurries; /* how often, in a thousand, who comes back is cut while it does, and comes again at once */
 	struct figures figures;
 };
 
