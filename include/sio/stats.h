@@ -17,7 +17,7 @@ struct sio_stats {
 	uint64_t connections_accepted, connections_closed, connections_moved;
 	uint64_t connections_refused; /* by a limit, or for want of descriptors */
 	uint64_t
-		connections_insecure; /* their handshake of TLS failed, or was late, or what came later was not encrypted right */
+		connections_insecure; /* their handshake of TLS was wrong or late, or what came later was no TLS */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
 	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
 	uint64_t sessions_refused; /* by a limit, or without memory */
@@ -36,7 +36,7 @@ struct sio_stats {
 	uint64_t skipped_volatile;
 	uint64_t answers_late; /* to a socket that has gone, or given already */
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
-	uint64_t bytes_in, bytes_out;
+	uint64_t bytes_in, bytes_out; /* in: without what TLS adds; out: with it */
 };
 /* One figure, with what Prometheus wants to know of it. */
 struct sio_figure {

@@ -216,7 +216,8 @@ enum net_fate http_exchange_fate(struct http_exchange *x)
 
 bool http_exchange_sent(const struct http_exchange *x)
 {
-	return x->state == HTTP_CONN_IDLE || x->state == HTTP_CONN_FINISHING;
+	return (x->state == HTTP_CONN_IDLE || x->state == HTTP_CONN_FINISHING) &&
+	       net_conn_handed_over(x->net);
 }
 
 void http_exchange_cut(struct http_exchange *x)

@@ -149,6 +149,10 @@ static void read_turn(struct net_conn *c)
 	while (c->unread && !c->paused && !c->peer_ended && c->state < NET_CONN_MOVING) {
 		ssize_t n = receive(c);
 
+		if (n == -EBUSY) {
+			net_defer_next(c->loop, &c->again);
+			return;
+		}
 		if (!take_received(c, n))
 			return;
 		if (n < NET_RECV_BYTES && c->tls == NULL)
@@ -158,6 +162,14 @@ static void read_turn(struct net_conn *c)
 			net_defer_next(c->loop, &c->again);
 		return;
 	}
+}
+
+/* The peer's kernel has ended, or reset. */
+static void hang_up(struct net_conn *c)
+{
+	c->hung_up = true;
+	if (c->tls != NULL && c->state == NET_CONN_FLUSHING)
+		net_conn_want_send(c); /* it may have waited for that */
 }
 
 void net_conn_ready(struct net_source *source, uint32_t events)
@@ -173,7 +185,7 @@ void net_conn_ready(struct net_source *source, uint32_t events)
 		net_conn_want_send(c);
 	}
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		c->hung_up = true;
+		hang_up(c);
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		c->unread = true;
 	if (c->paused && (events & EPOLLERR)) {
@@ -342,6 +354,8 @@ enum net_fate net_conn_fate(struct net_conn *c)
 		return NET_FATE_LOST;
 	switch (info.tcpi_state) {
 	case TCP_ESTABLISHED:
+		if (c->peer_ended) /* so TLS has told; its kernel is to follow, or to reset */
+			return NET_FATE_ENDING;
 		return net_conn_unacked(c) == 0 ? NET_FATE_ACKED : NET_FATE_OPEN;
 	case TCP_CLOSE_WAIT:
 		return net_conn_unacked(c) == 0 ? NET_FATE_ENDED : NET_FATE_ENDING;

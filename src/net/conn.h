@@ -134,7 +134,7 @@ void net_conn_resume(struct net_conn *);
 /* Lend bytes to the owner as if they had just come: after one layer has taken a connection over from another. */
 void net_conn_lend(struct net_conn *, uint8_t *data, size_t bytes);
 
-/* Cut now: the owner lets go of it, and no callback comes any more. */
+/* Cut now, with what waits encrypted: the owner lets go of it, and no callback comes any more. */
 void net_conn_close(struct net_conn *);
 /*
  * Send what gather still gives, then end our side; `closed` comes when the peer has ended its own and has all (or is reset), or
@@ -143,7 +143,7 @@ void net_conn_close(struct net_conn *);
 void net_conn_finish(struct net_conn *);
 
 /*
- * Hand it to another loop after this iteration's flush. Nothing may be waiting to be sent, and no callback comes meanwhile. Until `moved` is called there,
+ * Hand it to another loop after this iteration's flush. Nothing of its owner's may be waiting to be sent, and no callback comes meanwhile. Until `moved` is called there,
  * the owner must not touch it. If it cannot go, `closed` is called.
  */
 void net_conn_move(struct net_conn *, uint32_t loop_index);
@@ -157,5 +157,7 @@ enum net_fate {
 	NET_FATE_LOST, /* the connection was reset */
 };
 enum net_fate net_conn_fate(struct net_conn *);
+/* All that `sent` has told of went to the kernel. */
+bool net_conn_handed_over(const struct net_conn *);
 
 #endif

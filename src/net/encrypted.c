@@ -28,12 +28,20 @@ bool net_conn_encrypted(const struct net_conn *c)
 	return c->tls != NULL;
 }
 
+bool net_conn_handed_over(const struct net_conn *c)
+{
+	return c->tls == NULL || net_tls_waiting(c->tls) == 0;
+}
+
 void net_conn_handshake_late(struct net_delay *d, void *ctx)
 {
 	struct net_loop *loop = ctx;
 
-	net_count(&loop->counts.tls_failed, 1);
-	net_conn_fail(list_entry(d, struct net_conn, stall), ETIMEDOUT);
+	struct net_conn *c = list_entry(d, struct net_conn, stall);
+
+	if (!c->broken)
+		net_count(&loop->counts.tls_failed, 1);
+	net_conn_fail(c, ETIMEDOUT);
 }
 
 /* It has just become what it was not, as reading has moved the handshake on. */
@@ -46,9 +54,12 @@ static void opened(struct net_conn *c)
 	net_conn_want_send(c); /* its owner has been asked for output in vain */
 }
 
-/* What came is no TLS. Its owner is told of the end when the peer has had time to read why. */
+/* What came is no TLS. Its owner is told of the end, as of a connection that was reset, when the peer has had time to read why. */
 static void give_up(struct net_conn *c)
 {
+	if (c->broken)
+		return;
+	c->broken = true;
 	net_count(&c->loop->counts.tls_failed, 1);
 	if (c->state == NET_CONN_OPEN)
 		net_conn_finish(c);
@@ -61,6 +72,8 @@ ssize_t net_conn_decrypt(struct net_conn *c)
 
 	if (!was_open && net_tls_open(c->tls))
 		opened(c);
+	else if (was_open && !net_tls_open(c->tls)) /* a part of what would begin it anew, or renews keys */
+		net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
 	if (net_tls_waiting(c->tls) > 0)
 		net_conn_want_send(c);
 	if (n > 0 && !net_tls_unread(c->tls) && !c->hung_up)
@@ -89,10 +102,29 @@ static bool push(struct net_conn *c)
 	return rc == 0;
 }
 
-/* Nothing more is to come from its owner: say so, then end our side. */
+void net_conn_farewell_late(struct net_delay *d, void *loop)
+{
+	struct net_conn *c = list_entry(d, struct net_conn, stall);
+
+	(void)loop;
+	c->answers_end = true;
+	net_conn_want_send(c);
+}
+
+/*
+ * Nothing more is to come from its owner: say so, then end our side. To a peer that has closed altogether nothing may be said any more,
+ * or it would answer by a reset, and nobody could tell whether it had all. Its kernel tells of that right behind TLS.
+ */
 static void end(struct net_conn *c)
 {
-	net_tls_end(c->tls);
+	bool is_told = c->peer_ended && !c->answers_end && !net_tls_over(c->tls);
+
+	if (is_told && !c->hung_up) {
+		net_delay_start(&c->stall, &c->loop->farewells, c->loop);
+		return;
+	}
+	if (!is_told)
+		net_tls_end(c->tls);
 	if (!push(c))
 		return;
 	/* The peer may have said that it sends no more; whether its kernel has ended is not known yet. */
@@ -109,6 +141,7 @@ static void send_gathered(struct net_conn *c, const struct net_gather *g)
 		net_conn_fail(c, (int)-taken);
 		return;
 	}
+	c->answers_end = c->peer_ended;
 	bool pushed = push(c);
 	if (c->state >= NET_CONN_LINGERING)
 		return;
@@ -125,7 +158,7 @@ void net_conn_flush_encrypted(struct net_conn *c)
 	c->dirty = false;
 	if (c->blocked || c->state >= NET_CONN_LINGERING || !push(c))
 		return;
-	if (net_tls_broken(c->tls)) {
+	if (net_tls_over(c->tls)) {
 		end(c);
 		return;
 	}

@@ -105,8 +105,10 @@ static void flush_pass(struct net_loop *loop)
 		}
 	}
 	send_batch(loop, batch);
-	for (uint32_t i = 0; i < encrypted; i++)
+	for (uint32_t i = 0; i < encrypted; i++) {
+		reset_bundle(loop); /* the last one's messages may have gone, and others be where they were */
 		net_conn_flush_encrypted(loop->dirty[i]);
+	}
 	uint32_t left = loop->dirty_count - dirty;
 	for (uint32_t i = 0; i < left; i++)
 		loop->dirty[i] = loop->dirty[dirty + i];

@@ -109,6 +109,7 @@ int net_loop_create(struct net_pool *pool, uint32_t index, struct net_loop **ret
 	loop->now_ns = loop->woke_ns = clock_now_ns();
 	net_delays_init(&loop->stalls, loop, NET_SEND_STALL_STEP_MS, net_conn_stalled, loop);
 	net_delays_init(&loop->lingers, loop, NET_LINGER_MS, net_conn_lingered, loop);
+	net_delays_init(&loop->farewells, loop, NET_TLS_FAREWELL_MS, net_conn_farewell_late, loop);
 	net_delays_init(&loop->handshakes, loop, NET_TLS_HANDSHAKE_MS, net_conn_handshake_late, loop);
 	net_timer_init(&loop->stop_timer, stop_step);
 	loop->recv = malloc(NET_RECV_BYTES);

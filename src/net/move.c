@@ -20,6 +20,8 @@ struct move {
 
 void net_conn_move(struct net_conn *c, uint32_t loop_index)
 {
+	if (c->broken && (c->state == NET_CONN_FLUSHING || c->state == NET_CONN_LINGERING))
+		return; /* by what came that was no TLS: `closed` is to come */
 	assert(c->state == NET_CONN_OPEN && (!c->blocked || c->tls != NULL));
 	assert(loop_index < c->loop->pool->loop_count && loop_index != c->loop->index);
 	c->state = NET_CONN_MOVING;

@@ -28,6 +28,8 @@ enum {
 	NET_LISTEN_BACKLOG = 4096,
 	NET_STOP_ACCEPT_MS = 50, /* handshakes under way when the listeners stop */
 	NET_TIMERS_MAX = 1 << 22,
+	NET_TLS_FAREWELL_MS =
+		100, /* for the kernel's end of a peer whose end TLS has told, before we say ours */
 	NET_TLS_HANDSHAKE_MS = 9000, /* less than what is above gives a client for its first words */
 };
 
@@ -63,7 +65,8 @@ struct net_conn {
 	bool unread; /* readable, as far as edges told */
 	bool hung_up; /* an edge told of the peer's end or an error: read up to it */
 	bool peer_ended;
-	bool broken; /* a reset was seen when its fate was asked */
+	bool broken; /* a reset was seen when its fate was asked, or what came was no TLS */
+	bool answers_end; /* TLS: the peer has said its end, and waits for more */
 	bool counted; /* in the table of addresses */
 	uint16_t move_to;
 	uint8_t stalled; /* looks at it, while blocked, since it has taken enough */
@@ -146,6 +149,7 @@ struct net_loop {
 	struct net_delays stalls; /* NET_SEND_STALL_STEP_MS */
 	struct net_delays lingers; /* NET_LINGER_MS */
 	struct net_delays handshakes; /* NET_TLS_HANDSHAKE_MS */
+	struct net_delays farewells; /* NET_TLS_FAREWELL_MS */
 	struct net_timer stop_timer; /* listeners close, then the last connections */
 
 	uint8_t *recv;
@@ -211,11 +215,12 @@ void net_moves_run(struct net_loop *);
 /* encrypted.c */
 /* A new one speaks TLS. False: no memory. */
 bool net_conn_encrypt(struct net_conn *, struct net_tls_context *);
-/* To loop->recv, and `unread` is set as it is then. As net_tls_recv() but for -EPROTO, which it sees to itself. */
+/* To loop->recv, and `unread` is set as it is then. As net_tls_recv() (-EBUSY: go on in the next iteration), but for -EPROTO, which it sees to. */
 ssize_t net_conn_decrypt(struct net_conn *);
 /* Ask it for its output, and send it. Nothing else may have been gathered and not be sent. */
 void net_conn_flush_encrypted(struct net_conn *);
 void net_conn_handshake_late(struct net_delay *, void *loop);
+void net_conn_farewell_late(struct net_delay *, void *loop);
 
 /* reserve.c: descriptors kept, to be given up for refusing a connection when all others are taken. */
 struct net_reserve *net_reserve_create(uint32_t count);

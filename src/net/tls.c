@@ -30,6 +30,8 @@ struct net_tls {
 	int fd; /* while net_tls_recv() runs */
 	int error; /* of the last recv() */
 	bool emptied; /* it took all that the kernel had */
+	size_t turn_bytes; /* that it may still read in this call */
+	size_t vain_bytes; /* read since there was last anything for the layer above */
 	bool broken, ended;
 };
 
@@ -42,6 +44,12 @@ static int bio_read(BIO *bio, char *data, size_t bytes, size_t *ret_bytes)
 	ssize_t n;
 
 	BIO_clear_retry_flags(bio);
+	if (t->turn_bytes == 0) {
+		BIO_set_retry_read(bio);
+		*ret_bytes = 0;
+		return 0;
+	}
+	bytes = bytes < t->turn_bytes ? bytes : t->turn_bytes;
 	do
 		n = recv(t->fd, data, bytes, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -53,6 +61,8 @@ static int bio_read(BIO *bio, char *data, size_t bytes, size_t *ret_bytes)
 	if (n == 0)
 		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
 	*ret_bytes = n > 0 ? (size_t)n : 0;
+	t->turn_bytes -= *ret_bytes;
+	t->vain_bytes += *ret_bytes;
 	return n > 0;
 }
 
@@ -92,7 +102,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *r
 
 static BIO_METHOD *create_bio(void)
 {
-	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "connection");
 
 	if (m != NULL && (!BIO_meth_set_read_ex(m, bio_read) || !BIO_meth_set_write_ex(m, bio_write) ||
 				 !BIO_meth_set_ctrl(m, bio_ctrl))) {
@@ -156,8 +166,7 @@ int net_tls_context_load(const char *certificate_file, const char *key_file, str
 	struct net_tls_context *c = calloc(1, sizeof(*c));
 	int rc = -ENOMEM;
 
-	*ret = NULL;
-	snprintf(err, err_bytes, "no memory for TLS");
+	snprintf(err, err_bytes, "OpenSSL could not be set up");
 	if (c == NULL)
 		return rc;
 	c->ssl = SSL_CTX_new(TLS_server_method());
@@ -218,7 +227,9 @@ static int failed(struct net_tls *t, int rc)
 {
 	switch (SSL_get_error(t->ssl, rc)) {
 	case SSL_ERROR_WANT_READ:
-		return -EAGAIN;
+		if (t->vain_bytes > NET_TLS_VAIN_BYTES)
+			break;
+		return t->emptied ? -EAGAIN : -EBUSY;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
@@ -242,9 +253,13 @@ ssize_t net_tls_recv(struct net_tls *t, int fd, void *data, size_t bytes)
 	t->fd = fd;
 	t->error = 0;
 	t->emptied = false;
+	t->turn_bytes = NET_TLS_TURN_BYTES;
 	int rc = SSL_read_ex(t->ssl, data, bytes, &got);
 	t->fd = -1;
-	return rc == 1 ? (ssize_t)got : failed(t, rc);
+	if (rc != 1)
+		return failed(t, rc);
+	t->vain_bytes = 0;
+	return (ssize_t)got;
 }
 
 bool net_tls_unread(const struct net_tls *t)
@@ -257,9 +272,9 @@ bool net_tls_open(const struct net_tls *t)
 	return SSL_is_init_finished(t->ssl);
 }
 
-bool net_tls_broken(const struct net_tls *t)
+bool net_tls_over(const struct net_tls *t)
 {
-	return t->broken;
+	return t->broken || t->ended;
 }
 
 ssize_t net_tls_encrypt(
@@ -267,7 +282,7 @@ ssize_t net_tls_encrypt(
 {
 	size_t bytes = 0, written = 0;
 
-	assert(t->out.bytes == 0 && net_tls_open(t) && !t->ended && !t->broken);
+	assert(t->out.bytes == 0 && net_tls_open(t) && !net_tls_over(t));
 	for (uint32_t i = 0; i < iov_count && bytes < NET_TLS_RECORD_BYTES; i++) {
 		size_t room = NET_TLS_RECORD_BYTES - bytes;
 		size_t part = iov[i].iov_len < room ? iov[i].iov_len : room;

@@ -22,7 +22,11 @@ enum {
 	NET_TLS_RECORD_BYTES =
 		16 << 10, /* encrypted at once, and waiting for the kernel; the largest record there is */
 	NET_TLS_WAITING_MAX =
-		64 << 10, /* with what TLS itself has to say: who asks for more without reading is cut */
+		64 << 10, /* with what TLS itself has to say: what is more of that is not said */
+	/* Read at once: it takes OpenSSL a millisecond if it is all new keys. A record may take some turns to come together. */
+	NET_TLS_TURN_BYTES = 4 << 10,
+	NET_TLS_VAIN_BYTES =
+		64 << 10, /* in which nothing came for the layer above: no handshake is so long */
 };
 
 struct net_tls_context; /* a certificate and its key */
@@ -43,17 +47,18 @@ struct net_tls *net_tls_create(struct net_tls_context *);
 void net_tls_destroy(struct net_tls *);
 
 /*
- * Decrypted bytes, at most `bytes`. 0: the peer sends no more; -EAGAIN: not now; -EPROTO: what comes is no TLS that we take, and an alert
- * waits; or another -errno of the connection.
+ * Decrypted bytes, at most `bytes`. 0: the peer sends no more; -EAGAIN: not now; -EBUSY: nothing yet, though there may be more
+ * in the kernel: others have their turn; -EPROTO: what comes is no TLS that we take, and an alert may wait; or another -errno of the
+ * connection.
  */
 ssize_t net_tls_recv(struct net_tls *, int fd, void *data, size_t bytes);
 /* net_tls_recv() may have more to give before the kernel tells of more. */
 bool net_tls_unread(const struct net_tls *);
-/* The handshake is done: there may be encrypted. */
+/* The handshake is done: there may be encrypted. Not so while a later message of its kind has come in part. */
 bool net_tls_open(const struct net_tls *);
-/* After -EPROTO: nothing may be said any more but what waits. */
-bool net_tls_broken(const struct net_tls *);
-/* From the front of it, as much as one record takes, when nothing waits. The bytes that were taken, or -errno: -ENOMEM, -EPROTO. */
+/* After -EPROTO, or net_tls_end(): nothing may be said any more but what waits. */
+bool net_tls_over(const struct net_tls *);
+/* From the front of it, as much as one record takes, when nothing waits. The bytes that were taken, or -EPROTO, also without memory. */
 ssize_t net_tls_encrypt(
 	struct net_tls *, const struct iovec *, uint32_t iov_count, uint8_t record[NET_TLS_RECORD_BYTES]);
 /* Say that no more will be sent. Once; repeated: nothing. */

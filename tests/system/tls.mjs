@@ -12,7 +12,7 @@ import { RawSocket, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
 import { certificate } from './lib/tls.mjs';
-import { slower, within } from './lib/wait.mjs';
+import { slower, until, within } from './lib/wait.mjs';
 import { Guard } from './lib/witness.mjs';
 
 const { ca } = certificate();
@@ -24,6 +24,8 @@ const LATE_MS = 1500 * slower;
 const ALERT = 21;
 const ALERTS = { handshakeFailure: 40, protocolVersion: 70 };
 const LEAVERS = 200;
+const ROUNDS = 20;
+const NOISE = Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64, 5)]); // a record that nobody encrypted
 const MANY = 3000; // echoes of a kilobyte: more than any buffer on the way has
 
 const encrypted = () => ({ url: `https://127.0.0.1:${guard.server.tlsPort}` });
@@ -84,9 +86,13 @@ test('what it has decrypted goes with a connection to the loop of its session', 
 test('who reads slowly gets all, in order, and who ends in the middle of a record harms nobody', async (t) => {
   const socket = await secure(t);
   socket.tls.pause();
+  const other = await secure(t);
   const asks = Array.from({ length: MANY }, (_, i) => `GET /${i}${'x'.repeat(1000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
   const written = socket.write(asks.join(''));
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (let i = 1; i <= 20; i++) { // others are served meanwhile
+    await other.write(SHAKE);
+    await until(() => (other.text.match(/"maxPayload"/g) ?? []).length === i, 'an answer');
+  }
   socket.tls.resume();
   await written;
   await within((async () => {
@@ -105,6 +111,47 @@ test('the end is told in TLS before the connection ends', async (t) => {
   await within(once(socket.tls, 'end'), 'the end');
   assert.match(socket.text, /^HTTP\/1\.1 404 /);
   await socket.whenClosed();
+});
+
+// A session on polling that has joined `/`, and has been told so.
+async function session(t) {
+  const client = await EngineClient.open(guard.server, { transport: 'polling', loop: false });
+  t.after(() => client.close('end of test'));
+  const join = await client.post('40');
+  assert.equal(join.text, 'ok');
+  const head = `GET ${target(client.query4)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  return { client, head };
+}
+
+test('a poll whose connection breaks the rules loses nothing, and one that is ended in order repeats nothing', async (t) => {
+  for (let i = 0; i < ROUNDS; i++) {
+    const { client, head } = await session(t);
+    const ended = await secure(t);
+    await ended.write(head);
+    await ended.match(/42\["welcome"[^]*\]$/);
+    ended.tls.end();
+    await ended.whenClosed();
+    const tcp = connectPlain({ port: guard.server.tlsPort, host: '127.0.0.1' });
+    await once(tcp, 'connect');
+    const broken = connect({ socket: tcp, ca, host: '127.0.0.1' });
+    t.after(() => tcp.destroy());
+    broken.on('error', () => {});
+    await within(once(broken, 'secureConnect'), 'the handshake');
+    const gone = once(tcp, 'close');
+    let heard = '';
+    broken.on('data', (data) => (heard += data));
+    broken.write(head, () => tcp.write(NOISE));
+    await client.post(`42${i}["rooms"]`); // answered to that poll, or to the next
+    await within(gone, 'the end');
+    await client.post('421000["rooms"]');
+    const packets = [];
+    while (!packets.includes('431000[[]]')) {
+      packets.push(...(await client.get(client.query4)).text.split('\x1e'));
+    }
+    assert.deepEqual(packets.filter((packet) => packet.startsWith('40')), [], 'it has been told of that');
+    const answers = packets.filter((packet) => packet === `43${i}[[]]`).length;
+    assert.ok(answers === 1 || (answers === 0 && heard.includes(`43${i}[[]]`)), `${answers} answers`);
+  }
 });
 
 // A stream over a TCP connection that writes in single bytes, `pause_ms` between two.
@@ -198,7 +245,7 @@ guard.threat('after the handshake: noise, and a renegotiation, are refused', asy
   t.after(() => tcp.destroy());
   noisy.on('error', () => {});
   await within(once(noisy, 'secureConnect'), 'the handshake');
-  tcp.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64, 5)]));
+  tcp.write(NOISE);
   await within(once(tcp, 'close'), 'the end');
   const again = await secure(t, { maxVersion: 'TLSv1.2' });
   const refusal = new Promise((resolve) => again.tls.once('error', resolve));
