@@ -190,6 +190,7 @@ static void do_ask(struct net_loop *loop, void *ctx)
 static void do_send_huge(struct net_loop *loop, void *ctx)
 {
 	(void)loop;
+	((struct side *)ctx)->piece_bytes = 100000;
 	side_send(ctx, HUGE_BYTES);
 }
 
@@ -204,7 +205,6 @@ static void who_reads_slowly_gets_all(void **state)
 	int fd = client_connect(&h);
 	tls_client_open(&c, fd, TLS1_3_VERSION);
 	a.side = sides_wait(&sides, 0);
-	a.side->piece_bytes = 100000;
 	harness_call(&h, 0, do_send_huge, a.side);
 	do
 		harness_call(&h, 0, do_ask, &a);
