@@ -50,17 +50,16 @@ static void opened(struct net_conn *c)
 	if (!c->blocked)
 		net_delay_stop(&c->stall);
 	else
-		net_conn_watch_stall(c);
+		net_delay_start(&c->stall, &c->loop->stalls, c->loop); /* where it was */
 	net_conn_want_send(c); /* its owner has been asked for output in vain */
 }
 
 /* What came is no TLS. Its owner is told of the end, as of a connection that was reset, when the peer has had time to read why. */
 static void give_up(struct net_conn *c)
 {
-	if (c->broken)
-		return;
+	if (!c->broken)
+		net_count(&c->loop->counts.tls_failed, 1);
 	c->broken = true;
-	net_count(&c->loop->counts.tls_failed, 1);
 	if (c->state == NET_CONN_OPEN)
 		net_conn_finish(c);
 }
@@ -120,7 +119,8 @@ static void end(struct net_conn *c)
 	bool is_told = c->peer_ended && !c->answers_end && !net_tls_over(c->tls);
 
 	if (is_told && !c->hung_up) {
-		net_delay_start(&c->stall, &c->loop->farewells, c->loop);
+		if (!net_delay_running(&c->stall))
+			net_delay_start(&c->stall, &c->loop->farewells, c->loop);
 		return;
 	}
 	if (!is_told)

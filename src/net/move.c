@@ -26,10 +26,8 @@ void net_conn_move(struct net_conn *c, uint32_t loop_index)
 	assert(loop_index < c->loop->pool->loop_count && loop_index != c->loop->index);
 	c->state = NET_CONN_MOVING;
 	c->move_to = (uint16_t)loop_index;
-	if (c->blocked) { /* by what is encrypted, which goes with it */
-		c->blocked = false;
-		net_delay_stop(&c->stall);
-	}
+	c->blocked = false; /* by what is encrypted, which goes with it */
+	net_delay_stop(&c->stall);
 	net_task_cancel(&c->again);
 	list_remove(&c->all);
 	list_push_back(&c->loop->moving, &c->all);
@@ -38,6 +36,8 @@ void net_conn_move(struct net_conn *c, uint32_t loop_index)
 /* What it has decrypted or encrypted makes no event here. */
 static void take_up_encrypted(struct net_conn *c)
 {
+	if (!net_tls_open(c->tls)) /* a part of a later handshake has come */
+		net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
 	c->unread = true;
 	if (!c->paused)
 		net_defer(c->loop, &c->again);
@@ -97,6 +97,7 @@ static void depart(struct net_conn *c)
 		net_conn_fail(c, ENOMEM);
 		return;
 	}
+	assert(!net_delay_running(&c->stall));
 	m->conn = c;
 	m->message = (struct net_message){ .run = arrive, .discard = discard, .bytes = sizeof(*m) };
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);

@@ -23,7 +23,9 @@ enum {
 	NET_FLUSH_PASSES_MAX = 32, /* sends to one connection in an iteration */
 	NET_LISTENERS_MAX = 8,
 	NET_ACCEPT_TURN_MAX = 32, /* before others have their turn */
-	NET_DELAYS_TURN_MAX = 32, /* of one duration, likewise: those who came at once are late at once */
+	NET_DELAYS_TURN_MAX =
+		32, /* of one duration, likewise: those who came at once are late at once; ... */
+	NET_DELAYS_LATE_MS = 20, /* ... but for those that have been due for longer */
 	NET_ACCEPT_RETRY_MS = 100, /* after the kernel had no memory for one, or no descriptor to spare */
 	NET_LISTEN_BACKLOG = 4096,
 	NET_STOP_ACCEPT_MS = 50, /* handshakes under way when the listeners stop */

@@ -106,10 +106,13 @@ void net_timers_run(struct net_loop *loop)
 	for (struct list *n = loop->delay_lists.next; n != &loop->delay_lists; n = n->next) {
 		struct net_delays *l = list_entry(n, struct net_delays, node);
 
-		for (uint32_t turn = 0; turn < NET_DELAYS_TURN_MAX && !list_empty(&l->delays); turn++) {
+		for (uint32_t turn = 0; !list_empty(&l->delays); turn++) {
 			struct net_delay *d = list_entry(l->delays.next, struct net_delay, node);
 
 			if (d->due_ns > loop->now_ns)
+				break;
+			if (turn >= NET_DELAYS_TURN_MAX &&
+				d->due_ns + NET_DELAYS_LATE_MS * CLOCK_NS_PER_MS > loop->now_ns)
 				break;
 			net_delay_stop(d);
 			l->expired(d, l->ctx);

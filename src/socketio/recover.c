@@ -342,15 +342,11 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 	}
 }
 
-/* Its old connection is not known to be dead: it is now. False: it is back on another one, which asked behind ours. */
-static bool evict(struct recovering *p, struct sio_recoverable *r)
+/* Its old connection is not known to be dead: it is now. */
+static void evict(struct sio_recoverable *r)
 {
-	if (r->socket->session == NULL)
-		return true; /* its handlers are called first */
-	if (r->taken_by > p->number)
-		return false;
-	sio_client_close(r->socket->client, "transport close");
-	return true;
+	if (r->socket->session != NULL) /* else its handlers are called first */
+		sio_client_close(r->socket->client, "transport close");
 }
 
 /* It was said to be here: it is on its way, maybe back. Look again, from the beginning. */
@@ -391,8 +387,12 @@ static void ask(struct recovering *p)
 		waits = ++p->hops <= SIO_RECOVER_HOPS_MAX;
 		if (waits)
 			go_to(p, r->elsewhere - 1, ASKED);
+	} else if (r->taken_by > p->number) {
+		waits = false; /* who asked behind this one has had it: this one's client is there no more */
 	} else if (r->socket != NULL || (moves && !is_clean(p->at))) {
-		waits = (r->socket == NULL || evict(p, r)) && wait_more(p);
+		if (r->socket != NULL)
+			evict(r);
+		waits = wait_more(p);
 	} else {
 		take(p, r);
 	}

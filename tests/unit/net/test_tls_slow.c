@@ -18,6 +18,11 @@ static void do_send(struct net_loop *loop, void *ctx)
 	side_send(ctx, 1000);
 }
 
+static void do_move(struct net_loop *loop, void *ctx)
+{
+	net_conn_move(((struct side *)ctx)->conn, 1 - net_loop_index(loop));
+}
+
 /* The client's ClientHello for new keys, without its last record. */
 static void send_a_part(struct tls_client *c)
 {
@@ -47,7 +52,7 @@ static void handshakes_that_do_not_end(void **state)
 	struct timeval soon = { .tv_usec = 100000 };
 
 	(void)state;
-	tls_sides_start(&h, &sides, &(struct net_pool_options){ .loops = 1 }, NULL, &context);
+	tls_sides_start(&h, &sides, &(struct net_pool_options){ .loops = 2 }, NULL, &context);
 	int silent = client_connect(&h);
 	struct side *never = sides_wait(&sides, 0);
 	tls_client_open(&c, client_connect(&h), TLS1_2_VERSION);
@@ -57,7 +62,9 @@ static void handshakes_that_do_not_end(void **state)
 	uint64_t began_ns = clock_now_ns();
 	send_a_part(&c);
 	poll(NULL, 0, 50);
-	harness_call(&h, 0, do_send, again); /* it cannot go meanwhile */
+	harness_call(&h, atomic_load(&again->loop), do_move, again); /* its deadline goes with it */
+	WAIT_FOR(atomic_load(&again->moves) == 1);
+	harness_call(&h, atomic_load(&again->loop), do_send, again); /* it cannot go meanwhile */
 	WAIT_FOR(atomic_load(&never->closes) == 1 && atomic_load(&again->closes) == 1);
 	uint64_t took_ms = (clock_now_ns() - began_ns) / CLOCK_NS_PER_MS;
 	assert_in_range(
