@@ -36,7 +36,6 @@ bool net_conn_handed_over(const struct net_conn *c)
 void net_conn_handshake_late(struct net_delay *d, void *ctx)
 {
 	struct net_loop *loop = ctx;
-
 	struct net_conn *c = list_entry(d, struct net_conn, stall);
 
 	if (!c->broken)
