@@ -20,8 +20,8 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "system"
 # Scripts whose servers have a twin on Node. Scale is what shows each deviation, no more.
-SCRIPTS = {"ack": {}, "clients": {}, "cross_origin": {}, "door": {}, "eio_plain": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {}, "mutate": {},
-           "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "ws_plain": {}}
+SCRIPTS = {"ack": {}, "clients": {}, "close_wait": {}, "cross_origin": {}, "door": {}, "eio_plain": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {},
+           "mutate": {}, "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "ws_plain": {}}
 TIMEOUT_SECONDS = 240
 SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\]")
 
