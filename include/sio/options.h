@@ -112,6 +112,11 @@ struct sio_options {
 	uint32_t queue_bytes_soft;
 	/* max(1048576, 2 * message_bytes_max): past it a client that does not take what it is sent is closed */
 	uint32_t queue_bytes_max;
+	/*
+	 * A quarter of the machine's memory: of what waits for all clients of this process, each message once. Past it those for whom
+	 * most waits are closed ("queue overflow") until an eighth is free. At least twice queue_bytes_max.
+	 */
+	uint64_t queued_bytes_max;
 	uint32_t connections_max; /* what the descriptor limit allows, which is raised to its hard value */
 	uint32_t connections_per_address_max; /* 1024; loopback is exempt */
 	bool limit_loopback; /* this machine's addresses, which may be those of a proxy, have limits too */

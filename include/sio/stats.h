@@ -23,8 +23,13 @@ struct sio_stats {
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
 	uint64_t sessions_throttled; /* times that one was not read for a while, for too much was sent */
+	uint64_t messages_in; /* of Engine.IO and plain WebSockets, of any kind */
 	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
+	uint64_t queues_shed; /* of those overflows: too much waited for all clients (queued_bytes_max) */
+	uint64_t sessions_lagged; /* times that one had more than queue_bytes_soft waiting: "lagging" */
+	uint64_t sessions_lagging; /* now */
+	uint64_t queued_bytes; /* now: what waits for clients in the whole process, each message once */
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
 	uint64_t sockets_expired; /* of those disconnected: by their deadline */
 	uint64_t sockets_recovered; /* of those connected: they were here before */

@@ -4,15 +4,23 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/account.h"
 #include "base/assert.h"
 
 struct blob {
 	struct blob_share home; /* the maker's */
 	atomic_uint shares; /* shares and tokens alive; 0 frees */
+	atomic_uint keepers;
 	uint32_t bytes;
 	uint32_t tag;
 	uint8_t data[];
 };
+
+/* What it takes, for the account. */
+static int64_t weight(const struct blob *b)
+{
+	return (int64_t)(sizeof(*b) + b->bytes);
+}
 
 struct blob_share *blob_create(size_t bytes, uint8_t **ret_data)
 {
@@ -22,9 +30,11 @@ struct blob_share *blob_create(size_t bytes, uint8_t **ret_data)
 		return NULL;
 	b->home = (struct blob_share){ .data = b->data, .bytes = (uint32_t)bytes, .refs = 1, .blob = b };
 	atomic_init(&b->shares, 1);
+	atomic_init(&b->keepers, 0);
 	b->bytes = (uint32_t)bytes;
 	b->tag = 0;
 	*ret_data = b->data;
+	account_add(weight(b));
 	return &b->home;
 }
 
@@ -38,13 +48,30 @@ uint32_t blob_tag(const struct blob_share *share)
 	return share->blob->tag;
 }
 
+void blob_keep(struct blob_share *share)
+{
+	if (atomic_fetch_add_explicit(&share->blob->keepers, 1, memory_order_relaxed) == 0)
+		account_add(-weight(share->blob));
+}
+
+void blob_unkeep(struct blob_share *share)
+{
+	unsigned before = atomic_fetch_sub_explicit(&share->blob->keepers, 1, memory_order_relaxed);
+
+	assert(before > 0);
+	if (before == 1)
+		account_add(weight(share->blob));
+}
+
 void blob_drop(struct blob *token)
 {
 	unsigned before = atomic_fetch_sub_explicit(&token->shares, 1, memory_order_acq_rel);
 
 	assert(before > 0);
-	if (before == 1)
-		free(token);
+	if (before > 1)
+		return;
+	account_add(-weight(token));
+	free(token);
 }
 
 void blob_share_drop(struct blob_share *share)

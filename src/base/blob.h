@@ -11,6 +11,8 @@
  * A broadcast costs one atomic operation a thread; a thread's own receivers are counted without atomics. The share of
  * the thread that made the blob lies in the blob itself, so a message to one receiver is one allocation.
  *
+ * Blobs are in the process's account (base/account.h), but for those that somebody keeps who has a bound of his own.
+ *
  * Threads: a share belongs to the thread that made it. A blob pointer may cross by blob_export() and blob_import().
  */
 #ifndef BASE_BLOB_H
@@ -46,6 +48,13 @@ static inline struct blob_share *blob_ref(struct blob_share *share)
 	share->refs++;
 	return share;
 }
+
+/*
+ * The caller's bound holds for its bytes: they are out of the account until all who said so have said blob_unkeep(), with a
+ * reference in hand. One atomic operation.
+ */
+void blob_keep(struct blob_share *share);
+void blob_unkeep(struct blob_share *share);
 
 void blob_share_drop(struct blob_share *share); /* the last reference has gone */
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/account.h"
+
 /* A ring of the smallest size. */
 static struct blob_share **take_ring(struct eio_rings *rings)
 {
@@ -16,9 +18,17 @@ static struct blob_share **take_ring(struct eio_rings *rings)
 	return ring;
 }
 
+/* In the account, but for the smallest. */
+static void count_ring(uint32_t cap, int sign)
+{
+	if (cap != EIO_RING_UNITS)
+		account_add(sign * (int64_t)(cap * sizeof(struct blob_share *)));
+}
+
 static void give_ring(struct eio_rings *rings, struct blob_share **ring, uint32_t cap)
 {
 	if (cap != EIO_RING_UNITS || rings->count == EIO_RINGS_SPARE_MAX) {
+		count_ring(cap, -1);
 		free(ring);
 		return;
 	}
@@ -43,6 +53,7 @@ bool eio_queue_grow(struct eio_queue *q, struct eio_rings *rings)
 		q->ring == NULL ? take_ring(rings) : malloc(cap * sizeof(struct blob_share *));
 	if (ring == NULL)
 		return false;
+	count_ring(cap, 1);
 	for (uint32_t i = 0; i < q->count; i++)
 		ring[i] = eio_queue_at(q, i);
 	if (q->ring != NULL)

@@ -394,6 +394,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
+	eio_budget_begin(server);
 	*ret = server;
 	return 0;
 }
@@ -407,6 +408,7 @@ void eio_server_destroy(struct eio_server *server)
 {
 	if (server == NULL)
 		return;
+	eio_budget_end(server);
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		struct slots *sessions = &server->loops[i].sessions;
 
@@ -441,6 +443,9 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->transport_errors += atomic_load_explicit(&c->transport_errors, memory_order_relaxed);
 		ret->ping_timeouts += atomic_load_explicit(&c->ping_timeouts, memory_order_relaxed);
 		ret->overflows += atomic_load_explicit(&c->overflows, memory_order_relaxed);
+		ret->lagged += atomic_load_explicit(&c->lagged, memory_order_relaxed);
+		ret->drained += atomic_load_explicit(&c->drained, memory_order_relaxed);
+		ret->shed += atomic_load_explicit(&c->shed, memory_order_relaxed);
 		ret->throttled += atomic_load_explicit(&c->throttled, memory_order_relaxed);
 		ret->too_fast += atomic_load_explicit(&c->too_fast, memory_order_relaxed);
 		ret->messages_in += atomic_load_explicit(&c->messages_in, memory_order_relaxed);

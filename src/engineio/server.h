@@ -47,6 +47,7 @@ enum {
 	EIO_QUEUE_OWN_BURST = 32,
 	/* Units that a loop queues past all such limits in an iteration: the bytes are shared, their places are not. */
 	EIO_BURST_UNITS_MAX = 4 << 20,
+	EIO_BUDGET_PART = 8, /* past the limit of all queues so much of it, one in that many, is made free */
 };
 
 struct eio_server;
@@ -149,6 +150,7 @@ struct eio_options {
 	uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;
 	uint32_t message_bytes_max; /* maxPayload */
 	size_t queue_bytes_soft, queue_bytes_max;
+	size_t queued_bytes_max; /* of the whole process; 0: none */
 	bool upgrades; /* offer WebSocket to polling clients */
 	struct eio_rates rates; /* addresses of loopback are exempt, as from the pool's limits */
 	uint32_t drain_ms; /* at most EIO_DRAIN_MS_MAX */
@@ -193,6 +195,8 @@ struct eio_counters {
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	uint64_t messages_in;
+	uint64_t lagged, drained; /* times that a session began to lag; that it had caught up, or went */
+	uint64_t shed; /* of overflows: too much waited for all */
 	uint64_t throttled; /* times that a session was not read, for it sent too much */
 	uint64_t too_fast; /* handshakes refused, for their address had too many */
 };

@@ -173,6 +173,8 @@ void eio_session_free(struct eio_session *s)
 	net_delay_stop(&s->beat);
 	eio_throttle_destroy(s);
 	eio_queue_clear(&s->queue, &s->at->rings);
+	if (s->is_lagging)
+		eio_count(&s->at->counts.drained);
 	slots_take(&s->at->sessions, s->slot);
 	dismiss(s, s->at->server);
 	if (s->ctx != NULL)
@@ -501,9 +503,11 @@ static void judge_queue(struct eio_session *s)
 		eio_post_resume(s);
 	if (s->is_lagging && s->queue.count == 0) {
 		s->is_lagging = false;
+		eio_count(&s->at->counts.drained);
 		events->lagging(s->ctx, false);
 	} else if (past && !s->is_lagging) {
 		s->is_lagging = true;
+		eio_count(&s->at->counts.lagged);
 		events->lagging(s->ctx, true);
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * engineio/session_int.h -- the insides of a session, shared by session.c, polling.c, post.c, websocket.c and server.c.
+ * engineio/session_int.h -- the insides of a session and its server, shared by the files of engineio/.
  */
 #ifndef ENGINEIO_SESSION_INT_H
 #define ENGINEIO_SESSION_INT_H
@@ -18,6 +18,7 @@
 enum {
 	EIO_SID_BYTES = 15, /* 11 random, 1 loop, 3 slot: base64url makes 20 characters of them */
 	EIO_SID_RANDOM_BYTES = 11,
+	EIO_BUDGET_CLASSES = 256,
 };
 
 enum eio_state {
@@ -85,6 +86,22 @@ struct eio_counts {
 	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	atomic_uint_fast64_t messages_in;
 	atomic_uint_fast64_t throttled, too_fast;
+	atomic_uint_fast64_t lagged,
+		drained; /* times that one began to lag, and ended: it caught up, or went */
+	atomic_uint_fast64_t shed; /* of overflows: for the budget */
+};
+
+/* Of all that waits for clients in this process; shared by the loops while they look for those who have most. */
+struct eio_budget {
+	struct list all; /* servers with a limit */
+	atomic_bool at_work;
+	void (*step)(struct eio_loop *); /* what each loop is to do, ... */
+	void (*last)(struct eio_server *); /* ... and who is last, when all have */
+	atomic_uint left; /* loops that have not */
+	atomic_uint_fast64_t
+		classes[EIO_BUDGET_CLASSES]; /* weight of all sessions of a class, by their weight */
+	uint32_t class; /* the least that has to go, in part */
+	atomic_int_fast64_t excess; /* how much is still to go */
 };
 
 /* The pool stops: whose turn it is to be closed. */
@@ -112,6 +129,7 @@ struct eio_loop {
 	struct eio_headers headers; /* scratch: of the handshake being answered */
 	uint64_t burst_ns; /* the iteration, by its time, ... */
 	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
+	struct net_message weigh; /* the budget's next step */
 	struct eio_counts counts;
 };
 
@@ -129,6 +147,7 @@ struct eio_server {
 	struct bucket_rate messages, address_messages, address_sessions;
 	struct buckets *buckets; /* of addresses; NULL: they have no rates */
 	bool limit_loopback;
+	struct eio_budget budget;
 };
 
 static inline void eio_count(atomic_uint_fast64_t *figure)
@@ -211,6 +230,10 @@ void eio_cut_due(struct net_delay *, void *loop);
 void eio_drain_step(struct net_timer *);
 /* End all sessions of a loop, now. */
 void eio_end_all(struct eio_loop *, enum eio_reason);
+
+/* budget.c */
+void eio_budget_begin(struct eio_server *);
+void eio_budget_end(struct eio_server *);
 
 /* polling.c */
 void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);

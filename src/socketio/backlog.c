@@ -76,6 +76,7 @@ static void drop(struct sio_backlog *b)
 	map_remove(&b->by_unit, &p->unit_node);
 	b->first_place++;
 	b->bytes -= p->bytes;
+	blob_unkeep(p->unit);
 	blob_unref(p->unit);
 	free(p);
 }
@@ -196,7 +197,7 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 		free(p);
 		return skip(b, offset);
 	}
-	(void)blob_ref(unit);
+	blob_keep(blob_ref(unit));
 	b->bytes += bytes;
 	*slot_of(b, b->next_place++) = p;
 	if (!net_delay_running(&b->sweep))

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bucket.h"
 #include "http/response.h"
 #include "socketio/server_int.h"
+
+enum { MEMORY_PART = 4 };
 
 /* Copies of texts, and what is made of them. */
 struct sio_kept_options {
@@ -138,6 +141,8 @@ const char *sio_engine_wrong(const struct eio_options *o)
 		return "a rate is over a million, or has a burst and no per_s";
 	if (o->queue_bytes_soft > o->queue_bytes_max)
 		return "queue_bytes_soft is over queue_bytes_max";
+	if (o->queued_bytes_max < 2 * o->queue_bytes_max)
+		return "queued_bytes_max is less than twice queue_bytes_max";
 	return NULL;
 }
 
@@ -155,6 +160,14 @@ static uint32_t otherwise(uint32_t given, uint32_t otherwise)
 	return given == 0 ? otherwise : given;
 }
 
+/* A part of the machine's memory. */
+static size_t memory_part(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+
+	return pages <= 0 || page_bytes <= 0 ? 0 : (size_t)pages * (size_t)page_bytes / MEMORY_PART;
+}
+
 void sio_engine_defaults(struct eio_options *o)
 {
 	o->ping_interval_ms = otherwise(o->ping_interval_ms, 25000);
@@ -168,6 +181,10 @@ void sio_engine_defaults(struct eio_options *o)
 	if (o->queue_bytes_soft == 0) {
 		size_t part = o->queue_bytes_max / EIO_QUEUE_SOFT_PART;
 		o->queue_bytes_soft = part < EIO_QUEUE_SOFT_BYTES ? part : EIO_QUEUE_SOFT_BYTES;
+	}
+	if (o->queued_bytes_max == 0) {
+		size_t part = memory_part();
+		o->queued_bytes_max = part > 2 * o->queue_bytes_max ? part : 2 * o->queue_bytes_max;
 	}
 }
 

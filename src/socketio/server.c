@@ -143,6 +143,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		.message_bytes_max = o->message_bytes_max,
 		.queue_bytes_soft = o->queue_bytes_soft,
 		.queue_bytes_max = o->queue_bytes_max,
+		.queued_bytes_max = o->queued_bytes_max,
 		.upgrades = true,
 		.rates = sio_engine_rates(&o->rates),
 		.drain_ms = server->drain_ms,
@@ -157,6 +158,7 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		return false;
 	}
 	server->queue_bytes_max = e.queue_bytes_max;
+	server->queued_bytes_max = e.queued_bytes_max;
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	server->initial_headers = o->initial_headers;
 	server->initial_headers_ctx = o->initial_headers_ctx;
@@ -238,6 +240,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	server->keep_handshake = o->keep_handshake;
 	server->allow = o->allow;
 	server->allow_ctx = o->allow_ctx;
+	server->queued_bytes_max = o->queued_bytes_max;
 	server->path = strdup(path);
 	if (server->path == NULL || !pool_options(o, &p, err, err_bytes))
 		goto fail;

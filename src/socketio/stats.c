@@ -5,7 +5,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/account.h"
 #include "socketio/server_int.h"
+
+/* How many there are now: one that came and went between the two readings is none. */
+static uint64_t left(uint64_t come, uint64_t gone)
+{
+	return come > gone ? come - gone : 0;
+}
 
 static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 {
@@ -25,6 +32,11 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 	ret->parse_errors = e.parse_errors;
 	ret->transport_errors = e.transport_errors;
 	ret->queue_overflows = e.overflows;
+	ret->queues_shed = e.shed;
+	ret->sessions_lagged = e.lagged;
+	ret->sessions_lagging = left(e.lagged, e.drained);
+	ret->queued_bytes = account_bytes();
+	ret->messages_in = e.messages_in;
 }
 
 static void add_net(const struct sio_server *server, struct sio_stats *ret)
@@ -105,6 +117,9 @@ static const struct counter {
 	FIGURE("parse_errors", parse_errors, "Sessions whose client sent what is no packet."),
 	FIGURE("transport_errors", transport_errors, "Sessions whose client broke a rule of the transport."),
 	FIGURE("queue_overflows", queue_overflows, "Sessions whose client did not take what it was sent."),
+	FIGURE("queues_shed", queues_shed, "Sessions closed because too much waited for all."),
+	FIGURE("sessions_lagged", sessions_lagged, "Times that a session began to lag."),
+	FIGURE("messages_in", messages_in, "Messages from clients, before they are understood."),
 	FIGURE("sockets_connected", sockets_connected, "Sockets that have joined a namespace."),
 	FIGURE("sockets_disconnected", sockets_disconnected, "Sockets that have gone."),
 	FIGURE("sockets_refused", sockets_refused, "Clients that a namespace has not let in."),
@@ -133,12 +148,6 @@ static uint64_t value_at(const void *stats, size_t at)
 	return value;
 }
 
-/* How many there are now: one that came and went between the two readings is none. */
-static uint64_t left(uint64_t come, uint64_t gone)
-{
-	return come > gone ? come - gone : 0;
-}
-
 static void tell_gauges(const struct sio_stats *s, sio_figure_fn *fn, void *ctx)
 {
 	const struct sio_figure gauges[] = {
@@ -146,6 +155,9 @@ static void tell_gauges(const struct sio_stats *s, sio_figure_fn *fn, void *ctx)
 			left(s->connections_accepted, s->connections_closed) },
 		{ "sio_sessions", "Sessions of Engine.IO now.", false, NULL,
 			left(s->sessions_opened, s->sessions_closed) },
+		{ "sio_sessions_lagging", "Sessions that lag now.", false, NULL, s->sessions_lagging },
+		{ "sio_queued_bytes", "Bytes that wait for clients now, in the whole process.", false, NULL,
+			s->queued_bytes },
 	};
 
 	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++)
