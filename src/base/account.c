@@ -2,40 +2,31 @@
 #include "base/account.h"
 
 #include <stdalign.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 
 enum { LINE_BYTES = 64 };
 
-/* A thread frees what another has made: a place alone may be below 0. */
 static struct place {
 	alignas(LINE_BYTES) atomic_int_fast64_t bytes;
 } places[ACCOUNT_PLACES];
 static atomic_uint threads; /* that have a place */
-static _Thread_local struct place *mine;
 static _Atomic(void (*)(void)) watcher;
 
-static __attribute__((noinline)) struct place *take_place(void)
+_Thread_local atomic_int_fast64_t *account_mine;
+
+atomic_int_fast64_t *account_take_place(void)
 {
-	mine = &places[atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % ACCOUNT_PLACES];
-	return mine;
+	unsigned number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
+
+	account_mine = &places[number % ACCOUNT_PLACES].bytes;
+	return account_mine;
 }
 
-static __attribute__((noinline)) void tell(void)
+void account_tell(void)
 {
 	void (*grown)(void) = atomic_load_explicit(&watcher, memory_order_acquire);
 
 	if (grown != NULL)
 		grown();
-}
-
-void account_add(int64_t bytes)
-{
-	struct place *p = mine != NULL ? mine : take_place();
-	int64_t before = atomic_fetch_add_explicit(&p->bytes, bytes, memory_order_relaxed);
-
-	if (bytes > 0 && before >> ACCOUNT_STEP_BITS != (before + bytes) >> ACCOUNT_STEP_BITS)
-		tell();
 }
 
 size_t account_bytes(void)

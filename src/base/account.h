@@ -13,6 +13,7 @@
 #ifndef BASE_ACCOUNT_H
 #define BASE_ACCOUNT_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,8 +22,30 @@ enum {
 	ACCOUNT_STEP_BITS = 18, /* 256 KiB */
 };
 
-/* So much more is held, or less (negative), by the calling thread's doing. It may call the watcher. */
-void account_add(int64_t bytes);
+/* The calling thread's place, which may be below 0, for it frees what others have made; NULL: it has none yet. A few bytes: a library that is
+ * loaded late has room for them, too. */
+extern _Thread_local atomic_int_fast64_t *account_mine __attribute__((tls_model("initial-exec")));
+atomic_int_fast64_t *account_take_place(void);
+void account_tell(void);
+
+/* So much more is held, by the calling thread's doing. It may call the watcher. */
+static inline void account_add(size_t bytes)
+{
+	atomic_int_fast64_t *place = account_mine != NULL ? account_mine : account_take_place();
+	int64_t before = atomic_fetch_add_explicit(place, (int64_t)bytes, memory_order_relaxed);
+
+	if ((before ^ (before + (int64_t)bytes)) >> ACCOUNT_STEP_BITS != 0)
+		account_tell();
+}
+
+/* So much less. */
+static inline void account_take(size_t bytes)
+{
+	atomic_int_fast64_t *place = account_mine != NULL ? account_mine : account_take_place();
+
+	atomic_fetch_sub_explicit(place, (int64_t)bytes, memory_order_relaxed);
+}
+
 /* What is held. Exact where nobody is adding; never below 0. O(ACCOUNT_PLACES). */
 size_t account_bytes(void);
 /* To be called when a thread's place has grown past a multiple of a step; on that thread, in the midst of anything. NULL: nobody. */

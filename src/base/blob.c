@@ -17,9 +17,9 @@ struct blob {
 };
 
 /* What it takes, for the account. */
-static int64_t weight(const struct blob *b)
+static size_t weight(const struct blob *b)
 {
-	return (int64_t)(sizeof(*b) + b->bytes);
+	return sizeof(*b) + b->bytes;
 }
 
 struct blob_share *blob_create(size_t bytes, uint8_t **ret_data)
@@ -51,7 +51,7 @@ uint32_t blob_tag(const struct blob_share *share)
 void blob_keep(struct blob_share *share)
 {
 	if (atomic_fetch_add_explicit(&share->blob->keepers, 1, memory_order_relaxed) == 0)
-		account_add(-weight(share->blob));
+		account_take(weight(share->blob));
 }
 
 void blob_unkeep(struct blob_share *share)
@@ -70,7 +70,7 @@ void blob_drop(struct blob *token)
 	assert(before > 0);
 	if (before > 1)
 		return;
-	account_add(-weight(token));
+	account_take(weight(token));
 	free(token);
 }
 

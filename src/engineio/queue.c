@@ -18,17 +18,11 @@ static struct blob_share **take_ring(struct eio_rings *rings)
 	return ring;
 }
 
-/* In the account, but for the smallest. */
-static void count_ring(uint32_t cap, int sign)
-{
-	if (cap != EIO_RING_UNITS)
-		account_add(sign * (int64_t)(cap * sizeof(struct blob_share *)));
-}
-
 static void give_ring(struct eio_rings *rings, struct blob_share **ring, uint32_t cap)
 {
 	if (cap != EIO_RING_UNITS || rings->count == EIO_RINGS_SPARE_MAX) {
-		count_ring(cap, -1);
+		if (cap != EIO_RING_UNITS)
+			account_take(cap * sizeof(*ring));
 		free(ring);
 		return;
 	}
@@ -53,7 +47,8 @@ bool eio_queue_grow(struct eio_queue *q, struct eio_rings *rings)
 		q->ring == NULL ? take_ring(rings) : malloc(cap * sizeof(struct blob_share *));
 	if (ring == NULL)
 		return false;
-	count_ring(cap, 1);
+	if (cap != EIO_RING_UNITS) /* the smallest are not in the account */
+		account_add(cap * sizeof(*ring));
 	for (uint32_t i = 0; i < q->count; i++)
 		ring[i] = eio_queue_at(q, i);
 	if (q->ring != NULL)

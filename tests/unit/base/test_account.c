@@ -20,16 +20,22 @@ static void it_sums(void **state)
 	(void)state;
 	assert_int_equal(account_bytes(), 0);
 	account_add(1000);
-	account_add(-300);
+	account_take(300);
 	assert_int_equal(account_bytes(), 700);
-	account_add(-700);
+	account_take(700);
 	assert_int_equal(account_bytes(), 0);
 }
 
 static void *give(void *bytes)
 {
-	for (int i = 0; i < ROUNDS; i++)
-		account_add(*(int *)bytes);
+	int n = *(int *)bytes;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		if (n > 0)
+			account_add((size_t)n);
+		else
+			account_take((size_t)-n);
+	}
 	return NULL;
 }
 
@@ -58,19 +64,19 @@ static void growth_is_told_by_steps(void **state)
 	(void)state;
 	account_watch(grown);
 	account_add(STEP / 2);
-	account_add(-STEP / 2);
+	account_take(STEP / 2);
 	account_add(STEP - 1);
 	assert_int_equal(atomic_load(&told), 0);
 	account_add(1);
 	assert_int_equal(atomic_load(&told), 1);
-	account_add(-1);
+	account_take(1);
 	assert_int_equal(atomic_load(&told), 1); /* that it shrinks, nobody wants to know */
 	account_add(10 * STEP);
 	assert_int_equal(atomic_load(&told), 2);
 	account_watch(NULL);
 	account_add(STEP);
 	assert_int_equal(atomic_load(&told), 2);
-	account_add(-12 * STEP + 1);
+	account_take(12 * STEP - 1);
 	assert_int_equal(account_bytes(), 0);
 }
 
