@@ -61,11 +61,15 @@ static void end(struct eio_rest *rest)
 	answer_ok(x);
 }
 
-/* Who has been told that its probe is well polls no more until it upgrades, and waits for its POST. */
+/*
+ * Who has been told that its probe is well polls no more until it upgrades, and waits for its POST: then what it has to hear is no
+ * hindrance. That it sends too fast is.
+ */
 static bool has_a_turn(const struct eio_session *s)
 {
-	return s->state != EIO_STATE_OPEN || (s->probe != NULL && s->probe->answered) ||
-	       (!eio_session_past(s) && !eio_is_throttled(s));
+	bool upgrades = s->probe != NULL && s->probe->answered;
+
+	return s->state != EIO_STATE_OPEN || (!eio_is_throttled(s) && (upgrades || !eio_session_past(s)));
 }
 
 static void await_turn(struct eio_rest *rest)
@@ -80,23 +84,19 @@ static void await_turn(struct eio_rest *rest)
 }
 
 /* Whoever ends the session meanwhile must not find the rest: a handler may be in the midst of it. */
-static void go_on(struct eio_rest *rest, size_t turn_bytes)
+static void next_turn(struct net_task *task)
 {
+	struct eio_rest *rest = list_entry(task, struct eio_rest, task);
 	struct eio_session *s = rest->session;
 
 	s->rest = NULL;
-	if (take(s, &rest->payload, turn_bytes)) {
+	if (take(s, &rest->payload, EIO_POST_TURN_BYTES)) {
 		end(rest);
-		eio_probe_answer(s);
+		eio_probe_go_on(s);
 		return;
 	}
 	s->rest = rest;
 	await_turn(rest);
-}
-
-static void next_turn(struct net_task *task)
-{
-	go_on(list_entry(task, struct eio_rest, task), EIO_POST_TURN_BYTES);
 }
 
 /* The exchange is not there any more, before it could be answered ... */
@@ -199,12 +199,6 @@ void eio_post_unpaused(struct eio_session *s)
 {
 	if (s->rest != NULL && has_a_turn(s))
 		net_defer_next(s->at->loop, &s->rest->task);
-}
-
-void eio_post_finish(struct eio_session *s)
-{
-	if (s->rest != NULL)
-		go_on(s->rest, SIZE_MAX);
 }
 
 void eio_post_forget(struct eio_session *s)

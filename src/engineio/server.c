@@ -387,7 +387,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		net_delays_init(&at->pings, at->loop, options->ping_interval_ms, eio_ping_due, at);
 		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
 		net_delays_init(&at->throttles, at->loop, EIO_THROTTLE_STEP_MS, eio_throttle_step, at);
-		net_delays_init(&at->cuts, at->loop, NET_LINGER_MS, eio_cut_due, at);
+		net_delays_init(&at->cuts, at->loop, NET_LINGER_MS, eio_closing_over, at);
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
 		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
 		net_delays_init(&at->doubts, at->loop, EIO_DOUBT_STEP_MS, eio_doubt_over, at);

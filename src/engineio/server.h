@@ -24,9 +24,11 @@ enum {
 		1000, /* more for who is about to fetch what waits for it by polling, or is owed an answer */
 	EIO_PINGS_PER_S_MAX = 1000, /* of WebSocket's own, from a client; more: 1008 */
 	EIO_DRAIN_EACH_MS = 1, /* when stopping: each session has at most this part of drain_ms */
-	EIO_CLOSE_MS = 30000, /* a closed session waits so long for the poll that can be told */
+	EIO_CLOSE_MS = 30000, /* a closed session waits so long for a poll, or for what its WebSocket takes */
 	EIO_POLL_PACKETS_MAX = 16, /* in one poll's answer: python-engineio takes no more */
 	EIO_POLL_BYTES_MAX = 256 << 10, /* likewise; one unit always fits */
+	EIO_BEHIND_BYTES_MAX =
+		256 << 10, /* read with the 5 of an upgrade that waits for a POST; one read is less */
 	EIO_POST_TURN_BYTES = 2 << 10, /* of a POST's body in one iteration: as of a WebSocket */
 	EIO_COMPRESS_BYTES_MAX = 64 << 10, /* longer bodies would hold up a loop */
 	/* An answer that the peer's kernel has by then has arrived, whatever its connection does later. */

@@ -34,7 +34,7 @@ static void run_task(struct net_task *task)
 		eio_session_end(s, EIO_OVERFLOW);
 		return;
 	}
-	eio_probe_answer(s);
+	eio_probe_go_on(s);
 	if (s->ws == NULL)
 		eio_poll_answer(s);
 	if (s->state == EIO_STATE_OPEN)
@@ -221,6 +221,8 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 		net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
 		ws_conn_close(s->ws, s->close_code);
 	} else if (s->ws != NULL) {
+		/* What waits goes first, but not for ever. */
+		net_delay_start(&s->beat, &s->at->closings, s->at->loop);
 		ws_conn_close(s->ws, s->close_code);
 	} else if (reason != EIO_FORCED_CLOSE && reason != EIO_SHUTTING_DOWN) {
 		eio_session_free(s); /* over at once: its id is unknown from now on */
@@ -275,16 +277,11 @@ uint16_t eio_close_code(const struct eio_session *s)
 
 void eio_closing_over(struct net_delay *d, void *loop)
 {
-	(void)loop;
-	eio_session_free(of_beat(d));
-}
-
-void eio_cut_due(struct net_delay *d, void *loop)
-{
 	struct eio_session *s = of_beat(d);
 
 	(void)loop;
-	ws_conn_cut(s->ws);
+	if (s->ws != NULL)
+		ws_conn_cut(s->ws);
 	s->ws = NULL;
 	eio_session_free(s);
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/bucket.h"
+#include "base/buf.h"
 #include "base/slots.h"
 #include "engineio/payload.h"
 #include "engineio/queue.h"
@@ -45,7 +46,10 @@ struct eio_probe {
 	struct ws_conn *ws;
 	struct net_delay deadline;
 	bool probed; /* 2probe has come, ... */
-	bool answered; /* ... and 3probe has gone */
+	bool answered; /* ... and 3probe has gone, ... */
+	bool upgrading; /* ... and 5 has come, while what was posted before it is not all taken; it is not read meanwhile */
+	struct buf
+		behind; /* what had been read with the 5: of each message struct eio_behind, then its bytes */
 };
 
 struct eio_session {
@@ -224,7 +228,6 @@ enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
 void eio_pong_late(struct net_delay *, void *loop);
 void eio_ping_due(struct net_delay *, void *loop);
 void eio_closing_over(struct net_delay *, void *loop);
-void eio_cut_due(struct net_delay *, void *loop);
 
 /* drain.c */
 void eio_drain_step(struct net_timer *);
@@ -271,8 +274,6 @@ void eio_post_serve(struct eio_session *, struct http_exchange *, const struct h
 void eio_post_resume(struct eio_session *);
 /* Likewise, if what it has to hear allows it. */
 void eio_post_unpaused(struct eio_session *);
-/* Take what is left of a body at once. The session may have ended then. */
-void eio_post_finish(struct eio_session *);
 /* Let go of what is under way. */
 void eio_post_forget(struct eio_session *);
 
@@ -287,8 +288,8 @@ void eio_probe_late(struct net_delay *, void *loop);
 void eio_probe_cancel(struct eio_session *);
 /* Its client polls no more, and will hear of this end when it goes on by its probe: so that is to stay. */
 bool eio_probe_tells(const struct eio_session *, enum eio_reason);
-/* Answer its probe if that waits, and nothing posted is coming or left. */
-void eio_probe_answer(struct eio_session *);
+/* If nothing posted is coming or left: answer its probe if that waits, or go on by it. */
+void eio_probe_go_on(struct eio_session *);
 /* Accept it and close it at once: what Node does with an upgrade that cannot be. */
 void eio_ws_turn_away(struct eio_loop *, struct http_exchange *, const struct http_head *);
 

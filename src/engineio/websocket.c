@@ -152,6 +152,18 @@ void eio_ws_ping(struct eio_session *s)
 
 /* The probe: a WebSocket that is not yet, or will never be, the transport. */
 
+/* Of a message that came with the 5. */
+struct eio_behind {
+	size_t bytes;
+	bool binary;
+};
+
+static void free_probe(struct eio_probe *p)
+{
+	buf_finish(&p->behind);
+	free(p);
+}
+
 /* No longer the session's; its memory goes when its WebSocket has closed. */
 static void let_go(struct eio_probe *p)
 {
@@ -166,15 +178,29 @@ static void let_go(struct eio_probe *p)
 /* It has ended since its client stopped to poll: it gets what waits for it, and hears of the end. */
 static void take_over_closing(struct eio_session *s, struct ws_conn *ws)
 {
-	net_delay_stop(&s->beat);
 	s->close_due = false;
+	net_delay_start(&s->beat, &s->at->closings, s->at->loop);
 	ws_conn_close(ws, s->close_code);
+}
+
+/* What had come with the 5. */
+static void hear_behind(struct eio_session *s, struct buf *behind)
+{
+	struct eio_behind b;
+
+	for (size_t at = 0; at < behind->bytes && s->state == EIO_STATE_OPEN; at += b.bytes) {
+		memcpy(&b, behind->data + at, sizeof(b));
+		at += sizeof(b);
+		on_message(s, b.binary, behind->data + at, b.bytes);
+	}
+	buf_finish(behind);
 }
 
 static void take_over(struct eio_probe *p)
 {
 	struct eio_session *s = p->session;
 	struct ws_conn *ws = p->ws;
+	struct buf behind = p->behind;
 
 	if (s->doubt != NULL &&
 		s->doubt->told_close) { /* by a poll, if it arrives: then it does not go on here */
@@ -184,6 +210,7 @@ static void take_over(struct eio_probe *p)
 	}
 	let_go(p);
 	free(p);
+	net_conn_resume(ws_conn_net(ws));
 	eio_poll_settle(s);
 	eio_poll_release(s, EIO_NOOP);
 	s->ws = ws;
@@ -193,6 +220,7 @@ static void take_over(struct eio_probe *p)
 	if (s->queue.count > 0)
 		ws_conn_want_send(ws);
 	if (s->state == EIO_STATE_CLOSING) {
+		buf_finish(&behind);
 		take_over_closing(s, ws);
 		return;
 	}
@@ -201,14 +229,38 @@ static void take_over(struct eio_probe *p)
 	if (s->is_lagging)
 		eio_session_hold(s); /* as a WebSocket does that lags */
 	eio_throttle_upgraded(s);
+	hear_behind(s, &behind);
 }
 
-/* From then on its client polls no more: so not while a POST may have to wait for it to poll. */
-void eio_probe_answer(struct eio_session *s)
+/* 5 has come, and what was posted before comes before what it says here: that is not read, and has no deadline but the POST's. */
+static void wait_for_post(struct eio_probe *p)
+{
+	p->upgrading = true;
+	net_delay_stop(&p->deadline);
+	net_conn_pause(ws_conn_net(p->ws));
+}
+
+/* No more than one read has brought. */
+static void keep_behind(struct eio_probe *p, bool binary, const uint8_t *data, size_t bytes)
+{
+	struct eio_behind b = { .bytes = bytes, .binary = binary };
+
+	if (buf_append(&p->behind, &b, sizeof(b)) && buf_append(&p->behind, data, bytes))
+		return;
+	let_go(p);
+	ws_conn_close(p->ws, WS_CLOSE_TRY_LATER);
+}
+
+/* Once it is answered its client polls no more: so not while a POST may have to wait for it to poll. */
+void eio_probe_go_on(struct eio_session *s)
 {
 	struct eio_probe *p = s->probe;
 
-	if (p == NULL || !p->probed || p->answered || s->post != NULL || s->rest != NULL)
+	if (p == NULL || !p->probed || s->post != NULL || s->rest != NULL)
+		return;
+	if (p->upgrading)
+		take_over(p);
+	if (s->probe == NULL || p->answered)
 		return;
 	p->answered = true;
 	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
@@ -226,13 +278,14 @@ static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 
 	if (s == NULL)
 		return; /* it is closing */
-	if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
+	if (p->upgrading) {
+		keep_behind(p, binary, data, bytes);
+	} else if (!binary && !p->probed && str_equal(text, STR("2probe"))) {
 		p->probed = true;
-		eio_probe_answer(s);
+		eio_probe_go_on(s);
 	} else if (!binary && p->answered && str_equal(text, STR("5"))) {
-		eio_post_finish(s); /* what was posted comes before what this will say */
-		if (p->session != NULL)
-			take_over(p);
+		wait_for_post(p);
+		eio_probe_go_on(s);
 	} else {
 		let_go(p);
 		ws_conn_close(p->ws, WS_CLOSE_NONE);
@@ -275,7 +328,7 @@ static void probe_closed(void *ctx, uint16_t code, bool fault)
 	(void)code;
 	(void)fault;
 	let_go(p);
-	free(p);
+	free_probe(p);
 }
 
 static const struct ws_conn_ops probe_ops = {
@@ -327,6 +380,7 @@ static struct eio_probe *create_probe(
 		return NULL;
 	}
 	net_delay_init(&p->deadline);
+	buf_init(&p->behind, EIO_BEHIND_BYTES_MAX);
 	return p;
 }
 

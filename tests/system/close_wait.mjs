@@ -1,19 +1,23 @@
-// A session that the server has closed waits half a minute for the poll that can be told, and no longer. By hand.
+// A session that the server has closed waits half a minute for the poll that can be told, or for its WebSocket to take what waits, and no
+// longer. By hand.
 
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
-import { EngineClient } from './lib/engine.mjs';
+import { EngineClient, RawWebSocket } from './lib/engine.mjs';
+import { descriptorsOf } from './lib/guard.mjs';
 import { request, target } from './lib/http.mjs';
 import { error } from './lib/refused.mjs';
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
-import { until } from './lib/wait.mjs';
+import { slower, until } from './lib/wait.mjs';
 
 const CLOSE_WAIT_MS = 30000;
 const MARGIN_MS = 1000; // before it, and behind it
 const PING_INTERVAL = 4 * CLOSE_WAIT_MS; // so no heartbeat ends it
 const CONNECT_TIMEOUT = 500;
 const GREETING_PACKETS = 3;
+const FLOOD = [20000, 1000]; // events, bytes of each: they would take minutes to be read ...
+const DRIP_MS = 4000; // ... by who reads a little so often: not so seldom that it is cut for that
 
 const server = await startServer('probe', { PING_INTERVAL, CONNECT_TIMEOUT });
 
@@ -57,12 +61,40 @@ async function isKnownSoLong(told, late, last) {
   }
 }
 
-test('who polls within 30 s of the end is told of it, who comes later is not known', async (t) => {
+// It reads a little now and then; how long its connection is there all the same.
+async function drips(t, on) {
+  const idle = await descriptorsOf(on.child.pid);
+  const socket = await RawWebSocket.open(on);
+  t.after(() => socket.terminate());
+  socket.send('40');
+  await until(async () => (await socket.next('the greeting')).startsWith('40'), 'the greeting');
+  const raw = socket.ws._socket;
+  raw.removeAllListeners('data');
+  socket.send(`42["flood",${FLOOD}]`);
+  socket.send('42["kick-close"]');
+  raw.pause();
+  const began_ms = performance.now();
+  const dripping = setInterval(() => {
+    raw.once('data', () => raw.pause());
+    raw.resume();
+  }, DRIP_MS);
+  await until(async () => (await descriptorsOf(on.child.pid)) <= idle, 'the connection to be closed', CLOSE_WAIT_MS + 3 * DRIP_MS)
+    .finally(() => clearInterval(dripping));
+  return performance.now() - began_ms;
+}
+
+// Together, for each takes half a minute.
+test('who polls within 30 s of the end is told of it, who comes later is not known; a WebSocket that takes little by little is cut', async (t) => {
+  const other = await startServer('probe', { PING_INTERVAL, QUEUE_MAX: 64 << 20 });
+  const dripping = drips(t, other);
   const [told, late, heard, unheard] = [await ended(unjoined), await ended(unjoined), await ended(kicked), await ended(kicked)];
-  await Promise.all([
+  const [took_ms] = await Promise.all([
+    dripping,
     isKnownSoLong(told, late, ['1']),
     t.deviates('packets that wait keep a closed session', () => isKnownSoLong(heard, unheard, ['41', '1'])),
   ]);
+  assert.ok(took_ms > CLOSE_WAIT_MS - MARGIN_MS && took_ms < CLOSE_WAIT_MS + DRIP_MS * slower, `cut after ${took_ms} ms`);
+  await other.stop();
 }, { timeout_ms: 2 * CLOSE_WAIT_MS });
 
 test('the server ends without complaints', () => server.stop());
