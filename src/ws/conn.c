@@ -276,7 +276,7 @@ static bool answer_ping(struct ws_conn *w, const struct ws_event *e)
 	uint16_t now_s = (uint16_t)(net_loop_now_ns(net_conn_loop(w->net)) / CLOCK_NS_PER_S);
 
 	if (w->close_sent > 0)
-		return true; /* nothing may follow a close frame, nor come into one */
+		return true; /* nothing goes into a close frame, or behind it */
 	if (now_s != w->ping_s) {
 		w->ping_s = now_s;
 		w->pings = 0;
@@ -409,7 +409,7 @@ static __attribute__((noinline)) void gather_mixed(
 		w->gathered_rest = (uint32_t)first.bytes;
 	}
 	gather_urgent(w, g);
-	if (w->state <= WS_CLOSING)
+	if (w->state <= WS_CLOSING && w->close_sent == 0) /* nothing goes into a close frame, or behind it */
 		gather_owner(w, g);
 	if (!closing_is_due(w, g))
 		return;

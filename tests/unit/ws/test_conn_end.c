@@ -1,9 +1,57 @@
 /* WebSockets over a real loop that we end: what still goes and what does not; frames that overtake; and without memory. */
 #include "lib/failing_alloc.h"
+#include "net/sender.h"
 #include "talk.h"
 #include "ws/conn.h"
 
 static const char payload[QUEUED_BYTES] = { 'a', 'b' };
+
+/* The pool's sender stands in for libsio's: the kernel takes so many bytes, and then none until the test says so. */
+static atomic_size_t may_go = SIZE_MAX;
+
+static const struct net_sender_ops in_pieces;
+
+static struct net_sender *create_sender(int *ret_errno)
+{
+	struct net_sender *sender = net_sender_plain.create(ret_errno);
+
+	if (sender != NULL)
+		sender->ops = &in_pieces;
+	return sender;
+}
+
+static int64_t send_some(const struct net_send *n)
+{
+	struct iovec iov[NET_SEND_IOV_MAX];
+	uint32_t count = 0;
+	size_t max = atomic_load(&may_go), left = max;
+
+	for (; count < n->iov_count && left > 0; count++) {
+		iov[count] = n->iov[count];
+		iov[count].iov_len = iov[count].iov_len < left ? iov[count].iov_len : left;
+		left -= iov[count].iov_len;
+	}
+	int64_t sent = count == 0 ? -EAGAIN : net_send_one(n->fd, iov, count);
+
+	if (sent > 0 && max < SIZE_MAX)
+		atomic_fetch_sub(&may_go, (size_t)sent);
+	return sent;
+}
+
+static void send_batch(struct net_sender *sender, struct net_send *sends, uint32_t count)
+{
+	(void)sender;
+	for (uint32_t i = 0; i < count; i++)
+		sends[i].result = send_some(&sends[i]);
+}
+
+static void destroy_sender(struct net_sender *sender)
+{
+	net_sender_plain.destroy(sender);
+}
+
+static const struct net_sender_ops in_pieces = { "in pieces", create_sender, destroy_sender, send_batch };
+const struct net_sender_ops *const net_senders[] = { &in_pieces, NULL };
 
 static void do_nothing(struct net_loop *loop, void *ctx)
 {
@@ -131,6 +179,48 @@ static void the_client_talks_while_we_close(void **state)
 	client_expect_gone(fd);
 	close(fd);
 	finish();
+}
+
+/* More may go, and the loop hears of it by the event that anything from the client brings. */
+static void let_go(int fd, size_t bytes)
+{
+	atomic_store(&may_go, bytes);
+	send_frame(fd, 0x8a, "", 0);
+}
+
+/* The client closes while the queue waits; some of our close frame goes, and only then the owner has more to say. */
+static void what_is_said_behind_a_part_of_the_close(void **state)
+{
+	(void)state;
+	for (unsigned part = 0; part <= 4; part++) {
+		struct buf asked;
+
+		start(&echo_ops);
+		int fd = ws_connect();
+		struct owner *o = owner_wait(0);
+
+		atomic_store(&may_go, 0);
+		buf_init(&asked, 1000);
+		append_frame(&asked, 0x81, 1, "x", 1);
+		append_frame(&asked, 0x88, 2, "\x03\xe9", 2);
+		client_send(fd, asked.data, asked.bytes);
+		buf_finish(&asked);
+		WAIT_FOR(atomic_load(&o->messages) == 1);
+		wait_blocked(o);
+		let_go(fd, 3 + part); /* the echo, and a part of the close frame */
+		WAIT_FOR(atomic_load(&may_go) == 0);
+		if (part < 4)
+			harness_call(&w.h, 0, do_queue, o);
+		let_go(fd, SIZE_MAX);
+		expect_frame(fd, 0x81, "x", 1);
+		if (part == 0)
+			expect_frame(fd, 0x82, payload, QUEUED_BYTES);
+		expect_frame(fd, 0x88, "\x03\xe9", 2);
+		client_expect_end(fd);
+		expect_told(o, 1001, false);
+		close(fd);
+		finish();
+	}
 }
 
 /* Between two frames, never within one. */
@@ -408,6 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_queue_goes_before_the_close),
 		cmocka_unit_test(the_client_talks_while_we_close),
+		cmocka_unit_test(what_is_said_behind_a_part_of_the_close),
 		cmocka_unit_test(urgent_frames_overtake),
 		cmocka_unit_test(the_reserve_has_an_end),
 		cmocka_unit_test(failing_sends_nothing_of_the_owner),
