@@ -17,7 +17,7 @@ enum ws_conn_state {
 };
 
 enum {
-	CLOSE_FRAME_BYTES = 4, /* header and code */
+	CLOSE_FRAME_BYTES = 4, /* header and code; a reason is behind them */
 	GATHERED_OWNER = UINT16_MAX, /* more than the reserve */
 };
 
@@ -37,8 +37,9 @@ struct ws_conn {
 	uint16_t close_code; /* ours */
 	uint16_t
 		reserved; /* bytes that may wait beside WS_RESERVE_BYTES_MAX: the handshake's further headers */
-	uint8_t close_bytes, close_sent;
+	uint8_t close_bytes, close_sent; /* of the frame, with its reason */
 	uint8_t close[CLOSE_FRAME_BYTES];
+	uint8_t close_why; /* enum ws_error, whose text is the reason; WS_ERROR_NONE: there is none */
 	uint16_t pings, ping_s; /* in the second with these lowest bits */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
 	uint16_t gathered_urgent; /* GATHERED_OWNER: the other figures say nothing */
@@ -211,18 +212,25 @@ static bool put_control(struct ws_conn *w, enum ws_opcode op, const void *payloa
 	return true;
 }
 
-static void put_close(struct ws_conn *w, uint16_t code)
+static struct str reason_of(uint8_t why)
 {
-	uint8_t payload[WS_CONTROL_BYTES_MAX];
-	size_t bytes = ws_close_encode(payload, code, STR(""));
-	uint8_t frame[WS_HEADER_BYTES_MAX];
+	return why == WS_ERROR_NONE ? STR("") : str_c(ws_error_text((enum ws_error)why));
+}
+
+static void put_close(struct ws_conn *w, uint16_t code, enum ws_error why)
+{
+	struct str reason = reason_of((uint8_t)why);
+	uint8_t frame[WS_HEADER_BYTES_MAX + WS_CONTROL_BYTES_MAX], payload[WS_CONTROL_BYTES_MAX];
+	size_t bytes = ws_close_encode(payload, code, reason);
 	size_t at = ws_frame_header_encode(frame, WS_OP_CLOSE, true, bytes);
 
-	assert(at + bytes <= CLOSE_FRAME_BYTES);
-	memcpy(w->close, frame, at);
-	memcpy(w->close + at, payload, bytes);
+	memcpy(frame + at, payload, bytes);
+	assert(at + bytes <=
+		CLOSE_FRAME_BYTES + reason.bytes); /* all of the reason, which stays where it is */
+	memcpy(w->close, frame, at + bytes - reason.bytes);
 	w->close_bytes = (uint8_t)(at + bytes);
 	w->close_code = code;
+	w->close_why = (uint8_t)why;
 	net_conn_want_send(w->net);
 }
 
@@ -239,16 +247,7 @@ void ws_conn_close(struct ws_conn *w, uint16_t code)
 	if (w->state != WS_OPEN)
 		return;
 	w->state = WS_CLOSING;
-	put_close(w, code);
-}
-
-void ws_conn_fail(struct ws_conn *w, uint16_t code)
-{
-	if (w->state > WS_CLOSING)
-		return;
-	if (w->state == WS_OPEN)
-		put_close(w, code);
-	leave_owner(w);
+	put_close(w, code, WS_ERROR_NONE);
 }
 
 void ws_conn_cut(struct ws_conn *w)
@@ -299,7 +298,7 @@ static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
 		break;
 	case WS_READ_PING:
 		if (!answer_ping(w, e)) {
-			put_close(w, WS_CLOSE_POLICY);
+			put_close(w, WS_CLOSE_POLICY, WS_ERROR_PINGS);
 			tell_closed(w, WS_CLOSE_POLICY, true);
 		}
 		break;
@@ -313,7 +312,7 @@ static void take_event(struct ws_conn *w, enum ws_read what, struct ws_event *e)
 		/* fallthrough */
 	case WS_READ_FAIL:
 		if (w->state == WS_OPEN)
-			put_close(w, e->code);
+			put_close(w, e->code, e->error);
 		tell_closed(w, e->code, what == WS_READ_FAIL);
 		break;
 	case WS_READ_PONG:
@@ -380,6 +379,18 @@ static void gather_owner(struct ws_conn *w, struct net_gather *g)
 	w->gathered_owner = (uint32_t)(g->bytes - before);
 }
 
+static void gather_close(const struct ws_conn *w, struct net_gather *g)
+{
+	struct str reason = reason_of(w->close_why);
+	size_t front = w->close_bytes - reason.bytes, sent = w->close_sent;
+
+	if (sent < front && !net_gather_add(g, w->close + sent, front - sent))
+		return;
+	sent -= sent < front ? sent : front;
+	if (sent < reason.bytes)
+		(void)net_gather_add(g, reason.s + sent, reason.bytes - sent);
+}
+
 /* All that we had to say is said, and the owner knows. */
 static void end(struct ws_conn *w, struct net_conn *net)
 {
@@ -414,7 +425,7 @@ static __attribute__((noinline)) void gather_mixed(
 	if (!closing_is_due(w, g))
 		return;
 	if (w->close_sent < w->close_bytes)
-		(void)net_gather_add(g, w->close + w->close_sent, (size_t)(w->close_bytes - w->close_sent));
+		gather_close(w, g);
 	else if (g->count == 0 && w->state == WS_ENDING)
 		end(w, net); /* a frame was cut in two: no close frame can follow */
 }

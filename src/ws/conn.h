@@ -3,7 +3,9 @@
  *
  *      OPEN --ws_conn_close(), or the peer's close while the owner has something to say
  *        |        `--> CLOSING (queue, then close frame) --> ended
- *        `--peer's close, an error, ws_conn_fail()--> told `closed`; close frame, FIN, and the peer's end: on its own
+ *        `--peer's close, a fault of its--> told `closed`; close frame, FIN, and the peer's end: on its own
+ *
+ * Of a fault the close frame says in a few words which it is: ws_error_text().
  *
  * Output is pulled from the owner as ready-made frames. Frames of the transport itself (pong, ping, close) go between two of
  * the owner's frames, from a reserve of their own, and may overtake them.
@@ -68,8 +70,6 @@ void ws_conn_want_send(struct ws_conn *);
 bool ws_conn_send_urgent(struct ws_conn *, const void *frame, size_t bytes);
 /* Send what the owner still gives, then a close frame, and end. */
 void ws_conn_close(struct ws_conn *, uint16_t code);
-/* Close with a code at once: nothing more of the owner is sent, and it is not called any more. */
-void ws_conn_fail(struct ws_conn *, uint16_t code);
 /* Cut the connection; no callback. */
 void ws_conn_cut(struct ws_conn *);
 

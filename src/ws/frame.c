@@ -29,6 +29,7 @@ static const struct {
 	[WS_ERROR_CLOSE_BYTES] = { WS_CLOSE_PROTOCOL, "close of one byte" },
 	[WS_ERROR_CLOSE_CODE] = { WS_CLOSE_PROTOCOL, "close code not allowed" },
 	[WS_ERROR_NO_MEMORY] = { WS_CLOSE_INTERNAL, "out of memory" },
+	[WS_ERROR_PINGS] = { WS_CLOSE_POLICY, "too many pings" },
 };
 
 uint16_t ws_error_close_code(enum ws_error error)

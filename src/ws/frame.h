@@ -64,6 +64,7 @@ enum ws_error {
 	WS_ERROR_CLOSE_BYTES, /* a close with a payload of one byte */
 	WS_ERROR_CLOSE_CODE, /* a code that must not be sent (ws_close_code_valid()) */
 	WS_ERROR_NO_MEMORY, /* 1011 */
+	WS_ERROR_PINGS, /* 1008: more than WS_PINGS_PER_S_MAX (ws/conn.h) */
 	WS_ERRORS, /* how many there are */
 };
 

@@ -5,7 +5,7 @@ import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until } from './lib/wait.mjs';
 import {
-  ACCEPT, asker, closing, described, echoesOn, fragments, frame, handshake, MASK, OP, Peer,
+  ACCEPT, asker, closing, described, echoesOn, fragments, frame, handshake, head, MASK, OP, Peer,
 } from './lib/ws.mjs';
 
 const MESSAGE_BYTES_MAX = 1000000; // the default
@@ -107,6 +107,20 @@ test('a message of one byte more than the limit: 1009', async (t) => {
     await peer.echoes('before');
     peer.send(data);
     await peer.isClosed(1009);
+  }
+});
+
+test('what was wrong with a frame is said behind the code', async (t) => {
+  for (const [bytes, code, reason] of [
+    [frame(OP.TEXT, 'x', { mask: null }), 1002, 'frame not masked'], [frame(3), 1002, 'unknown opcode'], [frame(OP.CLOSE, 'x'), 1002, 'close of one byte'],
+    [frame(OP.TEXT, Buffer.from([0xff])), 1007, 'not UTF-8'], [head(OP.BINARY, MESSAGE_BYTES_MAX + 1), 1009, 'message too big'],
+  ]) {
+    const peer = await opened(t);
+    peer.write(bytes);
+    const close = await peer.next('the close frame');
+    assert.equal(described(close), `close ${code}`);
+    await t.deviates('a fault is told by its code alone', async () => assert.equal(close.payload.toString('utf8', 2), reason));
+    await peer.hasEnded(reason);
   }
 });
 

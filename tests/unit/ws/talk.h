@@ -275,20 +275,21 @@ static inline void expect_frame(int fd, unsigned first, const void *payload, siz
 	buf_finish(&got);
 }
 
-/* A close frame with this code (0: without one), then the end of the server's side. */
+/* A close frame with this code (0: without one) and reason, then the end of the server's side. */
+static inline void expect_close_saying(int fd, unsigned code, const char *reason)
+{
+	uint8_t payload[WS_CONTROL_BYTES_MAX] = { (uint8_t)(code >> 8), (uint8_t)code };
+	size_t bytes = strlen(reason);
+
+	assert_true(bytes <= sizeof(payload) - 2);
+	memcpy(payload + 2, reason, bytes);
+	expect_frame(fd, 0x88, payload, code == 0 ? 0 : 2 + bytes);
+	client_expect_end(fd);
+}
+
 static inline void expect_close(int fd, unsigned code)
 {
-	struct buf got;
-
-	read_frame(fd, 0x88, &got);
-	if (code == 0) {
-		assert_int_equal(got.bytes, 0);
-	} else {
-		assert_true(got.bytes >= 2);
-		assert_int_equal(got.data[0] << 8 | got.data[1], code);
-	}
-	buf_finish(&got);
-	client_expect_end(fd);
+	expect_close_saying(fd, code, "");
 }
 
 static inline void expect_told(struct owner *o, unsigned code, bool fault)

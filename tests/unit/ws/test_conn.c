@@ -178,27 +178,32 @@ static void the_client_breaks_rules(void **state)
 		const char *bytes;
 		size_t count;
 		unsigned code;
+		const char *reason;
 	} faults[] = {
-#define FAULT(text, code) { text, sizeof(text) - 1, code }
-		FAULT("\x81\x05hello", 1002), /* unmasked */
-		FAULT("\xc1\x80\x00\x00\x00\x00", 1002), /* RSV1 */
-		FAULT("\x83\x80\x00\x00\x00\x00", 1002), /* opcode 3 */
-		FAULT("\x8b\x80\x00\x00\x00\x00", 1002), /* opcode 11 */
-		FAULT("\x09\x80\x00\x00\x00\x00", 1002), /* a ping in fragments */
-		FAULT("\x89\xfe\x00\x7e\x00\x00\x00\x00", 1002), /* a ping of 126 bytes */
-		FAULT("\x81\xfe\x00\x05\x00\x00\x00\x00hello", 1002), /* not the shortest length */
-		FAULT("\x80\x80\x00\x00\x00\x00", 1002), /* nothing to go on with */
-		FAULT("\x01\x80\x00\x00\x00\x00\x81\x80\x00\x00\x00\x00", 1002), /* a text within a text */
-		FAULT("\x88\x81\x00\x00\x00\x00x", 1002), /* half a code */
-		FAULT("\x88\x82\x00\x00\x00\x00\x03\xed", 1002), /* 1005 */
-		FAULT("\x88\x82\x00\x00\x00\x00\x03\xe7", 1002), /* 999 */
-		FAULT("\x81\x81\x00\x00\x00\x00\xff", 1007), FAULT("\x81\x82\x00\x00\x00\x00\xc3(", 1007),
-		FAULT("\x01\x81\x00\x00\x00\x00\xc0", 1007), /* before it is whole */
-		FAULT("\x81\x81\x00\x00\x00\x00\xe2", 1007), /* ends in the middle of a character */
-		FAULT("\x88\x83\x00\x00\x00\x00\x03\xe8\xff", 1007), /* in the reason of a close */
-		FAULT("\x82\xff\x00\x00\x00\x00\x00\x01\x86\xa1\x00\x00\x00\x00",
-			1009), /* one byte too many, announced */
-		FAULT("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009), /* 2^63 - 1 */
+#define FAULT(text, code, reason) { text, sizeof(text) - 1, code, reason }
+		FAULT("\x81\x05hello", 1002, "frame not masked"),
+		FAULT("\xc1\x80\x00\x00\x00\x00", 1002, "reserved bit set"),
+		FAULT("\x83\x80\x00\x00\x00\x00", 1002, "unknown opcode"),
+		FAULT("\x8b\x80\x00\x00\x00\x00", 1002, "unknown opcode"),
+		FAULT("\x09\x80\x00\x00\x00\x00", 1002, "fragmented control frame"),
+		FAULT("\x89\xfe\x00\x7e\x00\x00\x00\x00", 1002, "control frame over 125 bytes"),
+		FAULT("\x81\xfe\x00\x05\x00\x00\x00\x00hello", 1002, "length not in its shortest form"),
+		FAULT("\x80\x80\x00\x00\x00\x00", 1002, "continuation of no message"),
+		FAULT("\x01\x80\x00\x00\x00\x00\x81\x80\x00\x00\x00\x00", 1002, "message inside a message"),
+		FAULT("\x88\x81\x00\x00\x00\x00x", 1002, "close of one byte"),
+		FAULT("\x88\x82\x00\x00\x00\x00\x03\xed", 1002, "close code not allowed"), /* 1005 */
+		FAULT("\x88\x82\x00\x00\x00\x00\x03\xe7", 1002, "close code not allowed"), /* 999 */
+		FAULT("\x81\x81\x00\x00\x00\x00\xff", 1007, "not UTF-8"),
+		FAULT("\x81\x82\x00\x00\x00\x00\xc3(", 1007, "not UTF-8"),
+		FAULT("\x01\x81\x00\x00\x00\x00\xc0", 1007, "not UTF-8"), /* before it is whole */
+		FAULT("\x81\x81\x00\x00\x00\x00\xe2", 1007,
+			"not UTF-8"), /* ends in the middle of a character */
+		FAULT("\x88\x83\x00\x00\x00\x00\x03\xe8\xff", 1007,
+			"not UTF-8"), /* in the reason of a close */
+		FAULT("\x82\xff\x00\x00\x00\x00\x00\x01\x86\xa1\x00\x00\x00\x00", 1009,
+			"message too big"), /* one byte too many, announced */
+		FAULT("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009,
+			"message too big"), /* 2^63 - 1 */
 #undef FAULT
 	};
 
@@ -210,7 +215,7 @@ static void the_client_breaks_rules(void **state)
 		send_frame(fd, 0x81, "good", 4);
 		expect_frame(fd, 0x81, "good", 4);
 		client_send(fd, faults[i].bytes, faults[i].count);
-		expect_close(fd, faults[i].code);
+		expect_close_saying(fd, faults[i].code, faults[i].reason);
 		expect_told(&owners[i], faults[i].code, true);
 		assert_int_equal(atomic_load(&owners[i].messages), 1);
 		close(fd);
@@ -230,7 +235,7 @@ static void too_much_of_a_message(void **state)
 	send_frame(fd, 0x02, data, MESSAGE_BYTES_MAX / 2);
 	send_frame(fd, 0x00, data, MESSAGE_BYTES_MAX / 2);
 	send_frame(fd, 0x80, data, 1);
-	expect_close(fd, 1009);
+	expect_close_saying(fd, 1009, "message too big");
 	expect_told(owner_wait(0), 1009, true);
 	close(fd);
 	/* There are too many of them, empty as they are. */
@@ -240,7 +245,7 @@ static void too_much_of_a_message(void **state)
 		send_frame(fd, 0x00, "x", i % 2 == 0);
 	assert_false(client_readable(fd));
 	send_frame(fd, 0x00, "", 0);
-	expect_close(fd, 1008);
+	expect_close_saying(fd, 1008, "too many fragments");
 	expect_told(owner_wait(1), 1008, true);
 	close(fd);
 	/* As many as may be. */
@@ -284,7 +289,7 @@ static void a_flood_of_pings(void **state)
 	}
 	/* Each second's last was answered. */
 	assert_true(last >= WS_PINGS_PER_S_MAX && last <= 2 * WS_PINGS_PER_S_MAX);
-	expect_close(fd, 1008);
+	expect_close_saying(fd, 1008, "too many pings");
 	expect_told(&owners[0], 1008, true);
 	buf_finish(&all);
 	close(fd);
