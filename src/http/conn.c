@@ -138,20 +138,26 @@ static void serve(struct http_exchange *x, const struct http_route *route, uint8
 	route->serve(route->ctx, x, &request);
 }
 
-/* Take what is there of a chunked body behind the head in `in`. 1: whole; 0: more is needed; -1: refused. */
-static int take_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body_bytes_max)
+/* A chunked body begins behind the head in `in`. False: no memory, and it is refused. */
+static bool begin_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body_bytes_max)
 {
-	size_t at = head_bytes;
+	x->chunks = calloc(1, sizeof(*x->chunks));
+	if (x->chunks == NULL) {
+		http_conn_refuse(x, 503, "no memory");
+		return false;
+	}
+	buf_init(&x->chunks->body, body_bytes_max);
+	x->head_bytes = head_bytes;
+	return true;
+}
+
+/* Take what is there of it. 1: whole; 0: more is needed; -1: refused. */
+static int take_chunks(struct http_exchange *x)
+{
+	size_t head_bytes = x->head_bytes, at = head_bytes;
+	struct buf *body = &x->chunks->body;
 
 	assert(x->in.data != NULL && x->in.bytes >= head_bytes);
-	if (x->chunks == NULL) {
-		x->chunks = calloc(1, sizeof(*x->chunks));
-		if (x->chunks == NULL) {
-			http_conn_refuse(x, 503, "no memory");
-			return -1;
-		}
-		buf_init(&x->chunks->body, body_bytes_max);
-	}
 	for (;;) {
 		size_t used;
 		struct str piece;
@@ -163,9 +169,9 @@ static int take_chunks(struct http_exchange *x, size_t head_bytes, uint32_t body
 			http_conn_refuse(x, 400, x->chunks->decoder.fail_reason);
 			return -1;
 		}
-		bool over = x->chunks->decoder.left_bytes > body_bytes_max - x->chunks->body.bytes;
+		bool over = x->chunks->decoder.left_bytes > body->bytes_max - body->bytes;
 		if (got == HTTP_CHUNK_DATA)
-			over = !buf_append_str(&x->chunks->body, piece);
+			over = !buf_append_str(body, piece);
 		if (over) {
 			http_conn_refuse(x, 413, "");
 			return -1;
@@ -220,10 +226,61 @@ static const struct http_route *admit(struct http_exchange *x)
 	return NULL;
 }
 
+/* There is no such path. */
+static void answer_nowhere(struct http_exchange *x)
+{
+	x->keep_alive = x->at->head.keep_alive;
+	x->state = HTTP_CONN_SERVING;
+	x->asked_once = true;
+	net_delay_stop(&x->deadline);
+	http_answer_text(x, 404, false, STR("not found"));
+}
+
+/* The head is there, and some of its body is not. Returns what of `bytes` it used: all, if the body is not wanted. */
+static size_t await_body(
+	struct http_exchange *x, const struct http_route *route, size_t whole_bytes, size_t bytes)
+{
+	struct http_head *head = &x->at->head;
+
+	if (x->state != HTTP_CONN_BODY && !route->begin(route->ctx, x, head)) {
+		head->keep_alive = false;
+		serve(x, route, NULL, 0);
+		return bytes;
+	}
+	x->head_bytes = head->head_bytes;
+	x->need_bytes = head->body == HTTP_BODY_CHUNKED ? 0 : whole_bytes;
+	if (head->expect_continue && !x->continued) {
+		x->continued = true;
+		http_out_continue(x);
+	}
+	await(x, HTTP_CONN_BODY);
+	return 0;
+}
+
+/* Its body was chunked, and has all come. */
+static void serve_chunked(struct http_exchange *x, const struct http_route *route)
+{
+	struct chunks *chunks = x->chunks;
+
+	x->chunks = NULL;
+	serve(x, route, chunks->body.data, chunks->body.bytes);
+	buf_finish(&chunks->body);
+	free(chunks);
+}
+
 /* Serve the request at the front of data if it is whole. Returns what it used; 0 if it is not whole, or moves. */
 static size_t serve_next(struct http_exchange *x, uint8_t *data, size_t bytes)
 {
 	struct http_head *head = &x->at->head;
+	int taken = 0; /* of a chunked body: see take_chunks() */
+
+	if (x->chunks != NULL) {
+		/* Its head is looked at again when all of it is there, not with each piece. */
+		taken = take_chunks(x);
+		if (taken <= 0)
+			return 0;
+		bytes = x->in.bytes;
+	}
 	enum http_parse parsed = http_head_parse(&x->scan, data, bytes, head);
 
 	if (parsed == HTTP_PARSE_MORE) {
@@ -241,47 +298,26 @@ static size_t serve_next(struct http_exchange *x, uint8_t *data, size_t bytes)
 	if (route == NULL)
 		return x->state == HTTP_CONN_MOVING ? 0 : bytes;
 	if (route->serve == NULL) {
-		x->keep_alive = head->keep_alive;
-		x->state = HTTP_CONN_SERVING;
-		x->asked_once = true;
-		net_delay_stop(&x->deadline);
-		http_answer_text(x, 404, false, STR("not found"));
+		answer_nowhere(x);
 		return head->head_bytes;
 	}
-	size_t whole = head->head_bytes;
-	if (head->body == HTTP_BODY_LENGTH)
-		whole += (size_t)head->content_length;
-	bool complete = whole <= bytes;
 	if (head->body == HTTP_BODY_CHUNKED) {
-		int taken = data == x->in.data ? take_chunks(x, head->head_bytes, route->body_bytes_max) : 0;
+		if (x->chunks == NULL && data == x->in.data) {
+			if (!begin_chunks(x, head->head_bytes, route->body_bytes_max))
+				return 0;
+			taken = take_chunks(x);
+		}
 		if (taken < 0)
 			return 0; /* `in` is empty now */
-		complete = taken > 0;
+		if (taken == 0)
+			return await_body(x, route, 0, bytes);
+		serve_chunked(x, route);
+		return head->head_bytes;
 	}
-	if (!complete) {
-		if (x->state != HTTP_CONN_BODY && !route->begin(route->ctx, x, head)) {
-			head->keep_alive = false;
-			serve(x, route, NULL, 0);
-			return bytes;
-		}
-		x->head_bytes = head->head_bytes;
-		x->need_bytes = head->body == HTTP_BODY_CHUNKED ? 0 : whole;
-		if (head->expect_continue && !x->continued) {
-			x->continued = true;
-			http_out_continue(x);
-		}
-		await(x, HTTP_CONN_BODY);
-		return 0;
-	}
-	if (x->chunks != NULL) {
-		struct chunks *chunks = x->chunks;
-		x->chunks = NULL;
-		serve(x, route, chunks->body.data, chunks->body.bytes);
-		buf_finish(&chunks->body);
-		free(chunks);
-	} else {
-		serve(x, route, data + head->head_bytes, whole - head->head_bytes);
-	}
+	size_t whole = head->head_bytes + (head->body == HTTP_BODY_LENGTH ? (size_t)head->content_length : 0);
+	if (whole > bytes)
+		return await_body(x, route, whole, bytes);
+	serve(x, route, data + head->head_bytes, whole - head->head_bytes);
 	return whole;
 }
 

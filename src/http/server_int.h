@@ -45,7 +45,7 @@ struct http_exchange {
 	struct buf in;
 	struct http_head_scan scan;
 	size_t need_bytes; /* of `in`, before looking again; 0 for a chunked body */
-	size_t head_bytes; /* of the request whose body is awaited */
+	size_t head_bytes; /* of the request whose body is awaited; a chunked one is decoded behind it */
 	size_t turn_bytes; /* of its body, in this turn */
 	struct chunks *chunks; /* of a chunked body; else NULL */
 
@@ -61,7 +61,6 @@ struct http_exchange {
 struct chunks {
 	struct http_chunked decoder;
 	struct buf body;
-	uint32_t body_bytes_max;
 };
 
 struct http_loop {

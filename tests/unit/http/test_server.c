@@ -112,88 +112,6 @@ static void requests_in_pieces(void **state)
 	web_finish(&w);
 }
 
-static void bodies_of_all_sizes(void **state)
-{
-	static char body[WEB_BODY_BYTES_MAX + 100];
-	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, WEB_BODY_BYTES_MAX - 1,
-		WEB_BODY_BYTES_MAX };
-
-	(void)state;
-	web_start(&w, 1);
-	int fd = client_connect(&w.h);
-
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct web_answer a;
-		char head[128];
-
-		for (size_t n = 0; n < sizes[i]; n++)
-			body[n] = (char)side_byte(n);
-		for (int chunked = 0; chunked < 2; chunked++) {
-			snprintf(head, sizeof(head),
-				chunked ? "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-					  "chunked\r\n\r\n"
-					: "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
-				sizes[i]);
-			client_send_text(fd, head);
-			for (size_t at = 0, n; chunked && at < sizes[i]; at += n) {
-				n = sizes[i] - at < 30000 ? sizes[i] - at : 30000;
-				snprintf(head, sizeof(head), "%zx\r\n", n);
-				client_send_text(fd, head);
-				client_send(fd, body + at, n);
-				client_send_text(fd, "\r\n");
-			}
-			if (chunked)
-				client_send_text(fd, "0\r\n\r\n");
-			else
-				client_send(fd, body, sizes[i]);
-			web_read(fd, &a, false);
-			assert_int_equal(a.status, 200);
-			assert_int_equal(a.body.bytes, sizes[i] + 6);
-			assert_memory_equal(a.body.data + 6, body, sizes[i]);
-			buf_finish(&a.body);
-		}
-	}
-	close(fd);
-	web_finish(&w);
-}
-
-static void bodies_that_are_too_large(void **state)
-{
-	(void)state;
-	web_start(&w, 1);
-	/* Told by its head alone: nobody waits for it. */
-	web_ask(&w, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\n\r\n", 413, true);
-	web_ask(&w,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\nExpect: "
-		"100-continue\r\n\r\n",
-		413, true);
-	web_ask(&w, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n186a1\r\n", 413,
-		true);
-	web_ask(&w,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-		413, true);
-	/* One that comes piece by piece is refused when it has come too far. */
-	int fd = client_connect(&w.h);
-
-	client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-	for (int i = 0; i < 11; i++) {
-		char chunk[10000] = { 0 };
-
-		client_send_text(fd, "2710\r\n");
-		client_send(fd, chunk, sizeof(chunk));
-		client_send_text(fd, i < 10 ? "\r\n" : "");
-	}
-	web_expect(fd, 413, NULL);
-	client_expect_end(fd);
-	close(fd);
-	struct http_counters c;
-
-	http_server_counters(w.server, &c);
-	assert_int_equal(c.refused, 5);
-	assert_int_equal(c.requests, 0);
-	web_finish(&w);
-}
-
 static void requests_that_are_refused(void **state)
 {
 	(void)state;
@@ -284,39 +202,6 @@ static void connections_that_are_not_kept(void **state)
 	get(fd, "/echo");
 	web_expect(fd, 200, "GET  ");
 	close(fd);
-	web_finish(&w);
-}
-
-static void a_client_that_waits_for_100(void **state)
-{
-	static const char continued[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-	(void)state;
-	web_start(&w, 1);
-	int fd = client_connect(&w.h);
-
-	for (int round = 0; round < 3; round++) {
-		client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: "
-				     "100-continue\r\nContent-Length: 5\r\n\r\n");
-		client_expect(fd, continued, sizeof(continued) - 1);
-		client_send_text(fd, "hel");
-		client_send_text(fd, "lo");
-		web_expect(fd, 200, "POST  hello");
-		client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: "
-				     "100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
-		client_expect(fd, continued, sizeof(continued) - 1);
-		client_send_text(fd, "5\r\nhello\r\n0\r\n\r\n");
-		web_expect(fd, 200, "POST  hello");
-		/* Its body is there already: it need not be told. */
-		client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: "
-				     "100-continue\r\nContent-Length: 5\r\n\r\nhello");
-		web_expect(fd, 200, "POST  hello");
-	}
-	close(fd);
-	web_ask(&w, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\nContent-Length: 5\r\n\r\n",
-		417, true);
-	web_ask(&w, "POST /refused HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
-		400, true);
 	web_finish(&w);
 }
 
@@ -569,12 +454,9 @@ int main(void)
 		cmocka_unit_test(one_after_another),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(requests_in_pieces),
-		cmocka_unit_test(bodies_of_all_sizes),
-		cmocka_unit_test(bodies_that_are_too_large),
 		cmocka_unit_test(requests_that_are_refused),
 		cmocka_unit_test(methods),
 		cmocka_unit_test(connections_that_are_not_kept),
-		cmocka_unit_test(a_client_that_waits_for_100),
 		cmocka_unit_test(who_has_ended_its_side_is_answered),
 		cmocka_unit_test(requests_that_take_too_long),
 		cmocka_unit_test(slow_and_steady),
