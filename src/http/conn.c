@@ -233,6 +233,7 @@ static void answer_nowhere(struct http_exchange *x)
 	x->state = HTTP_CONN_SERVING;
 	x->asked_once = true;
 	net_delay_stop(&x->deadline);
+	http_count(&x->at->requests);
 	http_answer_text(x, 404, false, STR("not found"));
 }
 

@@ -78,8 +78,9 @@ void http_server_accepted(struct net_conn *, void *server);
 void http_server_stopping(struct http_server *, struct net_loop *);
 
 struct http_counters {
-	uint64_t requests, refused,
-		timeouts; /* refused: a request that could not be understood, or was too large */
+	uint64_t requests; /* that were answered, if only that there is no such path */
+	uint64_t refused; /* that could not be understood, were too large, or brought a body to no path */
+	uint64_t timeouts;
 };
 void http_server_counters(const struct http_server *, struct http_counters *ret);
 

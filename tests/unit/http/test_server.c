@@ -112,12 +112,24 @@ static void requests_in_pieces(void **state)
 	web_finish(&w);
 }
 
+/* Each in one figure. */
+static void expect_counted(uint64_t requests, uint64_t refused)
+{
+	struct http_counters c;
+
+	http_server_counters(w.server, &c);
+	assert_int_equal(c.requests, requests);
+	assert_int_equal(c.refused, refused);
+}
+
 static void requests_that_are_refused(void **state)
 {
 	(void)state;
 	web_start(&w, 1);
 	web_ask(&w, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404, false);
+	expect_counted(2, 0); /* with the one behind it, which is served */
 	web_ask(&w, "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 404, true);
+	expect_counted(2, 1);
 	web_ask(&w, "TRACE /echo HTTP/1.1\r\nHost: a\r\n\r\n", 405, true);
 	web_ask(&w, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405, true);
 	web_ask(&w, "GET /echo HTTP/1.1\r\n\r\n", 400, true);
@@ -135,6 +147,7 @@ static void requests_that_are_refused(void **state)
 	web_ask(&w, "\x16\x03\x01\x02", 400, true);
 	/* A body that its route does not want. */
 	web_ask(&w, "POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 400, true);
+	expect_counted(3, 13);
 	web_finish(&w);
 }
 
