@@ -104,11 +104,15 @@ static void answer_preflight(
 		NULL, 0);
 }
 
-bool eio_cors_serve(struct eio_server *server, struct http_exchange *x, const struct http_head *head)
+void eio_cors_head(void *server, struct http_exchange *x, const struct http_head *head)
 {
 	const struct eio_cors_origin *o = find(server, head);
 
 	http_exchange_add(x, o->headers, o->count);
+}
+
+bool eio_cors_serve(const struct eio_server *server, struct http_exchange *x, const struct http_head *head)
+{
 	if (head->method != HTTP_OPTIONS || head->upgrade)
 		return false;
 	answer_preflight(server, x, head);

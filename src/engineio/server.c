@@ -354,6 +354,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		.path = options->path,
 		.prefix = true,
 		.body_bytes_max = options->message_bytes_max,
+		.head = options->cors == NULL ? NULL : eio_cors_head,
 		.loop_of = loop_of,
 		.begin = begin,
 		.serve = serve,

@@ -192,8 +192,10 @@ void eio_plain_headers(const struct eio_plain *, const struct http_head *, struc
 /* What pages of other origins need, made ready. False: no memory. */
 __attribute__((warn_unused_result)) bool eio_cors_create(struct eio_server *);
 void eio_cors_destroy(struct eio_server *);
-/* Of a request that has come: its answer will have what its origin needs. True: it asked for that alone, and is answered. */
-bool eio_cors_serve(struct eio_server *, struct http_exchange *, const struct http_head *);
+/* A route's: whatever is answered will have what the request's origin needs. */
+void eio_cors_head(void *server, struct http_exchange *, const struct http_head *);
+/* True: the request asks whether another may be made, and is answered. */
+bool eio_cors_serve(const struct eio_server *, struct http_exchange *, const struct http_head *);
 
 /* session.c */
 /* A new session, not yet open. NULL: no memory, or a limit. */

@@ -207,6 +207,8 @@ static const struct http_route *admit(struct http_exchange *x)
 		static const struct http_route nowhere = { .path = "/", .loop_of = http_route_any_loop };
 		return &nowhere;
 	}
+	if (route->head != NULL)
+		route->head(route->ctx, x, head);
 	if (head->body == HTTP_BODY_LENGTH && head->content_length > route->body_bytes_max) {
 		http_conn_refuse(x, 413, "");
 		return NULL;

@@ -48,6 +48,11 @@ struct http_route {
 	const char *path; /* kept: "/chat", or with prefix "/socket.io/" and all below it */
 	bool prefix;
 	uint32_t body_bytes_max; /* more: 413 */
+	/*
+	 * Optional: what all answers to this request have besides (http_exchange_add()), also those that are given here: 413, 408,
+	 * 503. Called before anything of it is judged, on any loop's thread, maybe several times.
+	 */
+	void (*head)(void *ctx, struct http_exchange *, const struct http_head *);
 	/* The loop that must serve it, or HTTP_ANY_LOOP. Called when the head is there, on any loop's thread. */
 	uint32_t (*loop_of)(void *ctx, const struct http_head *);
 	/*
@@ -96,7 +101,10 @@ void http_answer_buf(struct http_exchange *, const struct http_response *, struc
 void http_answer_text(struct http_exchange *, uint16_t status, bool html, struct str text);
 /* From an asset: http_asset_answer() against the request's head. */
 void http_answer_asset(struct http_exchange *, const struct http_request *, const struct http_asset *);
-/* Headers of whatever it will be answered, behind those of the answer: constants, which stay as long as the server. */
+/*
+ * Headers of whatever it will be answered, behind those of the answer, in place of what was said before: constants, which stay as
+ * long as the server.
+ */
 void http_exchange_add(struct http_exchange *, const struct http_header *headers, uint32_t count);
 /* Close the connection when the answer is sent. Before answering. */
 void http_exchange_close_after(struct http_exchange *);

@@ -6,11 +6,13 @@ import { startServer } from './lib/server.mjs';
 import { EngineClient } from './lib/engine.mjs';
 import { RawSocket, request, target } from './lib/http.mjs';
 import { run, test } from './lib/tap.mjs';
+import { nextAnswer } from './lib/ws.mjs';
 
 const ONE = 'http://one.example';
 const TWO = 'http://two.example';
 const OTHERS = ['http://three.example', 'http://one.example.evil.tld', 'null', 'http://one.example:80', 'HTTP://ONE.EXAMPLE'];
 const POLLING = { EIO: 4, transport: 'polling' };
+const MESSAGE_BYTES_MAX = 1000000; // the default
 const none = {};
 
 // Those of a response's headers that speak of other origins.
@@ -52,6 +54,27 @@ test('any origin: all answers say so, errors too', async (t) => {
   for (const query of [{ ...POLLING, sid: 'nobody' }, { ...POLLING, transport: 'foo' }, { ...POLLING, EIO: 3 }]) {
     const { status, headers } = await ask(server, { query, origin: ONE });
     assert.deepEqual([status, said(headers)], [400, any]);
+  }
+});
+
+test('who posts too much can read that', async (t) => {
+  const server = await serve(t, { CORS: 'named' });
+  const body = Buffer.alloc(MESSAGE_BYTES_MAX + 1, '4');
+  for (const [origin, wanted] of [[ONE, named(ONE)], [OTHERS[0], unnamed]]) {
+    for (const [line, sent] of [
+      [`Content-Length: ${body.length}`, [body]], ['Transfer-Encoding: chunked', [`${body.length.toString(16)}\r\n`, body, '\r\n0\r\n\r\n']],
+    ]) {
+      const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+      const socket = await RawSocket.open(server);
+      t.after(() => socket.destroy());
+      socket.write(`POST ${target({ ...POLLING, sid: client.sid })} HTTP/1.1\r\nHost: a\r\nOrigin: ${origin}\r\n${line}\r\n\r\n`);
+      for (const part of sent) {
+        socket.write(part);
+      }
+      const { status, headers, names } = await nextAnswer(socket);
+      assert.deepEqual([status, said(headers)], [413, wanted]);
+      assert.deepEqual(names, [...new Set(names)]);
+    }
   }
 });
 

@@ -1,9 +1,13 @@
 /* Bodies of requests: by length and in chunks, in pieces, too long, and waited for. */
 #include "http/server.h"
 
+#include "http/server_int.h"
 #include "web.h"
 
-enum { CHUNKS = 50 };
+enum {
+	CHUNKS = 50,
+	SHORT_MS = 200, /* a deadline, shortened: the real one is seconds */
+};
 
 static struct web w;
 
@@ -144,6 +148,65 @@ static void bodies_that_are_too_large(void **state)
 	web_finish(&w);
 }
 
+static void add_more(void *ctx, struct http_exchange *x, const struct http_head *head)
+{
+	static const struct http_header more = { .name = STR_INIT("X-More"), .value = STR_INIT("yes") };
+
+	(void)ctx;
+	(void)head;
+	http_exchange_add(x, &more, 1);
+}
+
+/* Shorten the deadlines of bodies, before there is any connection. */
+static void shorten(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	w.server->loops[net_loop_index(loop)].bodies.delay_ns = SHORT_MS * CLOCK_NS_PER_MS;
+}
+
+/* What a route says of all its answers is in each once, whoever gives it, and in no other. */
+static void what_all_answers_have(void **state)
+{
+#define POST "POST /more HTTP/1.1\r\nHost: a\r\n"
+#define LONG POST "Content-Length: "
+	static const struct {
+		const char *request;
+		int status;
+	} asked[] = { { LONG "101\r\n\r\n", 413 }, { POST "Transfer-Encoding: chunked\r\n\r\n65\r\n", 413 },
+		{ LONG "5\r\n\r\nhe", 408 }, { POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhe", 408 },
+		{ POST "Transfer-Encoding: chunked\r\n\r\nx", 400 }, { LONG "5\r\n\r\nhello", 200 },
+		{ POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200 } };
+#undef LONG
+#undef POST
+
+	(void)state;
+	web_create(&w, 1);
+	web_add(&w, &(struct http_route){
+			    .path = "/more", .body_bytes_max = 100, .head = add_more, .serve = web_loop });
+	web_run(&w);
+	harness_call(&w.h, 0, shorten, NULL);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		int fd = client_connect(&w.h);
+		struct web_answer a;
+
+		client_send_text(fd, asked[i].request);
+		web_read(fd, &a, false);
+		assert_int_equal(a.status, asked[i].status);
+		const char *more = strstr(a.head, "\r\nX-More: yes\r\n");
+		assert_non_null(more);
+		assert_null(strstr(more + 3, "X-More"));
+		buf_finish(&a.body);
+		if (a.status == 200) { /* of what is asked next on that connection nothing is said */
+			client_send_text(fd, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+			web_read(fd, &a, false);
+			assert_null(strstr(a.head, "X-More"));
+			buf_finish(&a.body);
+		}
+		close(fd);
+	}
+	web_finish(&w);
+}
+
 static void a_client_that_waits_for_100(void **state)
 {
 	static const char continued[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -183,6 +246,7 @@ int main(void)
 		cmocka_unit_test(bodies_of_all_sizes),
 		cmocka_unit_test(a_chunked_body_in_single_bytes),
 		cmocka_unit_test(bodies_that_are_too_large),
+		cmocka_unit_test(what_all_answers_have),
 		cmocka_unit_test(a_client_that_waits_for_100),
 	};
 
