@@ -23,6 +23,7 @@ enum {
 	SIO_WS_PROTOCOLS_MAX = 16,
 	SIO_WS_PROTOCOL_BYTES_MAX = 64, /* of a name */
 	SIO_WS_PINGS_PER_S_MAX = 1000, /* from a peer; more: it is closed with 1008 */
+	SIO_WS_FRAGMENTS_MAX = 65536, /* of a message, unless fragments_max says otherwise */
 };
 
 /* Zero is a default everywhere. Everything is copied. */

@@ -7,8 +7,6 @@
 #include "http/response.h"
 #include "socketio/endpoint_int.h"
 
-enum { FRAGMENTS = 65536 };
-
 _Static_assert((int)SIO_WS_PINGS_PER_S_MAX == (int)EIO_PINGS_PER_S_MAX, "what is said of pings holds");
 
 static bool origin_valid(const char *origin)
@@ -108,7 +106,7 @@ struct sio_endpoint *sio_ws(
 		return NULL;
 	e->plain = true;
 	e->allow = o->allow;
-	e->protocol.fragments_max = o->fragments_max == 0 ? FRAGMENTS : o->fragments_max;
+	e->protocol.fragments_max = o->fragments_max == 0 ? SIO_WS_FRAGMENTS_MAX : o->fragments_max;
 	if (!keep_lists(e, o))
 		return sio_endpoint_fail(e, "no memory");
 	return sio_endpoint_start(e, &options);

@@ -2,7 +2,7 @@
  * ws/handshake.h -- the opening handshake of RFC 6455, section 4.2, on slices of an HTTP request.
  *
  * Pure: no I/O, no malloc, and no knowledge of the HTTP layer's types. Used by ws/conn.c and engineio/.
- * Origin, subprotocols and extensions are not judged here: the first is the application's to allow, the others are
+ * Origin, subprotocols and extensions are not judged here: the first two are for the layer above (engineio/plain.c), the last are
  * declined by not being answered.
  */
 #ifndef WS_HANDSHAKE_H
