@@ -410,6 +410,22 @@ test('bodies of 1024 bytes and more are compressed where the client accepts it',
   }
 });
 
+test('a body of more than 64 KiB is not compressed', async (t) => {
+  const client = await session(t);
+  client.headers = { 'accept-encoding': 'gzip' };
+  for (const [bytes, wanted] of [[65536, 'gzip'], [65537, undefined]]) {
+    const text = 'a'.repeat(bytes - '431[""]'.length);
+    await client.post(`421["echo","${text}"]`);
+    const answer = await client.get();
+    assert.equal(answer.text, `431["${text}"]`);
+    if (wanted) {
+      assert.equal(answer.headers['content-encoding'], wanted);
+    } else {
+      await t.deviates('long bodies are compressed too', async () => assert.equal(answer.headers['content-encoding'], wanted));
+    }
+  }
+});
+
 test('a body of half a million packets is dealt with in linear time', async (t) => {
   const client = await session(t);
   const body = `6${SEPARATOR}`.repeat(499999) + '6';
