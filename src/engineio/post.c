@@ -157,10 +157,8 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 
 bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
 {
-	if (s->post != NULL || s->rest != NULL) {
-		eio_session_end(s, EIO_TRANSPORT_ERROR);
-		return false;
-	}
+	if (s->post != NULL || s->rest != NULL)
+		return false; /* the session ends when it is served */
 	s->post = x;
 	http_watch(x, &coming_ops, s);
 	return true;

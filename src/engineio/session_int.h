@@ -269,7 +269,7 @@ void eio_throttle_upgraded(struct eio_session *);
 void eio_throttle_step(struct net_delay *, void *loop);
 
 /* post.c */
-/* A POST whose body is to come. False: another is under way; the session ends. */
+/* A POST whose body is to come. False: another is under way, so this one is to be served without. */
 bool eio_post_begin(struct eio_session *, struct http_exchange *);
 void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
 /* The rest of a body, if there is one, has its turn in the next iteration. */

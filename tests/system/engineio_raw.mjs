@@ -292,15 +292,21 @@ test('two polls at once: the second gets 400, the first 1, the session closes', 
 });
 
 test('a second POST at once: 400 and the session closes', async (t) => {
-  const client = await session(t);
-  const { answer: pending } = await pendingPoll(client);
-  const slow = await RawSocket.open(server);
-  await slow.write(`POST ${target(client.query4)} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42["mess`);
-  const second = await client.post('6');
-  assert.equal(second.status, 400);
-  assert.equal((await pending).text, '1');
-  await isGone(client);
-  slow.destroy();
+  const half = (client) => `POST ${target(client.query4)} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42["mess`;
+  for (const whole of [true, false]) {
+    const client = await session(t);
+    const { answer: pending } = await pendingPoll(client);
+    const slow = await RawSocket.open(server);
+    await slow.write(half(client));
+    const other = await RawSocket.open(server);
+    await other.write(whole ? `POST ${target(client.query4)} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n6` : half(client));
+    await other.match(/^HTTP\/1\.1 400 /);
+    assert.ok(!other.text.includes('{'), other.text);
+    assert.equal((await pending).text, '1');
+    await isGone(client);
+    slow.destroy();
+    other.destroy();
+  }
   await othersAreWell();
 });
 
