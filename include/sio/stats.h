@@ -20,6 +20,7 @@ struct sio_stats {
 		connections_insecure; /* their handshake of TLS was wrong or late, or what came later was no TLS */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
 	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
+	uint64_t sessions_not_upgraded; /* WebSockets that were to take one over, and did not */
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
 	uint64_t sessions_throttled; /* times that one was not read for a while, for too much was sent */

@@ -181,12 +181,15 @@ void eio_handshake(struct eio_loop *at, struct http_exchange *x, const struct ht
 	}
 	initial_headers(s, x, request, websocket);
 	if (websocket && !eio_ws_attach(s, x, head, headers)) {
+		eio_count(&at->counts.sessions_refused);
 		eio_session_free(s);
 		http_answer_text(x, 503, true, STR(""));
 		return;
 	}
 	bool opened =
 		eio_session_open(s, head, websocket ? ws_conn_net(s->ws) : http_exchange_conn(x), admission);
+	if (!opened)
+		eio_count(&at->counts.sessions_refused);
 	if (websocket) {
 		if (!opened)
 			ws_conn_close(s->ws, WS_CLOSE_TRY_LATER);
@@ -438,6 +441,7 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->opened += atomic_load_explicit(&c->opened, memory_order_relaxed);
 		ret->closed += atomic_load_explicit(&c->closed, memory_order_relaxed);
 		ret->upgraded += atomic_load_explicit(&c->upgraded, memory_order_relaxed);
+		ret->not_upgraded += atomic_load_explicit(&c->not_upgraded, memory_order_relaxed);
 		ret->sessions_refused += atomic_load_explicit(&c->sessions_refused, memory_order_relaxed);
 		ret->refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
 		ret->parse_errors += atomic_load_explicit(&c->parse_errors, memory_order_relaxed);

@@ -193,6 +193,7 @@ void eio_server_overrun(struct eio_server *, struct net_loop *);
 
 struct eio_counters {
 	uint64_t opened, closed, upgraded;
+	uint64_t not_upgraded; /* WebSockets that were to take a session over, and did not */
 	uint64_t refused; /* requests answered with an error */
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t parse_errors, transport_errors, ping_timeouts, overflows;

@@ -42,7 +42,8 @@ struct eio_doubt {
 
 /* A WebSocket that wants to take a polling session over. */
 struct eio_probe {
-	struct eio_session *session;
+	struct eio_session *session; /* NULL: it closes */
+	struct eio_loop *at;
 	struct ws_conn *ws;
 	struct net_delay deadline;
 	bool probed; /* 2probe has come, ... */
@@ -86,7 +87,7 @@ struct eio_session {
 };
 
 struct eio_counts {
-	atomic_uint_fast64_t opened, closed, upgraded, refused, sessions_refused;
+	atomic_uint_fast64_t opened, closed, upgraded, not_upgraded, refused, sessions_refused;
 	atomic_uint_fast64_t parse_errors, transport_errors, ping_timeouts, overflows;
 	atomic_uint_fast64_t messages_in;
 	atomic_uint_fast64_t throttled, too_fast;

@@ -327,6 +327,7 @@ static void probe_closed(void *ctx, uint16_t code, bool fault)
 
 	(void)code;
 	(void)fault;
+	eio_count(&p->at->counts.not_upgraded);
 	let_go(p);
 	free_probe(p);
 }
@@ -376,9 +377,11 @@ static struct eio_probe *create_probe(
 		p->ws = accept_ws(at, x, head, NULL, &probe_ops, p);
 	if (p == NULL || p->ws == NULL) {
 		free(p);
+		eio_count(&at->counts.not_upgraded);
 		http_answer_text(x, 503, true, STR(""));
 		return NULL;
 	}
+	p->at = at;
 	net_delay_init(&p->deadline);
 	buf_init(&p->behind, EIO_BEHIND_BYTES_MAX);
 	return p;

@@ -24,6 +24,7 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 	ret->sessions_opened = e.opened;
 	ret->sessions_closed = e.closed;
 	ret->sessions_upgraded = e.upgraded;
+	ret->sessions_not_upgraded = e.not_upgraded;
 	ret->sessions_refused = e.sessions_refused;
 	ret->sessions_too_fast = e.too_fast;
 	ret->sessions_throttled = e.throttled;
@@ -107,6 +108,8 @@ static const struct counter {
 	FIGURE("sessions_opened", sessions_opened, "Sessions of Engine.IO."),
 	FIGURE("sessions_closed", sessions_closed, "Sessions that have ended."),
 	FIGURE("sessions_upgraded", sessions_upgraded, "Sessions that went on by WebSocket."),
+	FIGURE("sessions_not_upgraded", sessions_not_upgraded,
+		"WebSockets that were to take a session over, and did not."),
 	FIGURE("sessions_refused", sessions_refused,
 		"Sessions turned away by a limit, or for want of memory."),
 	FIGURE("sessions_too_fast", sessions_too_fast, "Sessions turned away: their address had too many."),

@@ -1,6 +1,8 @@
 /* Who joins while its client lags is told so, before it is told that all has been read. */
 #include <errno.h>
 
+#include <sio/stats.h>
+
 #include "served.h"
 
 enum {
@@ -64,6 +66,25 @@ static int join_and_lag(char target[100])
 	return fd;
 }
 
+/* What the figures say of it. */
+static void expect_figures(uint64_t lagged, uint64_t lagging, bool waits)
+{
+	struct sio_stats stats;
+	char text[1 << 16], line[64];
+
+	sio_stats(s.io, &stats);
+	assert_int_equal(stats.sessions_lagged, lagged);
+	assert_int_equal(stats.sessions_lagging, lagging);
+	assert_int_equal(stats.queued_bytes > MESSAGES * MESSAGE_BYTES, waits);
+	assert_int_equal(stats.queued_bytes > 0, waits);
+	assert_true(sio_stats_text(s.io, text, sizeof(text)) < sizeof(text));
+	snprintf(line, sizeof(line), "\n# TYPE sio_sessions_lagging gauge\nsio_sessions_lagging %u\n",
+		(unsigned)lagging);
+	assert_non_null(strstr(text, line));
+	snprintf(line, sizeof(line), "\nsio_queued_bytes %llu\n", (unsigned long long)stats.queued_bytes);
+	assert_non_null(strstr(text, line));
+}
+
 static void fetch(int fd, const char *target)
 {
 	assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
@@ -75,7 +96,9 @@ static void who_joins_late_is_told(void **state)
 
 	(void)state;
 	start();
+	expect_figures(0, 0, false);
 	int fd = join_and_lag(target);
+	expect_figures(1, 1, true);
 	fetch(fd, target); /* all but two: so it is listened to, and lags still */
 	assert_int_equal(atomic_load(&calls), 2);
 	assert_int_equal(served_ask(fd, "POST", target, "40/other,", NULL), 200);
@@ -85,6 +108,7 @@ static void who_joins_late_is_told(void **state)
 	WAIT_FOR(atomic_load(&calls) == 6);
 	assert_string_equal(heard[0], "connection lagging drained ");
 	assert_string_equal(heard[1], "connection lagging drained ");
+	expect_figures(1, 0, false);
 	/* Who joins now is told nothing. */
 	assert_int_equal(served_ask(fd, "POST", target,
 				 "41/other,\x1e"
@@ -116,11 +140,36 @@ static void who_is_sent_away_is_not(void **state)
 	served_finish(&s);
 }
 
+static uint64_t lagging(void)
+{
+	struct sio_stats stats;
+
+	sio_stats(s.io, &stats);
+	return stats.sessions_lagging;
+}
+
+static void who_goes_lags_no_more(void **state)
+{
+	char target[100];
+
+	(void)state;
+	start();
+	int fd = join_and_lag(target);
+	assert_int_equal(sio_disconnect_all(sio_all(root), true), 0);
+	while (served_ask(fd, "GET", target, "", NULL) == 200) /* its client hears of the end */
+		continue;
+	WAIT_FOR(lagging() == 0);
+	expect_figures(1, 0, false);
+	close(fd);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_joins_late_is_told),
 		cmocka_unit_test(who_is_sent_away_is_not),
+		cmocka_unit_test(who_goes_lags_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
