@@ -8,14 +8,14 @@ import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 
-const POSTED = 10000; // events in a body: some hundred turns
 const BEHIND = 10; // messages in the segment of the 5, ...
 const LATER = 5; // ... and after it
 const ROOM_POSTED = 20000; // events for all others: many times what may wait for one, ...
 const ROOM_QUEUE_MAX = 200000; // ... which is this
-const RATE = 1000;
+const RATE = 1000; // events a second: so a body lasts, whatever the machine
 const BURST = 100;
-const FEW = 700; // of them, in a body of several turns
+const POSTED = 700; // in a body, of several turns
+const LIMITED = { RATE_MESSAGES: `${RATE}:${BURST}` };
 
 async function polling(t, server) {
   const client = await EngineClient.open(server, { transport: 'polling', loop: false });
@@ -64,7 +64,7 @@ async function posts(client, packets) {
 }
 
 test('what came with the 5, and after it, comes behind all that was posted before', async (t) => {
-  const server = await startServer('probe', { QUEUE_MAX: 64 << 20 });
+  const server = await startServer('probe', LIMITED);
   const client = await polling(t, server);
   const socket = await probed(t, client);
   const { answer, first } = await posts(client, echoes(1, POSTED));
@@ -101,7 +101,7 @@ test('others in a room hear all of such a POST, and stay', async (t) => {
 }, { timeout_ms: 90000 });
 
 test('a session that ends while its 5 waits for a POST says so', async (t) => {
-  const server = await startServer('probe', { QUEUE_MAX: 64 << 20 });
+  const server = await startServer('probe', LIMITED);
   const client = await polling(t, server);
   const socket = await probed(t, client);
   const { answer, first } = await posts(client, [...echoes(1, POSTED), '42["kick-close"]', ...echoes(1, POSTED)]);
@@ -116,18 +116,18 @@ test('a session that ends while its 5 waits for a POST says so', async (t) => {
 
 for (const upgrades of [false, true]) {
   test(`who sends too fast is heard no faster for a probe${upgrades ? ' that upgrades' : ''}`, async (t) => {
-    const server = await startServer('probe', { RATE_MESSAGES: `${RATE}:${BURST}` });
+    const server = await startServer('probe', LIMITED);
     const client = await polling(t, server);
     const socket = await probed(t, client);
     const began = performance.now();
-    const { answer, first } = await posts(client, echoes(1, FEW));
+    const { answer, first } = await posts(client, echoes(1, POSTED));
     if (upgrades) {
       socket.send('5');
-      await answersInOrder(socket, FEW, first);
+      await answersInOrder(socket, POSTED, first);
     }
     assert.equal((await answer).text, 'ok');
     const took_ms = performance.now() - began;
-    assert.ok(took_ms > ((FEW - BURST) / RATE) * 1000 * 0.8, `heard in ${took_ms} ms`);
+    assert.ok(took_ms > ((POSTED - BURST) / RATE) * 1000 * 0.8, `heard in ${took_ms} ms`);
     await server.stop();
   });
 }
