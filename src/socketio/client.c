@@ -144,6 +144,8 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		return;
 	}
 	struct sio_space *space = sio_space_find(c->at->server, p->space, auth);
+	if (c->session == NULL)
+		return; /* who was asked for the name has closed it */
 	if (space == NULL)
 		send_connect_error(c, p->space, STR("Invalid namespace"));
 	else if (sio_is_joining(c, space))

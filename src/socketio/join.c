@@ -171,6 +171,7 @@ static bool join(struct sio_socket *s, struct str auth)
 {
 	struct sio_client *c = s->client;
 
+	assert(c->session != NULL);
 	s->session = c->session;
 	if (!sio_room_enter_all(s) || !have_identity(s)) {
 		sio_rooms_leave_all(s);
@@ -248,6 +249,7 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 	struct sio_socket *s = calloc(1, sizeof(*s));
 	bool no_memory = false;
 
+	assert(c->session != NULL);
 	if (s == NULL)
 		return false;
 	list_init(&s->in_client);

@@ -253,6 +253,58 @@ static void auths_are_bounded(void **state)
 	served_finish(&s);
 }
 
+/* Of the client that asks for a namespace by its name: who it is in the others. */
+static struct sio_id older;
+
+static void on_older(const struct sio_event *e)
+{
+	older = sio_id(e->socket);
+	atomic_fetch_add(&joined, 1);
+}
+
+static bool send_older_away(void *ctx, struct sio_str name, struct sio_str auth)
+{
+	assert(ctx == NULL && name.bytes == 5 && auth.bytes > 0);
+	assert(sio_disconnect_id(root, older, true) == 0);
+	atomic_fetch_add(&asked[0], 1);
+	return true;
+}
+
+/* Within its own joining, be it as somebody new or as who it was. */
+static void closed_by_who_is_asked_for_its_name(void **state)
+{
+	static const struct sio_recovery recovery;
+	static const char *const connects[] = { "40/room,", "40/room,{\"pid\":\"AAAAAAAAAAAAAAAAAAAA\"}" };
+	char target[100];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		atomic_store(&asked[0], 0);
+		atomic_store(&joined, 0);
+		atomic_store(&left, 0);
+		served_create(&s, &(struct sio_options){ .threads = 1, .recovery = &recovery });
+		root = sio_of(s.io, "/");
+		struct sio_space *names = sio_of_names(s.io, send_older_away, NULL);
+		assert_non_null(names);
+		assert_int_equal(sio_on(root, "connection", on_older, NULL), 0);
+		assert_int_equal(sio_on(root, "disconnect", on_disconnect, NULL), 0);
+		assert_int_equal(sio_on(names, "connection", on_older, NULL), 0);
+		served_run(&s);
+		int fd = client_connect(&s.h);
+		assert_true(served_open(fd, target));
+		assert_int_equal(served_ask(fd, "POST", target, "40", NULL), 200);
+		assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+		assert_int_equal(served_ask(fd, "POST", target, connects[i], NULL), 200);
+		served_expect(fd, target, "41" NEXT "1");
+		WAIT_FOR(atomic_load(&left) == 1);
+		catch_up();
+		assert_int_equal(atomic_load(&asked[0]), 1);
+		assert_int_equal(atomic_load(&joined), 1);
+		close(fd);
+		served_finish(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +313,7 @@ int main(void)
 		cmocka_unit_test(who_has_gone_is_not_decided_upon),
 		cmocka_unit_test(each_allocation_fails),
 		cmocka_unit_test(auths_are_bounded),
+		cmocka_unit_test(closed_by_who_is_asked_for_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
