@@ -51,7 +51,7 @@ struct sio_recovery {
 	/*
 	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
 	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this. It does not know yet who comes back:
-	 * data and a label that it sets hold, and those of before go; the rooms are those of before.
+	 * data and a label that it sets hold, and those of before go, when "connection" has returned; the rooms are those of before.
 	 */
 	bool asks_middleware;
 };

@@ -188,6 +188,8 @@ static bool join(struct sio_socket *s, struct str auth)
 	/* Its client was told before; and the handler may have closed it. */
 	if (s->session != NULL && c->is_lagging)
 		sio_call_own(s, SIO_ON_LAGGING, STR(""), STR(""));
+	if (s->recoverable != NULL)
+		sio_recoverable_joined(s);
 	sio_handshake_used(c);
 	return true;
 }

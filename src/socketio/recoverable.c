@@ -513,17 +513,14 @@ static bool restore_expiry(struct sio_socket *s, struct sio_recoverable *r)
 	return sio_set_expiry(s, after_ms, end_ms > after_ms ? end_ms - after_ms : 0) == 0;
 }
 
-/* Its data and label, unless middleware has just given it others: what it was then goes. */
+/* Its data and label, unless middleware has just given it others: data of before goes when it has joined. */
 static void take_own(struct sio_socket *s, struct sio_recoverable *r)
 {
 	if (s->data == NULL) {
-		sio_set_data(s, r->data, r->destroy_data);
+		s->data = r->data;
+		s->destroy_data = r->destroy_data;
 		r->data = NULL;
 	}
-	if (r->data != NULL && r->destroy_data != NULL)
-		r->destroy_data(r->data);
-	r->data = NULL;
-	r->destroy_data = NULL;
 	if (s->label == NULL) {
 		s->label = r->label;
 		r->label = NULL;
@@ -556,6 +553,16 @@ bool sio_recoverable_restore(struct sio_socket *s)
 			sio_deliver(s, r->resent[i].unit, 0);
 	}
 	return true;
+}
+
+void sio_recoverable_joined(struct sio_socket *s)
+{
+	struct sio_recoverable *r = s->recoverable;
+	void *old = r->data;
+
+	r->data = NULL;
+	if (old != NULL && r->destroy_data != NULL)
+		r->destroy_data(old);
 }
 
 const char *sio_recoverable_pid(const struct sio_recoverable *r)

@@ -438,6 +438,8 @@ void sio_recoverable_leaves(struct sio_socket *);
 void sio_recoverable_gone(struct sio_socket *);
 /* It has joined again: what it had, and what it has missed. False: no memory. */
 __attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_socket *);
+/* Its handlers have been called: what it had, and has no more, is destroyed. */
+void sio_recoverable_joined(struct sio_socket *);
 /* An answer to its event: kept, to be sent again. */
 void sio_recoverable_answer(struct sio_socket *, struct blob_share *unit);
 /* The same where its connection has broken. False: it is not known, or does not wait for that answer. */

@@ -19,15 +19,18 @@ enum {
 
 static struct served s;
 static struct sio_space *root, *two;
-static atomic_uint connected, recovered, left, destroyed;
+static atomic_uint connected, recovered, left, destroyed, asked;
 static struct sio_ack held;
 static char kept[] = "kept", given[] = "given";
 static _Atomic(const char *) data_seen, label_seen;
+static atomic_bool destroy_sends_away; /* all of them */
 
 static void destroy(void *data)
 {
 	assert(data == kept || data == given);
 	atomic_fetch_add(&destroyed, 1);
+	if (atomic_exchange(&destroy_sends_away, false))
+		assert(sio_disconnect_all(sio_all(root), true) == 0);
 }
 
 static const char *known_label(struct sio_str label)
@@ -106,8 +109,6 @@ static void on_rooms(const struct sio_event *e)
 /* Gives data to every other one. */
 static enum sio_verdict middleware(const struct sio_event *e, struct sio_refusal *refusal)
 {
-	static atomic_uint asked;
-
 	(void)refusal;
 	if (atomic_fetch_add(&asked, 1) % 2 == 1) {
 		sio_set_data(e->socket, given, destroy);
@@ -122,7 +123,7 @@ static void start_keeping(uint32_t window_ms, const struct sio_options *o, bool 
 		.asks_middleware = asks,
 		.backlog_bytes_max = 4 * LARGE_COUNT * LARGE_BYTES };
 	struct sio_options options = *o;
-	atomic_uint *counts[] = { &connected, &recovered, &left, &destroyed };
+	atomic_uint *counts[] = { &connected, &recovered, &left, &destroyed, &asked };
 	static const struct {
 		const char *event;
 		sio_handler_fn *fn;
@@ -281,6 +282,25 @@ static void middleware_may_give_others(void **state)
 	close(guest.fd);
 	served_finish(&s);
 	assert_int_equal(atomic_load(&destroyed), 2);
+}
+
+/* What is destroyed for it may send away whom it likes, also who is just coming back. */
+static void data_of_before_sends_it_away(void **state)
+{
+	struct client guest;
+	char text[4096];
+
+	(void)state;
+	start(&(struct sio_options){ 0 }, true);
+	arrive(&guest);
+	say_and_leave(&guest, "1");
+	atomic_store(&destroy_sends_away, true);
+	assert_true(comes_back(&guest, text)); /* gives */
+	assert_ptr_equal(atomic_load(&data_seen), given);
+	WAIT_FOR(atomic_load(&left) == 2 && atomic_load(&destroyed) == 2);
+	close(guest.fd);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&left), atomic_load(&connected));
 }
 
 /* What a loop holds, as it sees it. */
@@ -501,6 +521,7 @@ int main(void)
 		cmocka_unit_test(who_is_banned_meanwhile_stays_away),
 		cmocka_unit_test(answers_in_the_moment_of_the_break),
 		cmocka_unit_test(middleware_may_give_others),
+		cmocka_unit_test(data_of_before_sends_it_away),
 		cmocka_unit_test(who_holds_much_goes_first),
 		cmocka_unit_test(several_namespaces_at_once),
 		cmocka_unit_test(more_than_may_be_held_is_sent_all_the_same),
