@@ -41,12 +41,12 @@ bool sio_any_in(struct sio_event *e)
 		e->ctx = hooks->any.ctx;
 		hooks->any.fn(e);
 	}
-	for (uint32_t i = 0; i < hooks->filter_count && e->socket->session != NULL; i++) {
+	for (uint32_t i = 0; i < hooks->filter_count && sio_is_heard(e->socket); i++) {
 		e->ctx = hooks->filters[i].ctx;
 		if (!hooks->filters[i].fn(e))
 			return false;
 	}
-	return e->socket->session != NULL; /* else it has been sent away */
+	return sio_is_heard(e->socket); /* else it has been sent away */
 }
 
 struct shown {

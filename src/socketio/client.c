@@ -345,7 +345,7 @@ static void on_lagging(void *ctx, bool lagging)
 		n = n->next)
 		sockets[count++] = list_entry(n, struct sio_socket, in_client);
 	for (size_t i = 0; i < count; i++) {
-		if (sockets[i]->session != NULL)
+		if (sio_is_heard(sockets[i]))
 			sio_call_own(sockets[i], lagging ? SIO_ON_LAGGING : SIO_ON_DRAINED, STR(""), STR(""));
 	}
 }

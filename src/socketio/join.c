@@ -185,8 +185,8 @@ static bool join(struct sio_socket *s, struct str auth)
 	sio_count(&sio_here(s->space, c->at)->counts.connected, 1);
 	send_connected(s);
 	sio_call_own(s, SIO_ON_CONNECTION, auth, STR(""));
-	/* Its client was told before; and the handler may have closed it. */
-	if (s->session != NULL && c->is_lagging)
+	/* Its client was told before; and the handler may have sent it away. */
+	if (sio_is_heard(s) && c->is_lagging)
 		sio_call_own(s, SIO_ON_LAGGING, STR(""), STR(""));
 	if (s->recoverable != NULL)
 		sio_recoverable_joined(s);

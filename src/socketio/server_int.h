@@ -286,6 +286,12 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 		figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
+/* What comes from it, and what becomes of it, is of interest: it has joined, and nobody has sent it away. */
+static inline bool sio_is_heard(const struct sio_socket *s)
+{
+	return s->session != NULL && !s->is_leaving && !s->client->is_leaving;
+}
+
 static inline struct sio_space_loop *sio_here(const struct sio_space *space, const struct sio_loop *at)
 {
 	return &space->loops[net_loop_index(at->loop)];

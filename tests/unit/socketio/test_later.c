@@ -211,6 +211,76 @@ static void sent_away_in_order(void **state)
 	}
 }
 
+enum by { BY_ANY, BY_FILTER }; /* who sends it away */
+static enum by by;
+static atomic_uint filtered;
+static struct sio_space
+	*with_close; /* where its connection is closed, too; in the other it leaves but its namespace */
+
+static void send_away_behind(struct sio_socket *socket)
+{
+	struct sio_id nobody = { .loop = 0, .slot = 100000, .generation = 1 };
+
+	assert(sio_with(root, nobody, on_run, NULL) == 0);
+	sio_disconnect(socket, sio_space_of(socket) == with_close);
+}
+
+static void on_each_event(const struct sio_event *e)
+{
+	if (by == BY_ANY)
+		send_away_behind(e->socket);
+}
+
+static bool filter(const struct sio_event *e)
+{
+	atomic_fetch_add(&filtered, 1);
+	if (by == BY_FILTER)
+		send_away_behind(e->socket);
+	return true;
+}
+
+/* Neither the filters behind who sends it away nor the event's handler hear of it, although it goes only when its turn comes. */
+static void who_is_sent_away_is_not_heard(void **state)
+{
+	char target[100];
+
+	(void)state;
+	for (by = BY_ANY; by <= BY_FILTER; by++) {
+		atomic_store(&filtered, 0);
+		served_create(&s, &(struct sio_options){ .threads = 1 });
+		root = sio_of(s.io, "/");
+		with_close = sio_of(s.io, "/close");
+		struct sio_space *const spaces[] = { root, with_close };
+		for (size_t i = 0; i < 2; i++) {
+			sio_on_any(spaces[i], on_each_event, NULL);
+			assert_int_equal(sio_use_events(spaces[i], filter, NULL), 0);
+			assert_int_equal(sio_use_events(spaces[i], filter, NULL), 0);
+			assert_int_equal(sio_on(spaces[i], "heard", on_heard, NULL), 0);
+		}
+		served_run(&s);
+		int fd = client_connect(&s.h);
+		assert_true(served_open(fd, target));
+		assert_int_equal(served_ask(fd, "POST", target,
+					 "40\x1e"
+					 "40/close,",
+					 NULL),
+			200);
+		assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+		assert_int_equal(served_ask(fd, "POST", target,
+					 "42[\"heard\"]\x1e"
+					 "42/close,[\"heard\"]",
+					 NULL),
+			200);
+		served_expect(fd, target,
+			"41\x1e"
+			"41/close,\x1e"
+			"1");
+		assert_int_equal(atomic_load(&filtered), by == BY_ANY ? 0 : 2);
+		close(fd);
+		served_finish(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +290,7 @@ int main(void)
 		cmocka_unit_test(without_memory),
 		cmocka_unit_test(when_it_is_destroyed),
 		cmocka_unit_test(sent_away_in_order),
+		cmocka_unit_test(who_is_sent_away_is_not_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
