@@ -57,7 +57,10 @@ struct sio_endpoint_events {
  * queue_bytes_max a peer that does not take what it is sent is closed: "queue overflow".
  */
 SIO_API int sio_peer_send(struct sio_peer *, bool binary, struct sio_bytes);
-/* The same unless it lags or could not take it at once: then -EAGAIN, and it is left out. */
+/*
+ * The same unless it lags or could not take it at once: then -EAGAIN, and it is left out. 0 also where it waits behind what is put off on
+ * its loop (sio_with()): it may be left out then, too, when its turn comes.
+ */
 SIO_API SIO_CHECK int sio_peer_send_volatile(struct sio_peer *, bool binary, struct sio_bytes);
 /*
  * Send what is queued, then close. `code` is a WebSocket's, one that RFC 6455 and its registry let an endpoint send (1000 to 1003, 1007 to

@@ -270,8 +270,17 @@ static int encode(
 	return 0;
 }
 
-static int hand_over(
-	struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, uint16_t code);
+/* What goes to another loop, or is put off on this one. */
+struct posted {
+	struct net_message message;
+	struct sio_endpoint *endpoint;
+	struct sio_id id; /* generation 0: all */
+	struct blob *unit; /* NULL: to be closed */
+	unsigned flags; /* as eio_send()'s */
+	uint16_t code;
+};
+
+static int hand_over(const struct posted *what, uint32_t loop, struct blob_share *unit);
 
 /* Behind what this loop has put off for its peers before. */
 static bool is_put_off(const struct sio_peer *p)
@@ -288,8 +297,10 @@ static int send_flagged(struct sio_peer *p, bool binary, struct sio_bytes messag
 	int rc = encode(p->at->endpoint, binary, message, &unit);
 	if (rc < 0)
 		return rc;
-	if (flags == 0 && is_put_off(p)) {
-		rc = hand_over(p->at->endpoint, net_loop_index(p->at->loop->loop), sio_peer_id(p), unit, 0);
+	if (is_put_off(p)) {
+		struct posted what = { .endpoint = p->at->endpoint, .id = sio_peer_id(p), .flags = flags };
+
+		rc = hand_over(&what, what.id.loop, unit);
 		blob_unref(unit);
 		return rc;
 	}
@@ -330,22 +341,13 @@ int sio_peer_close(struct sio_peer *p, uint16_t code)
 		return -EINVAL;
 	if (p->session == NULL || p->is_leaving)
 		return 0;
-	if (is_put_off(p) && hand_over(p->at->endpoint, net_loop_index(p->at->loop->loop), sio_peer_id(p),
-				     NULL, code) == 0)
+	struct posted end = { .endpoint = p->at->endpoint, .id = sio_peer_id(p), .code = code };
+	if (is_put_off(p) && hand_over(&end, end.id.loop, NULL) == 0)
 		p->is_leaving = true; /* and is not heard any more */
 	else
 		close_peer(p, code);
 	return 0;
 }
-
-/* What goes to another loop, or is put off on this one. */
-struct posted {
-	struct net_message message;
-	struct sio_endpoint *endpoint;
-	struct sio_id id; /* generation 0: all */
-	struct blob *unit; /* NULL: to be closed */
-	uint16_t code;
-};
 
 static struct sio_peer *find(const struct sio_endpoint *e, struct sio_id id)
 {
@@ -353,20 +355,21 @@ static struct sio_peer *find(const struct sio_endpoint *e, struct sio_id id)
 }
 
 /* On its loop. */
-static void deliver(struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit)
+static void deliver(
+	struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, unsigned flags)
 {
 	const struct slots *peers = &e->loops[loop].peers;
 
 	if (id.generation != 0) {
 		struct sio_peer *p = find(e, id);
 		if (p != NULL)
-			(void)eio_send(p->session, unit, 0);
+			(void)eio_send(p->session, unit, flags);
 		return;
 	}
 	for (uint32_t slot = 0; slot < peers->used; slot++) {
 		struct sio_peer *p = slots_at(peers, slot);
 		if (p != NULL)
-			(void)eio_send(p->session, unit, EIO_SHARED);
+			(void)eio_send(p->session, unit, flags | EIO_SHARED);
 	}
 }
 
@@ -385,7 +388,7 @@ static void posted_run(struct net_loop *loop, struct net_message *message)
 		if (unit == NULL) { /* it would be missed without a word */
 			eio_server_overrun(p->endpoint->eio, loop);
 		} else {
-			deliver(p->endpoint, index, p->id, unit);
+			deliver(p->endpoint, index, p->id, unit, p->flags);
 			blob_unref(unit);
 		}
 	}
@@ -402,27 +405,25 @@ static void posted_discard(struct net_message *message)
 }
 
 /* unit NULL: to close it, which is always taken. 0, -ENOMEM or -ENOBUFS. */
-static int hand_over(
-	struct sio_endpoint *e, uint32_t loop, struct sio_id id, struct blob_share *unit, uint16_t code)
+static int hand_over(const struct posted *what, uint32_t loop, struct blob_share *unit)
 {
+	struct sio_server *server = what->endpoint->server;
 	struct posted *p = malloc(sizeof(*p));
 
 	if (p == NULL)
 		return -ENOMEM;
-	*p = (struct posted){
-		.message = { .run = posted_run,
-			.discard = posted_discard,
-			.bytes = sizeof(*p) + (unit == NULL ? 0 : unit->bytes) },
-		.endpoint = e,
-		.id = id,
-		.unit = unit == NULL ? NULL : blob_export(unit),
-		.code = code,
+	*p = *what;
+	p->message = (struct net_message){
+		.run = posted_run,
+		.discard = posted_discard,
+		.bytes = sizeof(*p) + (unit == NULL ? 0 : unit->bytes),
 	};
+	p->unit = unit == NULL ? NULL : blob_export(unit);
 	if (unit == NULL) {
-		sio_hand_over_reserved(e->server, loop, &p->message);
+		sio_hand_over_reserved(server, loop, &p->message);
 		return 0;
 	}
-	if (sio_hand_over(e->server, loop, &p->message))
+	if (sio_hand_over(server, loop, &p->message))
 		return 0;
 	posted_discard(&p->message);
 	return -ENOBUFS;
@@ -442,7 +443,7 @@ int sio_endpoint_send(struct sio_endpoint *e, struct sio_id id, bool binary, str
 	int rc = encode(e, binary, message, &unit);
 	if (rc < 0)
 		return rc;
-	rc = hand_over(e, id.loop, id, unit, 0);
+	rc = hand_over(&(struct posted){ .endpoint = e, .id = id }, id.loop, unit);
 	blob_unref(unit);
 	return rc;
 }
@@ -458,8 +459,8 @@ int sio_endpoint_send_all(struct sio_endpoint *e, bool binary, struct sio_bytes 
 		return rc;
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		if (sio_is_now(here, i)) {
-			deliver(e, i, (struct sio_id){ 0 }, unit);
-		} else if (hand_over(e, i, (struct sio_id){ .loop = i }, unit, 0) < 0) {
+			deliver(e, i, (struct sio_id){ 0 }, unit, 0);
+		} else if (hand_over(&(struct posted){ .endpoint = e, .id.loop = i }, i, unit) < 0) {
 			atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
 			net_overrun(net_pool_loop(server->pool, i));
 			rc = -ENOBUFS;
@@ -476,7 +477,7 @@ int sio_endpoint_close(struct sio_endpoint *e, struct sio_id id, uint16_t code)
 	if (id.generation == 0 || id.loop >= e->server->loop_count)
 		return -ENOENT;
 	if (!sio_is_now(sio_loop_here(e->server), id.loop))
-		return hand_over(e, id.loop, id, NULL, code);
+		return hand_over(&(struct posted){ .endpoint = e, .id = id, .code = code }, id.loop, NULL);
 	struct sio_peer *p = find(e, id);
 	if (p == NULL)
 		return -ENOENT;

@@ -10,6 +10,7 @@ enum { LOOPS = 2, PEERS = 6, TRIES = 12, FRAME_BYTES_MAX = 120 };
 
 static struct served s;
 static struct sio_endpoint *live;
+static struct sio_space *space; /* to put something off by */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards ids and last: loops write them */
 static atomic_uint opened, closed, destroyed, within, fail_at;
 static struct sio_id ids[PEERS]; /* of those that came, in no order; each is written before `opened` */
@@ -47,6 +48,30 @@ static void on_opened(struct sio_peer *p, void *ctx)
 	pthread_mutex_unlock(&lock);
 }
 
+static void on_nothing(struct sio_socket *socket, void *ctx)
+{
+	(void)socket;
+	(void)ctx;
+}
+
+static int say_to(struct sio_peer *p, const char *text, bool is_volatile)
+{
+	struct sio_bytes m = { text, strlen(text) };
+
+	return is_volatile ? sio_peer_send_volatile(p, false, m) : sio_peer_send(p, false, m);
+}
+
+/* Behind something that was put off. */
+static void speak_in_order(struct sio_peer *p)
+{
+	struct sio_id nobody = { .loop = sio_peer_id(p).loop, .slot = 100000, .generation = 1 };
+
+	assert(sio_with(space, nobody, on_nothing, NULL) == 0);
+	assert(say_to(p, "first", false) == 0);
+	assert(say_to(p, "second", true) == 0);
+	assert(say_to(p, "third", false) == 0);
+}
+
 static void on_message(struct sio_peer *p, bool binary, struct sio_bytes m, void *ctx)
 {
 	static const char protocol_text[] = "protocol";
@@ -68,6 +93,10 @@ static void on_message(struct sio_peer *p, bool binary, struct sio_bytes m, void
 		assert(sio_peer_send(p, true, (struct sio_bytes){ "", SIO_PEER_MESSAGE_BYTES_MAX + 1u }) ==
 			-EMSGSIZE);
 		assert(sio_peer_send(p, true, none) == 0);
+		return;
+	}
+	if (m.bytes == 5 && memcmp(m.data, "order", 5) == 0) {
+		speak_in_order(p);
 		return;
 	}
 	if (m.bytes == sizeof(protocol_text) - 1 && memcmp(m.data, protocol_text, m.bytes) == 0) {
@@ -114,6 +143,7 @@ static void start(void)
 	atomic_store(&destroyed, 0);
 	atomic_store(&fail_at, 1000000);
 	served_create(&s, &(struct sio_options){ .threads = LOOPS, .without_socketio = true });
+	space = sio_of(s.io, "/");
 	live = sio_ws(s.io, "/live", &o, kept);
 	assert_non_null(live);
 	served_run(&s);
@@ -194,6 +224,10 @@ static void messages_and_ends(void **state)
 	hear_text(fd, "hello");
 	say(fd, "bad");
 	hear(fd, 0x82, "", 0);
+	say(fd, "order");
+	hear_text(fd, "first");
+	hear_text(fd, "second");
+	hear_text(fd, "third");
 	say(fd, "close");
 	hear_text(fd, "close");
 	hear_close(fd, 4000);
