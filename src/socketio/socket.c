@@ -206,8 +206,11 @@ static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way 
 /* Behind what its handler has emitted before, which may be put off; what it says from now on is not heard. */
 static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 {
-	bool now = s->client->at->later.first == NULL || s->session == NULL;
+	bool now = s->client->at->later.first == NULL;
 
+	/* Who has not joined, has gone, or leaves its namespace already does so alone; but a ban counts while all of them go. */
+	if (s->session == NULL || (s->is_leaving && !s->client->is_leaving))
+		return;
 	s->goes_for_good |= way != SIO_CUT;
 	s->client->goes_for_good |= way == SIO_AWAY_ALL;
 	if (s->is_leaving)

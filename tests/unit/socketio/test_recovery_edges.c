@@ -8,9 +8,9 @@
 enum { EXPIRES_MS = 100, GRACE_MS = 100 };
 
 static struct served s;
-static struct sio_space *root;
+static struct sio_space *root, *second;
 static atomic_int emitted;
-static atomic_uint connected, recovered, left, destroyed, expired;
+static atomic_uint connected, recovered, left, left_other, destroyed, expired;
 static char sids[2][SIO_SID_BYTES]; /* at the last "connection", and at the last "disconnect" */
 static char kept[] = "kept";
 
@@ -69,6 +69,27 @@ static void on_ban(const struct sio_event *e)
 	sio_disconnect(e->socket, true);
 }
 
+/* None of these closes a connection: the socket has not joined, leaves already, or has gone. */
+static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *refusal)
+{
+	(void)refusal;
+	sio_disconnect(e->socket, true);
+	return SIO_ADMIT;
+}
+
+static void on_leave(const struct sio_event *e)
+{
+	assert(sio_with(root, sio_id(e->socket), nothing, NULL) == 0);
+	sio_disconnect(e->socket, false);
+	sio_disconnect(e->socket, true);
+}
+
+static void on_other_disconnect(const struct sio_event *e)
+{
+	sio_disconnect(e->socket, true);
+	atomic_fetch_add(&left_other, 1);
+}
+
 static void on_expire(const struct sio_event *e)
 {
 	assert(sio_set_expiry(e->socket, EXPIRES_MS, GRACE_MS) == 0);
@@ -94,15 +115,19 @@ static void start(uint32_t loops)
 		{ "expire", on_expire },
 		{ "expired", on_expired },
 	};
-	atomic_uint *counts[] = { &connected, &recovered, &left, &destroyed, &expired };
+	atomic_uint *counts[] = { &connected, &recovered, &left, &left_other, &destroyed, &expired };
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		atomic_store(counts[i], 0);
 	atomic_store(&emitted, 0);
 	served_create(&s, &(struct sio_options){ .threads = loops, .recovery = &recovery });
 	root = sio_of(s.io, "/");
+	second = sio_of(s.io, "/other");
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
 		assert_int_equal(sio_on(root, handlers[i].event, handlers[i].fn, NULL), 0);
+	assert_int_equal(sio_use(second, admit, NULL), 0);
+	assert_int_equal(sio_on(second, "leave", on_leave, NULL), 0);
+	assert_int_equal(sio_on(second, "disconnect", on_other_disconnect, NULL), 0);
 	served_run(&s);
 }
 
@@ -167,6 +192,38 @@ static void who_was_sent_away_stays_away(void **state)
 	served_finish(&s);
 	assert_int_equal(atomic_load(&recovered), 0);
 	assert_int_equal(atomic_load(&destroyed), 2);
+}
+
+/* Its client's other socket was to be sent away where that did nothing: neither is banned. */
+static void who_was_not_sent_away_comes_back(void **state)
+{
+	static const struct {
+		const char *says;
+		unsigned others; /* that have left by then */
+	} cases[] = {
+		{ "40/other,", 0 },
+		{ "40/other," NEXT "42/other,[\"leave\"]", 1 },
+		{ "40/other," NEXT "41/other,", 1 },
+	};
+	struct client guest;
+	char text[4096], pid[SIO_SID_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start(1);
+		arrive(&guest, 0, text);
+		memcpy(pid, guest.pid, sizeof(pid));
+		assert_int_equal(served_ask(guest.fd, "POST", guest.target, cases[i].says, NULL), 200);
+		WAIT_FOR(atomic_load(&left_other) == cases[i].others);
+		leave(&guest);
+		WAIT_FOR(atomic_load(&left) == 1);
+		open_on(&s, &guest, 0);
+		join(&guest, pid, NULL);
+		joined(&guest, text);
+		assert_string_equal(guest.pid, pid);
+		close(guest.fd);
+		served_finish(&s);
+	}
 }
 
 static void a_deadline_comes_along(void **state)
@@ -240,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(swapped_on_their_own_loop),
 		cmocka_unit_test(who_was_sent_away_stays_away),
+		cmocka_unit_test(who_was_not_sent_away_comes_back),
 		cmocka_unit_test(a_deadline_comes_along),
 		cmocka_unit_test(a_name_stays),
 		cmocka_unit_test(destroyed_at_the_end),
