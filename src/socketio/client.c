@@ -320,7 +320,7 @@ static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 	struct sio_client *c = ctx;
 
 	sio_count(&c->at->counts.packets_in, 1);
-	if (c->is_leaving)
+	if (c->leaves_by != NULL)
 		return;
 	if (binary)
 		take_binary(c, data, bytes);

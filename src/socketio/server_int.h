@@ -108,7 +108,9 @@ struct sio_client {
 	};
 	struct sio_pending *pending;
 	bool is_lagging; /* as its sockets have been told */
-	bool is_leaving, goes_for_good; /* as a socket's */
+	bool goes_for_good; /* as a socket's */
+	/* Its connection will be closed when what was put off before has been done: that is asked by this socket's id. NULL: it stays. */
+	const struct sio_socket *leaves_by;
 	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */
 	void (*destroy_data)(void *);
@@ -289,7 +291,7 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 /* What comes from it, and what becomes of it, is of interest: it has joined, and nobody has sent it away. */
 static inline bool sio_is_heard(const struct sio_socket *s)
 {
-	return s->session != NULL && !s->is_leaving && !s->client->is_leaving;
+	return s->session != NULL && !s->is_leaving && s->client->leaves_by == NULL;
 }
 
 static inline struct sio_space_loop *sio_here(const struct sio_space *space, const struct sio_loop *at)

@@ -128,8 +128,8 @@ static void send_disconnect(struct sio_socket *s)
 void sio_send_away_saying(struct sio_socket *s, const char *reason)
 {
 	s->goes_for_good = true;
-	if (s->client->is_leaving)
-		return; /* all of it goes soon, and is looked for by this socket */
+	if (s->client->leaves_by == s)
+		return; /* all of its client goes soon, and is looked for by this socket */
 	send_disconnect(s);
 	sio_socket_close(s, reason);
 }
@@ -209,7 +209,7 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 	bool now = s->client->at->later.first == NULL;
 
 	/* Who has not joined, has gone, or leaves its namespace already does so alone; but a ban counts while all of them go. */
-	if (s->session == NULL || (s->is_leaving && !s->client->is_leaving))
+	if (s->session == NULL || (s->is_leaving && s->client->leaves_by == NULL))
 		return;
 	s->goes_for_good |= way != SIO_CUT;
 	s->client->goes_for_good |= way == SIO_AWAY_ALL;
@@ -220,8 +220,8 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 		return;
 	}
 	s->is_leaving = true;
-	if (way != SIO_AWAY)
-		s->client->is_leaving = true;
+	if (way != SIO_AWAY && s->client->leaves_by == NULL)
+		s->client->leaves_by = s;
 }
 
 void sio_disconnect(struct sio_socket *s, bool close)

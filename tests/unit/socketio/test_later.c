@@ -281,6 +281,69 @@ static void who_is_sent_away_is_not_heard(void **state)
 	}
 }
 
+/* Of one client: whose handler closes its connection, and who is sent away from its namespace before that is done. */
+static struct sio_id a, b;
+static atomic_uint gone;
+
+static void on_joined(const struct sio_event *e)
+{
+	*(sio_space_of(e->socket) == root ? &a : &b) = sio_id(e->socket);
+}
+
+static void on_gone(const struct sio_event *e)
+{
+	static const char namespace_alone[] = "server namespace disconnect";
+
+	assert(e->reason.bytes == sizeof(namespace_alone) - 1 &&
+		memcmp(e->reason.s, namespace_alone, e->reason.bytes) == 0);
+	atomic_fetch_add(&gone, 1);
+}
+
+static void send_b_away(struct sio_socket *socket, void *other)
+{
+	assert(socket != NULL);
+	assert(sio_disconnect_id(root, a, false) == 0); /* its connection goes all the same */
+	assert(sio_disconnect_id(other, b, false) == 0);
+}
+
+static void on_close(const struct sio_event *e)
+{
+	assert(sio_with(root, a, send_b_away, e->ctx) == 0);
+	sio_connection_close(e->socket);
+}
+
+/* B is told, by which its client stays away, and its handler hears why. */
+static void one_leaves_and_then_all(void **state)
+{
+	char target[100];
+
+	(void)state;
+	atomic_store(&gone, 0);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	struct sio_space *other = sio_of(s.io, "/other");
+	assert_int_equal(sio_on(root, "connection", on_joined, NULL), 0);
+	assert_int_equal(sio_on(other, "connection", on_joined, NULL), 0);
+	assert_int_equal(sio_on(other, "disconnect", on_gone, NULL), 0);
+	assert_int_equal(sio_on(root, "close", on_close, other), 0);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target));
+	assert_int_equal(served_ask(fd, "POST", target,
+				 "40\x1e"
+				 "40/other,",
+				 NULL),
+		200);
+	assert_int_equal(served_ask(fd, "GET", target, "", NULL), 200);
+	assert_int_equal(served_ask(fd, "POST", target, "42[\"close\"]", NULL), 200);
+	served_expect(fd, target,
+		"41/other,\x1e"
+		"1");
+	WAIT_FOR(atomic_load(&gone) == 1);
+	close(fd);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +354,7 @@ int main(void)
 		cmocka_unit_test(when_it_is_destroyed),
 		cmocka_unit_test(sent_away_in_order),
 		cmocka_unit_test(who_is_sent_away_is_not_heard),
+		cmocka_unit_test(one_leaves_and_then_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

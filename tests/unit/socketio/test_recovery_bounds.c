@@ -83,14 +83,18 @@ static void on_expire(const struct sio_event *e)
 
 static void ban(struct sio_socket *socket, void *ctx)
 {
-	(void)ctx;
-	sio_disconnect(socket, true);
+	if (ctx == NULL)
+		sio_disconnect(socket, true);
+	else
+		assert(sio_disconnect_id(root, sio_id(socket), false) == 0);
 }
 
 /* The function has its turn before what closes the connection. */
 static void on_ban_and_cut(const struct sio_event *e)
 {
-	assert(sio_with(root, sio_id(e->socket), ban, NULL) == 0);
+	static char by_id[] = "by id";
+
+	assert(sio_with(root, sio_id(e->socket), ban, e->args.json.bytes > 2 ? by_id : NULL) == 0);
 	sio_connection_close(e->socket);
 }
 
@@ -241,6 +245,8 @@ static void who_is_banned_meanwhile_stays_away(void **state)
 	start(&(struct sio_options){ 0 }, false);
 	arrive(&guest);
 	say_and_leave(&guest, "42[\"ban and cut\"]");
+	assert_false(comes_back(&guest, text));
+	say_and_leave(&guest, "42[\"ban and cut\",\"by id\"]");
 	assert_false(comes_back(&guest, text));
 	close(guest.fd);
 	served_finish(&s);
