@@ -34,7 +34,7 @@ struct sio_cors {
 
 /* A cookie with the connection's id, which a handshake by polling sets: for load balancers. */
 struct sio_cookie {
-	const char *name; /* "io" */
+	const char *name; /* NULL: "io" */
 	const char *attributes; /* NULL: "Path=/; HttpOnly; SameSite=Lax" */
 };
 

@@ -56,11 +56,18 @@ static bool cors_valid(const struct sio_cors *c)
 	return valid;
 }
 
+static const char *name_of(const struct sio_cookie *c)
+{
+	return c->name == NULL ? "io" : c->name;
+}
+
 static bool cookie_valid(const struct sio_cookie *c)
 {
-	return c->name != NULL && c->name[0] != '\0' && strpbrk(c->name, "=;, \t\"\\") == NULL &&
-	       may_be_said(c->name) && may_be_said(c->attributes) &&
-	       text_bytes(c->name) + text_bytes(c->attributes) <= SIO_COOKIE_BYTES_MAX;
+	const char *name = name_of(c);
+
+	return name[0] != '\0' && strpbrk(name, "=;, \t\"\\") == NULL && may_be_said(name) &&
+	       may_be_said(c->attributes) &&
+	       text_bytes(name) + text_bytes(c->attributes) <= SIO_COOKIE_BYTES_MAX;
 }
 
 static size_t all_bytes(const struct sio_cors *cors, const struct sio_cookie *cookie)
@@ -68,7 +75,7 @@ static size_t all_bytes(const struct sio_cors *cors, const struct sio_cookie *co
 	size_t bytes = 0;
 
 	if (cookie != NULL)
-		bytes += text_bytes(cookie->name) + text_bytes(cookie->attributes);
+		bytes += text_bytes(name_of(cookie)) + text_bytes(cookie->attributes);
 	if (cors == NULL)
 		return bytes;
 	bytes += text_bytes(cors->methods) + text_bytes(cors->allowed_headers) +
@@ -111,7 +118,7 @@ int sio_engine_options(const struct sio_cors *cors, const struct sio_cookie *coo
 	if (cookie != NULL) {
 		const char *attributes = keep(e, cookie->attributes);
 
-		e->cookie.name = keep(e, cookie->name);
+		e->cookie.name = keep(e, name_of(cookie));
 		e->cookie.attributes = attributes == NULL ? "Path=/; HttpOnly; SameSite=Lax" : attributes;
 		ret->cookie = &e->cookie;
 	}

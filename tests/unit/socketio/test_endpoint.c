@@ -370,8 +370,10 @@ static void refused(void **state)
 static void engine_alone(void **state)
 {
 	static const char open_target[] = "/engine.io/?EIO=4&transport=polling";
-	struct sio_eio_options o = { .events = events, .allow = allow };
+	static const struct sio_cookie cookie;
+	struct sio_eio_options o = { .events = events, .allow = allow, .cookie = &cookie };
 	struct sio_stats stats;
+	struct web_answer a;
 	char target[100];
 	struct buf body = { 0 };
 
@@ -383,6 +385,12 @@ static void engine_alone(void **state)
 	served_run(&s);
 	int fd = client_connect(&s.h);
 	assert_int_equal(served_ask(fd, "GET", "/socket.io/?EIO=4&transport=polling", "", NULL), 404);
+	client_send_text(fd, "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
+	web_read(fd, &a, false);
+	assert_int_equal(a.status, 200);
+	assert_non_null(strstr(a.head, "\r\nSet-Cookie: io="));
+	assert_non_null(strstr(a.head, "; Path=/; HttpOnly; SameSite=Lax\r\n"));
+	buf_finish(&a.body);
 	assert_int_equal(served_ask(fd, "GET", open_target, "", &body), 200);
 	snprintf(target, sizeof(target), "%s&sid=%.*s", open_target, EIO_SID_CHARS,
 		(const char *)body.data + sizeof("0{\"sid\":\"") - 1);
@@ -392,7 +400,7 @@ static void engine_alone(void **state)
 	assert_int_equal(sio_endpoint_send_all(live, true, (struct sio_bytes){ "\x01\x02", 2 }), 0);
 	served_expect(fd, target, "bAQI=");
 	sio_stats(s.io, &stats);
-	assert_int_equal(stats.sessions_opened, 1);
+	assert_int_equal(stats.sessions_opened, 2);
 	assert_int_equal(served_ask(fd, "POST", target, "1", NULL), 200);
 	close(fd);
 	served_end(&s);

@@ -39,6 +39,7 @@ static void a_server(void **state)
 {
 	static const struct sio_recovery recovery;
 	static const struct sio_cors cors = { .credentials = true }; /* of whom? */
+	static const struct sio_cookie nameless = { .name = "" }, two = { .name = "a;b" };
 	static const struct {
 		struct sio_options o;
 		const char *why;
@@ -57,6 +58,8 @@ static void a_server(void **state)
 		{ { .tls_certificate_file = "/nowhere/a", .tls_key_file = "/nowhere/b" },
 			"/nowhere/a: No such" },
 		{ { .cors = &cors }, "cors" },
+		{ { .cookie = &nameless }, "cookie" },
+		{ { .cookie = &two }, "cookie" },
 		{ { .without_socketio = true, .path = "/x/" }, "without_socketio" },
 		{ { .without_socketio = true, .recovery = &recovery }, "without_socketio" },
 		{ { .without_socketio = true, .cors = &cors }, "without_socketio" },
@@ -70,12 +73,14 @@ static void a_server(void **state)
 
 static void what_is_in_order(void **state)
 {
+	static const struct sio_cookie cookie;
 	static const struct sio_options each[] = {
 		{ .queue_bytes_max = 1000 }, /* the other is a part of it */
 		{ .queue_bytes_soft = 1000, .queue_bytes_max = 1000 },
 		{ .rates.messages = { .per_s = 1000000, .burst = 1000000 } },
 		{ .rates.messages = { .per_s = 1 } },
 		{ .message_bytes_max = 64 << 20 },
+		{ .cookie = &cookie },
 		{ .without_socketio = true, .threads = 2 },
 	};
 	char err[TEXT_BYTES];
