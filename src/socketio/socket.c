@@ -151,7 +151,7 @@ void sio_send_away(struct sio_socket *s, enum sio_way way)
 		send_disconnect(each);
 		sio_socket_close(each, reason);
 	}
-	sio_client_close(c, "forced server close");
+	sio_client_close(c, "forced close"); /* as by Node's conn.close() */
 }
 
 struct posted {

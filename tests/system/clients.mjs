@@ -154,7 +154,7 @@ const WAYS_TO_LEAVE = [
     how: 'the server closes the connection without a word',
     act: (person) => person.say('cut'),
     client: 'transport close',
-    server: ['forced server close', 'forced close'],
+    server: ['forced close'],
   },
   {
     how: 'the client closes the connection',

@@ -163,7 +163,7 @@ static void their_connections(void **state)
 {
 	(void)state;
 	start();
-	reason = "forced server close";
+	reason = "forced close";
 	send_all_away(CUT);
 	for (size_t i = 0; i < CLIENTS; i++)
 		served_expect(clients[i].fd, clients[i].target, "42[\"last\"]" NEXT "1");
