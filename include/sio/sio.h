@@ -338,7 +338,7 @@ struct sio_replies {
 	/*
 	 * 0: all who were asked have answered. -ETIMEDOUT: not all have, in time; -ECONNRESET: some have gone, or had
 	 * SIO_ACKS_WAITING_MAX questions, all others have answered; -ENOBUFS: answers are missing, for want of memory or past
-	 * SIO_REPLIES_BYTES_MAX.
+	 * SIO_REPLIES_BYTES_MAX, or a loop was so far behind that it could ask nobody (broadcasts_refused).
 	 */
 	int status;
 	uint32_t asked; /* sockets */

@@ -159,7 +159,7 @@ static void ask(struct sio_socket *s, void *ctx)
 struct posted {
 	struct net_message message;
 	struct part *part;
-	struct blob *unit;
+	struct blob *unit; /* NULL: nobody is asked there, and the part ends */
 	struct sio_target target; /* its names lie in the array */
 	_Alignas(char *) char names[];
 };
@@ -168,7 +168,7 @@ static void run(struct net_loop *loop, struct net_message *message)
 {
 	struct posted *p = list_entry(message, struct posted, message);
 	struct sio_loop *here = &p->target.space->server->loops[net_loop_index(loop)];
-	struct question q = { .part = p->part, .unit = blob_import(p->unit) };
+	struct question q = { .part = p->part, .unit = p->unit == NULL ? NULL : blob_import(p->unit) };
 
 	if (q.unit == NULL) {
 		atomic_store(&p->part->whole->lost, true);
@@ -187,7 +187,8 @@ static void discard(struct net_message *message)
 {
 	struct posted *p = list_entry(message, struct posted, message);
 
-	blob_drop(p->unit);
+	if (p->unit != NULL)
+		blob_drop(p->unit);
 	atomic_store(&p->part->whole->lost, true);
 	p->part->begun = true;
 	end_part(p->part);
@@ -210,6 +211,18 @@ static struct posted *create_post(const struct sio_target *t, struct part *part,
 	return p;
 }
 
+/* A loop that is so far behind that it takes no more asks nobody; that its part has ended is told all the same, behind this call. */
+static void hand_over(struct sio_server *server, uint32_t loop, struct posted *p, size_t unit_bytes)
+{
+	if (sio_hand_over(server, loop, &p->message))
+		return;
+	atomic_fetch_add_explicit(&server->broadcasts_refused, 1, memory_order_relaxed);
+	blob_drop(p->unit);
+	p->unit = NULL;
+	p->message.bytes -= unit_bytes;
+	sio_hand_over_reserved(server, loop, &p->message);
+}
+
 /* To all loops, or to none. */
 static int post(const struct sio_target *t, struct asking *a, struct blob_share *unit)
 {
@@ -229,7 +242,7 @@ static int post(const struct sio_target *t, struct asking *a, struct blob_share 
 	}
 	/* With the last of them it may have ended, and is gone. */
 	for (uint32_t i = 0; i < count; i++)
-		sio_hand_over_reserved(t->space->server, i, &posts[i]->message);
+		hand_over(t->space->server, i, posts[i], unit->bytes);
 	return 0;
 }
 

@@ -12,7 +12,7 @@ static struct sio_space *root;
 static struct sio_ack asked;
 static struct sio_exchange waiting;
 static sem_t go_on;
-static atomic_uint connected, events, requests, held, refused;
+static atomic_uint connected, events, requests, held, refused, ended;
 
 static void on_connection(const struct sio_event *e)
 {
@@ -82,17 +82,25 @@ static void fill(uint32_t loop)
 	atomic_fetch_add(&refused, 1);
 }
 
+static void on_replies(const struct sio_replies *r)
+{
+	assert(r->status == -ENOBUFS && r->asked == 0 && r->count == 0);
+	atomic_fetch_add(&ended, 1);
+}
+
 /* Within the handler: it has put off so much that no more can be, and answers. */
 static void on_fill(const struct sio_event *e)
 {
 	assert(sio_with(root, sio_id(e->socket), on_nothing, NULL) == 0);
 	fill(0);
+	assert(sio_ask_all(sio_all(root), "q", sio_json("[]"), 0, on_replies, NULL) == 0);
+	assert(atomic_load(&ended) == 0);
 	assert(sio_answer(e->ack, sio_json("[\"from its own\"]")) == 0);
 }
 
 static void start(void)
 {
-	atomic_uint *const counts[] = { &connected, &events, &requests, &held, &refused };
+	atomic_uint *const counts[] = { &connected, &events, &requests, &held, &refused, &ended };
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		atomic_store(counts[i], 0);
@@ -141,12 +149,16 @@ static void from_another_thread(void **state)
 	assert_int_equal(sio_reply(waiting, &(struct sio_response){ .status = 200 },
 				 (struct sio_str){ "in spite of all", 15 }),
 		0);
+	/* What has many bytes is not: nobody is asked, and that is told. */
+	assert_int_equal(sio_ask_all(sio_all(root), "q", sio_json("[]"), 0, on_replies, NULL), 0);
 	assert_int_equal(sio_disconnect_all(sio_all(root), false), 0);
+	assert_int_equal(atomic_load(&ended), 0);
 	assert_int_equal(sem_post(&go_on), 0);
 	web_expect(held_fd, 200, "in spite of all");
 	served_expect(fd, target,
 		"437[\"in spite of all\"]\x1e"
 		"41");
+	assert_int_equal(atomic_load(&ended), 1);
 	close(held_fd);
 	close(fd);
 	finish();
@@ -162,6 +174,7 @@ static void from_its_own_loop(void **state)
 	assert_int_equal(served_ask(fd, "POST", target, "423[\"fill\"]", NULL), 200);
 	served_expect(fd, target, "433[\"from its own\"]");
 	assert_int_equal(atomic_load(&refused), 1);
+	assert_int_equal(atomic_load(&ended), 1);
 	close(fd);
 	finish();
 }
