@@ -5,7 +5,7 @@
 
 Every constant of src/**.h and include/ whose name ends in _MAX, _MIN, _MS or _NS has a row of the form
 `| NAME | value | file | what happens |` with its value and the header that defines it, and every row has its constant.
-Values are written as people read them: 1,024, 64 KiB, 10 s, 250 ms.
+Values are written as people read them: 1,024, 64 KiB, 10 s, 250 ms. Names in brackets are counters of what is named there.
 """
 import pathlib
 import re
@@ -17,6 +17,9 @@ GUIDE = "docs/libsio.md"
 IS_LIMIT = re.compile(r"_(MAX|MIN|MS|NS)$")
 NOT_LIMITS = {"CLOCK_NS_PER_MS"}  # a conversion
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": 1, "s": 1000}
+COUNTERS = (("include/sio/stats.h", "sio_stats"), ("src/store/store.h", "store_stats"))
+NOT_COUNTERS = {"more", "not_logged"}  # of an answer; a line of the log
+BRACKETED = re.compile(r"\((`[a-z_]+`(?:, `[a-z_]+`)*)\)")
 ROW = re.compile(r"\|\s*`([A-Z0-9_]+)`\s*\|\s*([\d,]+) ?(\w*)\s*\|\s*`([\w/.]+)`\s*\|\s*(.+?)\s*\|$")
 
 
@@ -79,10 +82,21 @@ def judge(name, header, value, row):
     return None
 
 
+def body_of(header, struct):
+    text = without_comments((ROOT / header).read_text())
+    return re.search(rf"struct {struct} \{{(.*?)\n\}};", text, flags=re.S)[1]
+
+
+def unknown_counters():
+    known = NOT_COUNTERS.union(*(re.findall(r"(\w+)\s*[,;]", body_of(*where)) for where in COUNTERS))
+    for number, line in enumerate((ROOT / PAGE).read_text().splitlines(), 1):
+        for names in BRACKETED.findall(line):
+            yield from (f"{PAGE}:{number}: there is no counter {n}" for n in re.findall(r"\w+", names) if n not in known)
+
+
 def options():
     """The fields of struct sio_options."""
-    text = without_comments((ROOT / "include/sio/options.h").read_text())
-    body = re.search(r"struct sio_options \{(.*?)\n\};", text, flags=re.S)[1]
+    body = body_of("include/sio/options.h", "sio_options")
     return [found[1] or found[2] for found in re.finditer(r"\(\*(\w+)\)\(|(\w+);", body)]
 
 
@@ -98,6 +112,7 @@ def main():
                    bad + [f"{name} is nowhere defined" for name in documented if name not in known] +
                    [f"{name} is in {known[name][0]}, not in {row[0]}" for name, row in documented.items()
                     if name in known and known[name][0] != row[0]]))
+    points.append((f"{PAGE}: every counter is there", list(unknown_counters())))
     guide = (ROOT / GUIDE).read_text()
     points.append((f"{GUIDE}: names every option",
                    [f"{name} is missing" for name in options() if f"`{name}`" not in guide]))

@@ -65,6 +65,11 @@ def test_a_limit_that_has_moved():
     notices("check_limits.py", "docs/limits.md", "`src/ws/conn.h`", "`src/ws/frame.h`", "is in src/ws/conn.h, not in")
 
 
+def test_a_counter_that_is_none():
+    notices("check_limits.py", "docs/limits.md", "(`packets_bad`)", "(`packets_odd`)", "no counter packets_odd")
+    notices("check_limits.py", "src/store/store.h", "reads_interrupted;", "reads_ended;", "no counter reads_interrupted")
+
+
 def test_a_new_option():
     notices("check_limits.py", "include/sio/options.h", "uint32_t threads;", "uint32_t burst; uint32_t threads;", "burst is missing")
 
