@@ -297,7 +297,9 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
 /*
  * Queue an event to each target, encoded once and shared; it goes out when this loop's iteration ends. Each receiver gets
  * what is emitted from one loop, or one other thread, in the order in which it was emitted; of several, in no common order, even under
- * a lock: where events are numbered, let one thread emit them. Cost: O(targets), no copy per target. Any thread.
+ * a lock: where events are numbered, let one thread emit them. Only what a function emits that was put off (sio_with() on its own loop)
+ * is ahead of what the handler has emitted behind that call, for receivers on that loop, and behind it for those on others. Cost:
+ * O(targets), no copy per target. Any thread.
  * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
