@@ -353,7 +353,7 @@ typedef void sio_replies_fn(const struct sio_replies *);
  * Emit an event to each socket of a target and have all their answers: `fn` is called once, when all have answered or gone, or time
  * is over; by the loop that is last. timeout_ms 0: wait as long as they live. Any thread, as sio_emit(), but in a namespace that is no
  * parent; is_volatile is not looked at. A call without a deadline has its place among SIO_EACH_WAITING_MAX until all have answered or
- * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_EACH_WAITING_MAX.
+ * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS as sio_each().
  */
 SIO_API SIO_CHECK int sio_ask_all(struct sio_target, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_replies_fn *, void *ctx);
@@ -419,7 +419,7 @@ SIO_API SIO_CHECK int sio_with(struct sio_space *, struct sio_id, sio_with_fn *,
 /*
  * Run `fn` with each socket of a target, on its loop, so at the same time on different loops; and when all loops have done so,
  * once more, with NULL. Any thread, as sio_with(). 0; -EINVAL: too many rooms, or a parent of namespaces; -ENOMEM;
- * -ENOBUFS: SIO_EACH_WAITING_MAX.
+ * -ENOBUFS: SIO_EACH_WAITING_MAX, or called by a handler while the server is destroyed.
  */
 SIO_API SIO_CHECK int sio_each(struct sio_target, sio_with_fn *, void *ctx);
 

@@ -91,6 +91,8 @@ struct net_pool *net_loop_pool(const struct net_loop *);
 /* The loop's clock, read once an iteration: monotonic less the stalls. Not comparable between loops. */
 uint64_t net_loop_now_ns(const struct net_loop *);
 bool net_loop_stopping(const struct net_loop *);
+/* It is closed: what is posted to it is discarded within the call. */
+bool net_loop_closed(const struct net_loop *);
 /* While it is held a loop that stops does not end for want of connections. Each hold is released, before NET_DRAIN_MS. */
 void net_loop_hold(struct net_loop *);
 void net_loop_release(struct net_loop *);

@@ -111,6 +111,11 @@ bool net_posts_caught_up(struct net_loop *loop)
 	return loop->taken == NULL && loop->takes >= loop->last_take;
 }
 
+bool net_loop_closed(const struct net_loop *loop)
+{
+	return atomic_load_explicit(&loop->ended, memory_order_relaxed);
+}
+
 void net_posts_discard(struct net_loop *loop)
 {
 	uint32_t count;

@@ -272,6 +272,8 @@ int sio_ask_all(struct sio_target target, const char *event, struct sio_args arg
 
 	if (!sio_event_name_valid(name) || target.space->names != NULL || !sio_target_valid(&target))
 		return -EINVAL;
+	if (sio_is_closed(server))
+		return -ENOBUFS;
 	if (atomic_fetch_add_explicit(&server->eaches, 1, memory_order_relaxed) < SIO_EACH_WAITING_MAX) {
 		a = calloc(1, sizeof(*a) + server->loop_count * sizeof(a->parts[0]));
 		rc = -ENOMEM;

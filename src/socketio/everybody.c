@@ -204,6 +204,8 @@ int sio_each(struct sio_target target, sio_with_fn *fn, void *ctx)
 
 	if (target.space->names != NULL)
 		return -EINVAL;
+	if (sio_is_closed(server))
+		return -ENOBUFS;
 	if (atomic_fetch_add_explicit(&server->eaches, 1, memory_order_relaxed) < SIO_EACH_WAITING_MAX) {
 		each = malloc(sizeof(*each));
 		rc = -ENOMEM;

@@ -14,6 +14,11 @@
 #include "base/assert.h"
 #include "socketio/server_int.h"
 
+bool sio_is_closed(const struct sio_server *server)
+{
+	return net_loop_closed(net_pool_loop(server->pool, 0)); /* the first of them */
+}
+
 static void put_off_reserved(struct sio_loop *here, struct net_message *m)
 {
 	struct sio_later *later = &here->later;

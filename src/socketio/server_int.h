@@ -319,6 +319,8 @@ void sio_endpoints_close(struct sio_server *);
 void sio_endpoints_finish(struct sio_server *);
 
 /* later.c */
+/* It is being destroyed: what is handed to the loops that are closed already is discarded within the call. */
+bool sio_is_closed(const struct sio_server *);
 /* What is for that loop's clients can be done here and now: it is this thread's, and nothing has been put off. */
 static inline bool sio_is_now(const struct sio_loop *here, uint32_t loop)
 {

@@ -194,12 +194,43 @@ static void each_allocation_fails(void **state)
 	finish();
 }
 
+/* While it is destroyed: nothing begins any more, and so nothing ends within the call. */
+static void on_destroyed(struct sio_socket *socket, void *ctx)
+{
+	assert(socket == NULL && ctx == NULL);
+	assert(sio_each(sio_all(root), on_each, &ended) == -ENOBUFS);
+	assert(sio_fetch(sio_all(root), on_fetched, NULL) == -ENOBUFS);
+	assert(sio_ask_all(sio_all(root), "q", sio_json("[]"), 0, on_replies, NULL) == -ENOBUFS);
+	atomic_fetch_add(&visited, 1);
+}
+
+static void when_it_is_destroyed(void **state)
+{
+	struct sio_id nobody = { .slot = 100000, .generation = 1 };
+
+	(void)state;
+	atomic_store(&ended, 0);
+	atomic_store(&visited, 0);
+	served_create(&s, &(struct sio_options){ .threads = LOOPS });
+	root = sio_of(s.io, "/");
+	served_run(&s);
+	served_end(&s);
+	for (nobody.loop = 0; nobody.loop < LOOPS; nobody.loop++)
+		assert_int_equal(sio_with(root, nobody, on_destroyed, NULL), 0);
+	assert_int_equal(sio_each(sio_all(root), on_each, &ended), 0);
+	assert_int_equal(atomic_load(&ended) + atomic_load(&visited), 0);
+	served_finish(&s);
+	assert_int_equal(atomic_load(&visited), LOOPS);
+	assert_int_equal(atomic_load(&ended), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_answer_or_some),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(each_allocation_fails),
+		cmocka_unit_test(when_it_is_destroyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
