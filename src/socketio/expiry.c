@@ -41,7 +41,8 @@ static void over(struct net_timer *t)
 		send_away(s);
 		return;
 	}
-	sio_call_own(s, SIO_ON_EXPIRED, STR(""), STR(""));
+	if (sio_is_heard(s))
+		sio_call_own(s, SIO_ON_EXPIRED, STR(""), STR(""));
 }
 
 void sio_expiry_end(struct sio_socket *s)

@@ -1,6 +1,7 @@
 /* A deadline for authentication: renewed, taken back, or over; whatever memory there is. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "lib/failing_alloc.h"
 #include "served.h"
 #include "sio/stats.h"
@@ -57,6 +58,30 @@ static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *ref
 	return SIO_ADMIT;
 }
 
+static void nothing(struct sio_socket *socket, void *ctx)
+{
+	(void)socket;
+	(void)ctx;
+}
+
+/* Its deadline is over before what was put off has been done. */
+static void send_away_late(struct sio_socket *socket, void *ctx)
+{
+	uint64_t end_ns = clock_now_ns() + 5 * CLOCK_NS_PER_MS;
+
+	(void)ctx;
+	assert(socket != NULL && sio_set_expiry(socket, 1, GRACE_MS) == 0);
+	assert(sio_with(root, sio_id(socket), nothing, NULL) == 0);
+	sio_disconnect(socket, false);
+	while (clock_now_ns() < end_ns)
+		;
+}
+
+static void on_kick(const struct sio_event *e)
+{
+	assert(sio_with(root, sio_id(e->socket), send_away_late, NULL) == 0);
+}
+
 static void start(void)
 {
 	static char no_more[] = "no more";
@@ -72,6 +97,7 @@ static void start(void)
 	assert_int_equal(sio_on(root, "expired", on_expired, NULL), 0);
 	assert_int_equal(sio_on(root, "disconnect", on_disconnect, NULL), 0);
 	assert_int_equal(sio_on(root, "proof", on_proof, NULL), 0);
+	assert_int_equal(sio_on(root, "kick", on_kick, NULL), 0);
 	assert_int_equal(sio_on(root, "no proof", on_proof, no_more), 0);
 	assert_int_equal(sio_use(root, admit, NULL), 0);
 	served_run(&s);
@@ -125,6 +151,22 @@ static void renewed_at_once_and_later(void **state)
 	close(fd);
 	served_finish(&s);
 	assert_string_equal(reason, "server shutting down");
+}
+
+static void who_is_sent_away_does_not_expire(void **state)
+{
+	char target[100];
+
+	(void)state;
+	start();
+	int fd = come(target);
+	assert_int_equal(served_ask(fd, "POST", target, "42[\"kick\"]", NULL), 200);
+	served_expect(fd, target, "41");
+	WAIT_FOR(atomic_load(&gone) == 1);
+	assert_string_equal(reason, "server namespace disconnect");
+	assert_int_equal(atomic_load(&expired), 0);
+	close(fd);
+	served_finish(&s);
 }
 
 static void without_memory(void **state)
@@ -185,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_renews),
 		cmocka_unit_test(renewed_at_once_and_later),
+		cmocka_unit_test(who_is_sent_away_does_not_expire),
 		cmocka_unit_test(without_memory),
 		cmocka_unit_test(figures_as_text),
 	};
