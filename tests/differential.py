@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "system"
 # Scripts whose servers have a twin on Node. Scale is what shows each deviation, no more.
 SCRIPTS = {"ack": {}, "clients": {}, "close_wait": {}, "cross_origin": {}, "door": {}, "eio_plain": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {},
-           "mutate": {}, "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "ws_plain": {}}
+           "mutate": {}, "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "volatile": {}, "ws_plain": {}}
 TIMEOUT_SECONDS = 240
 SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\]")
 

@@ -249,6 +249,29 @@ static void on_flood(const struct sio_event *e)
 	free(fill);
 }
 
+/* sparing(from, count, bytes): to all others, of each number one that may be left out, and one that may not. */
+static void on_sparing(const struct sio_event *e)
+{
+	struct sio_str from, count, bytes;
+	char *text;
+
+	if (!sio_arg(e, 0, &from) || !sio_arg(e, 1, &count) || !sio_arg(e, 2, &bytes))
+		return;
+	long first = strtol(from.s, NULL, 10), n = strtol(count.s, NULL, 10),
+	     size = strtol(bytes.s, NULL, 10);
+	if (n < 0 || n > 1000 || size < 0 || size > 1 << 20)
+		return;
+	struct sio_target to = sio_to(e->socket, NULL), if_it_can = to;
+	if_it_can.is_volatile = true;
+	for (long i = first; i < first + n; i++) {
+		(void)sio_emit(if_it_can, "maybe", make(&text, "[%ld]", i));
+		free(text);
+		(void)sio_emit(to, "surely", make(&text, "[%ld,\"%0*d\"]", i, (int)size, 0));
+		free(text);
+	}
+	answer(e, sio_json("[]"));
+}
+
 static void on_stats(const struct sio_event *e)
 {
 	struct sio_stats s;
@@ -309,6 +332,7 @@ static void listen_to(const char *name)
 		{ "flood", on_flood, NULL },
 		{ "flood-all", on_flood, to_all },
 		{ "flood-others", on_flood, to_others },
+		{ "sparing", on_sparing, NULL },
 		{ "stats", on_stats, NULL },
 	};
 	struct sio_space *space = sio_of(io, name);

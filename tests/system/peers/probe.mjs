@@ -55,6 +55,13 @@ function talk(namespace, socket) {
       socket.emit('flood', i, 'x'.repeat(bytes));
     }
   });
+  on(socket, 'sparing', ([from, count, bytes], ack) => {
+    for (let i = from; i < from + count; i++) {
+      socket.volatile.broadcast.emit('maybe', i);
+      socket.broadcast.emit('surely', i, '0'.repeat(bytes));
+    }
+    ack();
+  });
 }
 
 function acknowledge(socket) {
