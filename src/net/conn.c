@@ -180,7 +180,7 @@ void net_conn_ready(struct net_source *source, uint32_t events)
 		return;
 	if ((events & EPOLLOUT) && c->blocked) {
 		c->blocked = false;
-		if (c->tls == NULL || net_tls_open(c->tls)) /* else the handshake's deadline is running */
+		if (c->tls == NULL || !net_conn_await_handshake(c))
 			net_delay_stop(&c->stall);
 		net_conn_want_send(c);
 	}

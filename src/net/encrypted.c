@@ -19,7 +19,17 @@ bool net_conn_encrypt(struct net_conn *c, struct net_tls_context *context)
 	c->tls = net_tls_create(context);
 	if (c->tls == NULL)
 		return false;
-	net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
+	(void)net_conn_await_handshake(c);
+	return true;
+}
+
+bool net_conn_await_handshake(struct net_conn *c)
+{
+	if (net_tls_open(c->tls))
+		return false;
+	if (!c->shaking)
+		net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
+	c->shaking = true;
 	return true;
 }
 
@@ -48,8 +58,9 @@ static void opened(struct net_conn *c)
 {
 	if (!c->blocked)
 		net_delay_stop(&c->stall);
-	else
-		net_delay_start(&c->stall, &c->loop->stalls, c->loop); /* where it was */
+	else if (c->shaking)
+		net_conn_watch_stall(c);
+	c->shaking = false;
 	net_conn_want_send(c); /* its owner has been asked for output in vain */
 }
 
@@ -70,8 +81,8 @@ ssize_t net_conn_decrypt(struct net_conn *c)
 
 	if (!was_open && net_tls_open(c->tls))
 		opened(c);
-	else if (was_open && !net_tls_open(c->tls)) /* a part of what would begin it anew, or renews keys */
-		net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
+	else if (was_open && !c->blocked)
+		(void)net_conn_await_handshake(c); /* a part of what would begin it anew, or renews keys */
 	if (net_tls_waiting(c->tls) > 0)
 		net_conn_want_send(c);
 	if (n > 0 && !net_tls_unread(c->tls) && !c->hung_up)

@@ -27,6 +27,7 @@ void net_conn_move(struct net_conn *c, uint32_t loop_index)
 	c->state = NET_CONN_MOVING;
 	c->move_to = (uint16_t)loop_index;
 	c->blocked = false; /* by what is encrypted, which goes with it */
+	c->shaking = false;
 	net_delay_stop(&c->stall);
 	net_task_cancel(&c->again);
 	list_remove(&c->all);
@@ -36,8 +37,7 @@ void net_conn_move(struct net_conn *c, uint32_t loop_index)
 /* What it has decrypted or encrypted makes no event here. */
 static void take_up_encrypted(struct net_conn *c)
 {
-	if (!net_tls_open(c->tls)) /* a part of a later handshake has come */
-		net_delay_start(&c->stall, &c->loop->handshakes, c->loop);
+	(void)net_conn_await_handshake(c); /* a part of a later one may have come */
 	c->unread = true;
 	if (!c->paused)
 		net_defer(c->loop, &c->again);

@@ -69,6 +69,7 @@ struct net_conn {
 	bool peer_ended;
 	bool broken; /* a reset was seen when its fate was asked, or what came was no TLS */
 	bool answers_end; /* TLS: the peer has said its end, and waits for more */
+	bool shaking; /* TLS: `stall` is a handshake's deadline */
 	bool counted; /* in the table of addresses */
 	uint16_t move_to;
 	uint8_t stalled; /* looks at it, while blocked, since it has taken enough */
@@ -217,6 +218,11 @@ void net_moves_run(struct net_loop *);
 /* encrypted.c */
 /* A new one speaks TLS. False: no memory. */
 bool net_conn_encrypt(struct net_conn *, struct net_tls_context *);
+/*
+ * False: it is open. Else its handshake has a deadline from now on, if it had none. Not of one that is blocked: its next look would be
+ * put off for ever by who takes nothing, and begins to renew its keys again and again.
+ */
+bool net_conn_await_handshake(struct net_conn *);
 /* To loop->recv, and `unread` is set as it is then. As net_tls_recv() (-EBUSY: go on in the next iteration), but for -EPROTO, which it sees to. */
 ssize_t net_conn_decrypt(struct net_conn *);
 /* Ask it for its output, and send it. Nothing else may have been gathered and not be sent. */
