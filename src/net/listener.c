@@ -125,6 +125,20 @@ static void accept_retry(struct net_timer *timer)
 	accept_some(list_entry(timer, struct net_listener, retry));
 }
 
+/* Listen, and be told of who comes. Who is not told must not listen: SO_REUSEPORT would give it its share of them all the same. */
+static int begin(struct net_listener *l)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &l->source };
+
+	if (listen(l->fd, NET_LISTEN_BACKLOG) == 0 &&
+		epoll_ctl(l->loop->epoll_fd, EPOLL_CTL_ADD, l->fd, &event) == 0)
+		return 0;
+	int error = errno;
+	close(l->fd);
+	l->fd = -1;
+	return -error;
+}
+
 int net_listen_tls(struct net_pool *pool, const char *where, struct net_tls_context *tls,
 	net_accepted_fn *accepted, void *ctx, char *err, size_t err_bytes)
 {
@@ -152,8 +166,9 @@ int net_listen_tls(struct net_pool *pool, const char *where, struct net_tls_cont
 		l->source.ready = listener_ready;
 		net_task_init(&l->again, accept_again);
 		net_timer_init(&l->retry, accept_retry);
-		if (listen(fd, NET_LISTEN_BACKLOG) != 0)
-			return error_text(err, err_bytes, "cannot listen on", where, errno);
+		rc = begin(l);
+		if (rc < 0)
+			return error_text(err, err_bytes, "cannot listen on", where, -rc);
 	}
 	if (pool->port == 0)
 		pool->port =
@@ -170,17 +185,6 @@ int net_listen(struct net_pool *pool, const char *where, net_accepted_fn *accept
 uint16_t net_pool_port(const struct net_pool *pool)
 {
 	return pool->port;
-}
-
-void net_listeners_begin(struct net_loop *loop)
-{
-	for (uint32_t i = 0; i < loop->listener_count; i++) {
-		struct net_listener *l = &loop->listeners[i];
-		struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &l->source };
-
-		if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, l->fd, &event) != 0)
-			log_line(LOG_ERROR, "a listener could not be watched: %s", strerror(errno));
-	}
 }
 
 static void admit(struct net_listener *l, int fd, const union net_address *peer)
@@ -217,6 +221,29 @@ refuse:
 	close(fd);
 }
 
+/*
+ * It concerns one connection, which has gone with it (accept(2)). EPERM is none of them: what forbids it is asked before a connection is
+ * taken, so the next call would find the same one.
+ */
+static bool is_of_one(int error)
+{
+	switch (error) {
+	case ECONNABORTED:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case EINTR:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENONET:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case EPROTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What an accept failed with. True: go on with the next. */
 static bool accept_failed(struct net_listener *l, int error)
 {
@@ -224,14 +251,17 @@ static bool accept_failed(struct net_listener *l, int error)
 
 	if (error == EAGAIN)
 		return false;
+	if (is_of_one(error))
+		return true;
 	if (error == EMFILE || error == ENFILE) {
 		int rc = net_reserve_refuse(loop->pool->reserve, l->fd);
 		if (rc == 0)
 			net_count(&loop->counts.refused_descriptors, 1);
 		if (rc != -EMFILE)
 			return rc != -EAGAIN;
-	} else if (error != ENOBUFS && error != ENOMEM) {
-		return true; /* it concerns that one connection (accept(2)) */
+	} else if (!l->complained) {
+		l->complained = true;
+		log_line(LOG_ERROR, "connections cannot be accepted: %s", strerror(error));
 	}
 	if (!net_timer_start(&l->retry, loop, NET_ACCEPT_RETRY_MS))
 		net_defer_next(loop, &l->again);

@@ -256,7 +256,6 @@ void net_loop_run(struct net_loop *loop)
 {
 	current = loop;
 	loop->woke_ns = clock_now_ns();
-	net_listeners_begin(loop);
 	while (!loop->stopping || !loop->listeners_closed || loop->holds > 0 || loop->conn_count > 0 ||
 		has_work(loop))
 		iterate(loop);

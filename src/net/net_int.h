@@ -26,7 +26,8 @@ enum {
 	NET_DELAYS_TURN_MAX =
 		32, /* of one duration, likewise: those who came at once are late at once; ... */
 	NET_DELAYS_LATE_MS = 20, /* ... but for those that have been due for longer */
-	NET_ACCEPT_RETRY_MS = 100, /* after the kernel had no memory for one, or no descriptor to spare */
+	NET_ACCEPT_RETRY_MS =
+		100, /* after the kernel had no memory for one, no descriptor to spare, or forbade it */
 	NET_LISTEN_BACKLOG = 4096,
 	NET_STOP_ACCEPT_MS = 50, /* handshakes under way when the listeners stop */
 	NET_TIMERS_MAX = 1 << 22,
@@ -91,6 +92,7 @@ struct net_listener {
 	struct net_tls_context *tls; /* NULL: plain */
 	struct net_task again;
 	struct net_timer retry;
+	bool complained; /* of what all accepts fail with; once */
 };
 
 /* Written by its loop only, read by anybody. */
@@ -239,7 +241,6 @@ int net_reserve_accept(struct net_reserve *, int listener, union net_address *re
 int net_reserve_refuse(struct net_reserve *, int listener);
 
 /* listener.c */
-void net_listeners_begin(struct net_loop *);
 void net_listeners_refuse_new(struct net_loop *);
 void net_listeners_drain(struct net_loop *);
 void net_listeners_close(struct net_loop *);

@@ -1,12 +1,15 @@
-/* Accepting: limits, whoever waits while we stop, and addresses that cannot be listened on. */
+/* Accepting: limits, whoever waits while we stop, addresses that cannot be listened on, and what accept() fails with. */
 #include <stdio.h>
+#include <sys/syscall.h>
 
-#include "net/conn.h"
+#include "net/net_int.h"
 #include "side.h"
 
 enum {
 	BACKLOG = 100,
 	REST_MS = 2000,
+	FAILURES = 60, /* in a row */
+	FORBIDDEN_MS = 250,
 };
 
 static struct harness h;
@@ -313,6 +316,101 @@ static void addresses_that_cannot_be_had(void **state)
 	harness_finish(&h);
 }
 
+/* In place of libc's. What it fails with, and how often; 0: not at all. */
+static atomic_int accept_error;
+static atomic_uint accept_failures, accept_calls;
+
+int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict bytes, int flags)
+{
+	atomic_fetch_add(&accept_calls, 1);
+	if (atomic_load(&accept_failures) > 0) {
+		atomic_fetch_sub(&accept_failures, 1);
+		errno = atomic_load(&accept_error);
+		return -1;
+	}
+	return (int)syscall(SYS_accept4, fd, address.__sockaddr__, bytes, flags);
+}
+
+static void fail_accepts(int error, unsigned times)
+{
+	atomic_store(&accept_calls, 0);
+	atomic_store(&accept_error, error);
+	atomic_store(&accept_failures, times);
+}
+
+/* It is that connection's bad luck: the next is taken at once, and none is waited for. */
+static void connections_that_fail(void **state)
+{
+	static const int errors[] = { ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ENETDOWN, ENETUNREACH,
+		ENONET, ENOPROTOOPT, EOPNOTSUPP, EPROTO };
+
+	(void)state;
+	start(&(struct net_pool_options){ .loops = 1 });
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		fail_accepts(errors[i], FAILURES);
+		uint64_t began_ns = clock_now_ns();
+		int fd = connect_from("127.0.0.1");
+
+		assert_true(admitted(fd));
+		assert_true(clock_now_ns() - began_ns < FAILURES * NET_ACCEPT_RETRY_MS / 2 * CLOCK_NS_PER_MS);
+		close(fd);
+	}
+	sides_finish(&h, &sides);
+}
+
+static void count_line(void *ctx, enum log_level level, const char *text)
+{
+	if (level == LOG_ERROR && strstr(text, "accepted") != NULL)
+		atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+/* No connection can be had, and none goes with it: it is said once, and nothing spins until one can. */
+static void accepting_that_fails(void **state)
+{
+	static const int errors[] = { EPERM, EINVAL, ENOMEM };
+	static atomic_uint lines;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		memset(&sides, 0, sizeof(sides));
+		sides.hooks = (struct side_hooks){ .accepted = greet, .ended = close_itself };
+		atomic_store(&lines, 0);
+		harness_create(&h, &(struct net_pool_options){ .loops = 1 });
+		log_set(LOG_ERROR, count_line, &lines);
+		harness_listen(&h, sides_accepted, &sides);
+		harness_run(&h);
+		fail_accepts(errors[i], UINT32_MAX);
+		int fd = connect_from("127.0.0.1");
+
+		WAIT_FOR(atomic_load(&accept_calls) > 2);
+		assert_int_equal(atomic_load(&lines), 1);
+		poll(NULL, 0, FORBIDDEN_MS);
+		assert_true(atomic_load(&accept_calls) < 100);
+		assert_int_equal(atomic_load(&lines), 1);
+		atomic_store(&accept_failures, 0);
+		assert_true(admitted(fd));
+		close(fd);
+		sides_finish(&h, &sides);
+	}
+	log_set(LOG_OFF, NULL, NULL);
+}
+
+/* Who would not be told of those who come does not listen. */
+static void a_listener_that_cannot_be_watched(void **state)
+{
+	char err[300] = "";
+
+	(void)state;
+	harness_create(&h, &(struct net_pool_options){ .loops = 2 });
+	int epoll_fd = h.pool->loops[1]->epoll_fd;
+	h.pool->loops[1]->epoll_fd = -1;
+	assert_int_equal(listen_on("127.0.0.1:0", err, sizeof(err)), -EBADF);
+	assert_non_null(strstr(err, "127.0.0.1:0"));
+	assert_int_equal(h.pool->loops[1]->listeners[0].fd, -1);
+	h.pool->loops[1]->epoll_fd = epoll_fd;
+	harness_finish(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +422,9 @@ int main(void)
 		cmocka_unit_test(stopping_cuts_in_the_end),
 		cmocka_unit_test(every_loop_accepts),
 		cmocka_unit_test(addresses_that_cannot_be_had),
+		cmocka_unit_test(connections_that_fail),
+		cmocka_unit_test(accepting_that_fails),
+		cmocka_unit_test(a_listener_that_cannot_be_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
