@@ -282,13 +282,14 @@ static void on_stats(const struct sio_event *e)
 			  "[{\"late_acks\":%llu,\"moved\":%llu,\"packets_bad\":%llu,\"overflows\":%llu,"
 			  "\"sessions\":%llu,"
 			  "\"accepted\":%llu,\"refused\":%llu,\"skipped\":%llu,\"throttled\":%llu,"
-			  "\"too_fast\":%llu}]",
+			  "\"too_fast\":%llu,\"not_upgraded\":%llu}]",
 			  (unsigned long long)s.answers_late, (unsigned long long)s.connections_moved,
 			  (unsigned long long)s.packets_bad, (unsigned long long)s.queue_overflows,
 			  (unsigned long long)(s.sessions_opened - s.sessions_closed),
 			  (unsigned long long)s.connections_accepted,
 			  (unsigned long long)s.connections_refused, (unsigned long long)s.skipped_volatile,
-			  (unsigned long long)s.sessions_throttled, (unsigned long long)s.sessions_too_fast));
+			  (unsigned long long)s.sessions_throttled, (unsigned long long)s.sessions_too_fast,
+			  (unsigned long long)s.sessions_not_upgraded));
 	free(text);
 }
 

@@ -132,4 +132,21 @@ for (const upgrades of [false, true]) {
   });
 }
 
+test('upgrades that fail are counted, and others are not', async (t) => {
+  const server = await startServer('probe');
+  const other = await SioClient.join(server);
+  const failed = async () => (await other.ask('stats'))[0].not_upgraded;
+  const client = await polling(t, server);
+  const wrong = await RawWebSocket.open(server, { sid: client.sid });
+  wrong.send('nonsense');
+  await wrong.whenClosed();
+  await until(async () => (await failed()) === 1, 'it to be counted');
+  const socket = await probed(t, client);
+  socket.send('5');
+  socket.send('421["echo"]');
+  await until(async () => (await socket.next('the echo')) === '431[]', 'the session to answer');
+  assert.equal(await failed(), 1);
+  await server.stop();
+});
+
 await run();
