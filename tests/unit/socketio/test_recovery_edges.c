@@ -112,6 +112,7 @@ static void start(uint32_t loops)
 		{ "disconnect", on_disconnect },
 		{ "swap", on_swap },
 		{ "ban", on_ban },
+		{ "leave", on_leave },
 		{ "expire", on_expire },
 		{ "expired", on_expired },
 	};
@@ -174,24 +175,28 @@ static void swapped_on_their_own_loop(void **state)
 /* However it closes in the moment before it is sent away. */
 static void who_was_sent_away_stays_away(void **state)
 {
+	/* With its connection, or from its namespace alone. */
+	static const char *const ways[] = { "42[\"ban\"]" NEXT "1", "42[\"leave\"]" NEXT "1" };
 	struct client guest;
 	char text[4096], pid[SIO_SID_BYTES];
 
 	(void)state;
-	start(1);
-	arrive(&guest, 0, text);
-	memcpy(pid, guest.pid, sizeof(pid));
-	assert_int_equal(served_ask(guest.fd, "POST", guest.target, "42[\"ban\"]" NEXT "1", NULL), 200);
-	close(guest.fd);
-	WAIT_FOR(atomic_load(&left) == 1);
-	open_on(&s, &guest, 0);
-	join(&guest, pid, NULL);
-	joined(&guest, text);
-	assert_string_not_equal(guest.pid, pid);
-	close(guest.fd);
-	served_finish(&s);
-	assert_int_equal(atomic_load(&recovered), 0);
-	assert_int_equal(atomic_load(&destroyed), 2);
+	for (size_t i = 0; i < 2; i++) {
+		start(1);
+		arrive(&guest, 0, text);
+		memcpy(pid, guest.pid, sizeof(pid));
+		assert_int_equal(served_ask(guest.fd, "POST", guest.target, ways[i], NULL), 200);
+		close(guest.fd);
+		WAIT_FOR(atomic_load(&left) == 1);
+		open_on(&s, &guest, 0);
+		join(&guest, pid, NULL);
+		joined(&guest, text);
+		assert_string_not_equal(guest.pid, pid);
+		close(guest.fd);
+		served_finish(&s);
+		assert_int_equal(atomic_load(&recovered), 0);
+		assert_int_equal(atomic_load(&destroyed), 2);
+	}
 }
 
 /* Its client's other socket was to be sent away where that did nothing: neither is banned. */
