@@ -5,7 +5,8 @@
 
 Every constant of src/**.h and include/ whose name ends in _MAX, _MIN, _MS or _NS has a row of the form
 `| NAME | value | file | what happens |` with its value and the header that defines it, and every row has its constant.
-Values are written as people read them: 1,024, 64 KiB, 10 s, 250 ms. Names in brackets are counters of what is named there.
+Values are written as people read them: 1,024, 64 KiB, 10 s, 250 ms. Names in brackets are counters of what is named there. A default of
+an option is one number: in the code, in the comments of include/, and in the option's row.
 """
 import pathlib
 import re
@@ -100,6 +101,30 @@ def options():
     return [found[1] or found[2] for found in re.finditer(r"\(\*(\w+)\)\(|(\w+);", body)]
 
 
+def evaluated(text, source):
+    """A number, or a constant of that source."""
+    return int(text) if text.isdigit() else evaluate(dict(definitions(source)).get(text, text), {})
+
+
+def defaults():
+    """name: [(where, value)] of the options for which the code names a default, as `otherwise(o->NAME, VALUE)`."""
+    found = {}
+    for path in sorted(ROOT.glob("src/socketio/*.c")):
+        source = without_comments(path.read_text())
+        for name, value in re.findall(r"\botherwise\(o->(\w+), (\w+)\)", source):
+            found.setdefault(name, []).append((str(path.relative_to(ROOT)), evaluated(value, source)))
+    for path in sorted(ROOT.glob("include/sio/*.h")):
+        # At the beginning of a comment before the field, or behind it.
+        of_fields = r"(?:/\*[\s*]*(\d+):(?:(?!\*/).)*\*/\s*)?uint32_t\s+(\w+);(?: /\* (\d+)\b)?"
+        for before, name, behind in re.findall(of_fields, path.read_text(), flags=re.S):
+            if name in found and (behind or before):
+                found[name].append((str(path.relative_to(ROOT)), int(behind or before)))
+    for name, number, unit in re.findall(r"^\| `([a-z_]+)` \| ([\d,]+) ?(\w*)", (ROOT / PAGE).read_text(), flags=re.M):
+        if name in found:
+            found[name].append((PAGE, int(number.replace(",", "")) * UNITS.get(unit, 1)))
+    return found
+
+
 def main():
     known, (documented, bad) = constants(), rows()
     points = []
@@ -116,6 +141,9 @@ def main():
     guide = (ROOT / GUIDE).read_text()
     points.append((f"{GUIDE}: names every option",
                    [f"{name} is missing" for name in options() if f"`{name}`" not in guide]))
+    points.append(("every default of an option is one number, wherever it is said",
+                   [f"{name}: " + ", ".join(f"{value} in {where}" for where, value in said) for name, said in defaults().items()
+                    if len(said) < 2 or len({value for _, value in said}) != 1]))
     print(f"1..{len(points)}")
     for number, (what, wrong) in enumerate(points, 1):
         print(f"{'not ok' if wrong else 'ok'} {number} - {what}")

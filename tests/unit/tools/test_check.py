@@ -53,6 +53,14 @@ def test_a_page_that_changed():
     notices("check_limits.py", "docs/limits.md", "`HTTP_ROUTES_MAX` | 128", "`HTTP_ROUTES_MAX` | 129", "says 129")
 
 
+def test_a_default_that_changed():
+    for path, old, new in [("src/socketio/server.c", "o->connect_timeout_ms, 45000", "o->connect_timeout_ms, 4500"),
+                           ("src/socketio/recovery.c", "WINDOW_MS = 120000", "WINDOW_MS = 12000"),
+                           ("include/sio/options.h", "upgrade_timeout_ms; /* 10000", "upgrade_timeout_ms; /* 1000"),
+                           ("docs/limits.md", "`drain_ms` | 1 s", "`drain_ms` | 2 s")]:
+        notices("check_limits.py", path, old, new, f"in {path}")
+
+
 def test_a_new_limit():
     notices("check_limits.py", "src/base/slots.h", "enum {", "enum { NEW_THING_MAX = 3, ", "NEW_THING_MAX of src/base/slots.h has no row")
 
