@@ -35,6 +35,8 @@ enum {
 		100, /* for the kernel's end of a peer whose end TLS has told, before we say ours */
 	NET_TLS_HANDSHAKE_MS = 9000, /* less than what is above gives a client for its first words */
 };
+_Static_assert(NET_TLS_HANDSHAKE_MS < 10000,
+	"a handshake that does not end is closed within 10 s, whatever is above");
 
 /* The first member of whatever epoll points to. */
 struct net_source {

@@ -234,7 +234,7 @@ guard.threat('threat 20: a ClientHello in single bytes is served if it comes soo
     Promise.all([...late.map(({ socket }) => once(socket, 'close')), silent.ended.promise, begun.ended.promise]),
     'all to be closed', HANDSHAKE_MS + LATE_MS);
   const took_ms = performance.now() - began;
-  assert.ok(took_ms > HANDSHAKE_MS / 2 && took_ms < HANDSHAKE_MS + LATE_MS, `${took_ms} ms`);
+  assert.ok(took_ms > HANDSHAKE_MS / 2 && (slower > 1 || took_ms < HANDSHAKE_MS), `${took_ms} ms`);
 });
 
 guard.threat('after the handshake: noise, and a renegotiation, are refused', async (t) => {
