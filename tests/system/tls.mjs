@@ -1,5 +1,6 @@
 // A server of TLS alone: official clients by https and wss, what else comes to such a port (number 20 of the list of threats), and the
-// end of connections, encrypted. All else of the server is tested through a tunnel: TLS=1 with any script.
+// end of connections, encrypted. Through a tunnel (TLS=1) tests.toml has `order`, and `clients`, `threats_http` and `drain` in the tier
+// torture. Other scripts can be run so too, but not what depends on where the server's connection is cut, as `poll_cut`.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -2,8 +2,8 @@
 // `--server PATH` names an executable; `--server node` (the default) takes the twin in peers/ on npm's socket.io. `--KIND PATH` names that
 // of one kind, for a test that has several.
 // The server is told by environment: PORT, SIO_THREADS, SIO_SENDER, PING_INTERVAL, and so on; it prints a line with
-// 'listening' when it is ready. TLS: it speaks nothing else, on `tlsPort`, and `port` leads there through a tunnel; so all tests can be
-// done with it.
+// 'listening' when it is ready. TLS: it speaks nothing else, on `tlsPort`, and `port` leads there through a tunnel; so
+// scripts that know nothing of it can be run with it.
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
