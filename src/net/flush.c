@@ -86,15 +86,30 @@ static bool gather_one(struct net_loop *loop, struct net_conn *c, uint32_t at, u
 	return true;
 }
 
+/* Not in a batch: its turn comes behind it. Apart, as it is rare: the usual case then saves no registers for it. */
+static __attribute__((noinline)) void put_behind(struct net_loop *loop, struct net_conn *c)
+{
+	loop->dirty[loop->dirty_encrypted++] = c;
+}
+
+static __attribute__((noinline)) void flush_encrypted(struct net_loop *loop)
+{
+	for (uint32_t i = 0; i < loop->dirty_encrypted; i++) {
+		reset_bundle(loop); /* the last one's messages may have gone, and others be where they were */
+		net_conn_flush_encrypted(loop->dirty[i]);
+	}
+	loop->dirty_encrypted = 0;
+}
+
 /* Each dirty connection once. Those marked meanwhile are left for the next pass. */
 static void flush_pass(struct net_loop *loop)
 {
-	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0, encrypted = 0;
+	uint32_t dirty = loop->dirty_count, batch = 0, iov_used = 0;
 
 	reset_bundle(loop);
 	for (uint32_t i = 0; i < dirty; i++) {
-		if (loop->dirty[i]->tls != NULL) {
-			loop->dirty[encrypted++] = loop->dirty[i];
+		if (__builtin_expect(loop->dirty[i]->tls != NULL, false)) {
+			put_behind(loop, loop->dirty[i]);
 			continue;
 		}
 		if (gather_one(loop, loop->dirty[i], batch, iov_used))
@@ -105,10 +120,8 @@ static void flush_pass(struct net_loop *loop)
 		}
 	}
 	send_batch(loop, batch);
-	for (uint32_t i = 0; i < encrypted; i++) {
-		reset_bundle(loop); /* the last one's messages may have gone, and others be where they were */
-		net_conn_flush_encrypted(loop->dirty[i]);
-	}
+	if (loop->dirty_encrypted > 0)
+		flush_encrypted(loop);
 	uint32_t left = loop->dirty_count - dirty;
 	for (uint32_t i = 0; i < left; i++)
 		loop->dirty[i] = loop->dirty[dirty + i];

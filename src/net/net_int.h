@@ -143,6 +143,7 @@ struct net_loop {
 	uint32_t conns_held; /* open, or dead and not freed yet: what the dirty list may name */
 	struct net_conn **dirty; /* room for every connection, so marking cannot fail */
 	uint32_t dirty_count, dirty_cap;
+	uint32_t dirty_encrypted; /* in a flush: those that speak TLS, at the front of what is done already */
 
 	struct net_sender *sender;
 	struct net_send sends[NET_SEND_BATCH_MAX];
