@@ -251,6 +251,18 @@ static void keep_behind(struct eio_probe *p, bool binary, const uint8_t *data, s
 	ws_conn_close(p->ws, WS_CLOSE_TRY_LATER);
 }
 
+static void answer_probe(struct eio_probe *p)
+{
+	struct eio_session *s = p->session;
+
+	p->answered = true;
+	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
+	s->noop_due = true;
+	net_defer(s->at->loop, &s->task);
+	/* From now on it is the client's turn, however long a POST has kept it waiting. */
+	net_delay_start(&p->deadline, &s->at->upgrades, s->at->loop);
+}
+
 /* Once it is answered its client polls no more: so not while a POST may have to wait for it to poll. */
 void eio_probe_go_on(struct eio_session *s)
 {
@@ -260,14 +272,8 @@ void eio_probe_go_on(struct eio_session *s)
 		return;
 	if (p->upgrading)
 		take_over(p);
-	if (s->probe == NULL || p->answered)
-		return;
-	p->answered = true;
-	(void)ws_conn_send_urgent(p->ws, probe_answer, sizeof(probe_answer));
-	s->noop_due = true;
-	net_defer(s->at->loop, &s->task);
-	/* From now on it is the client's turn, however long a POST has kept it waiting. */
-	net_delay_start(&p->deadline, &s->at->upgrades, s->at->loop);
+	else if (!p->answered)
+		answer_probe(p);
 }
 
 static void probe_message(void *ctx, bool binary, uint8_t *data, size_t bytes)

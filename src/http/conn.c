@@ -265,6 +265,7 @@ static void serve_chunked(struct http_exchange *x, const struct http_route *rout
 {
 	struct chunks *chunks = x->chunks;
 
+	assert(chunks != NULL);
 	x->chunks = NULL;
 	serve(x, route, chunks->body.data, chunks->body.bytes);
 	buf_finish(&chunks->body);
