@@ -252,12 +252,32 @@ static void iterate(struct net_loop *loop)
 	net_conns_free_dead(loop);
 }
 
+bool net_loop_expect(struct net_loop *loop)
+{
+	unsigned count = atomic_load_explicit(&loop->arriving, memory_order_relaxed);
+
+	do {
+		if (count == NET_LOOP_LEFT)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&loop->arriving, &count, count + 1, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+bool net_loop_leave(struct net_loop *loop)
+{
+	unsigned none = 0;
+
+	return atomic_compare_exchange_strong_explicit(
+		&loop->arriving, &none, NET_LOOP_LEFT, memory_order_relaxed, memory_order_relaxed);
+}
+
 void net_loop_run(struct net_loop *loop)
 {
 	current = loop;
 	loop->woke_ns = clock_now_ns();
 	while (!loop->stopping || !loop->listeners_closed || loop->holds > 0 || loop->conn_count > 0 ||
-		has_work(loop))
+		has_work(loop) || !net_loop_leave(loop))
 		iterate(loop);
 	net_timer_stop(&loop->stop_timer, loop);
 	current = NULL;

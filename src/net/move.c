@@ -16,6 +16,7 @@
 struct move {
 	struct net_message message;
 	struct net_conn *conn;
+	struct net_loop *to;
 };
 
 void net_conn_move(struct net_conn *c, uint32_t loop_index)
@@ -61,6 +62,7 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 	bool room = net_loop_make_room(loop);
 	loop->conn_count++;
 	loop->conns_held++;
+	atomic_fetch_sub_explicit(&loop->arriving, 1, memory_order_relaxed);
 	net_count(&loop->counts.moved, 1);
 	bool too_late =
 		loop->listeners_closed && !net_timer_running(&loop->stop_timer); /* all others were cut */
@@ -73,38 +75,56 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 	c->ops->moved(c, c->ctx);
 }
 
-/* The pool is destroyed before it arrived. */
+/* The pool is destroyed before it arrived. It belongs to no loop: where it came from may have been freed. */
 static void discard(struct net_message *message)
 {
-	struct net_conn *c = list_entry(message, struct move, message)->conn;
+	struct move *m = list_entry(message, struct move, message);
+	struct net_conn *c = m->conn;
+	struct net_pool *pool = m->to->pool;
 
-	free(list_entry(message, struct move, message));
+	if (c->counted)
+		net_addresses_leave(pool->addresses, &c->peer);
+	atomic_fetch_sub_explicit(&pool->conns, 1, memory_order_relaxed);
+	net_count(&m->to->counts.closed, 1);
+	free(m);
 	close(c->fd);
 	c->ops->closed(c, c->ctx, ECANCELED);
 	net_tls_destroy(c->tls);
 	free(c);
 }
 
+/* It cannot go. */
+static void fail_here(struct net_conn *c, int error)
+{
+	c->state = NET_CONN_OPEN;
+	list_remove(&c->all);
+	list_push_back(&c->loop->conns, &c->all);
+	net_conn_fail(c, error);
+}
+
 static void depart(struct net_conn *c)
 {
-	struct net_loop *loop = c->loop;
+	struct net_loop *loop = c->loop, *to = loop->pool->loops[c->move_to];
 	struct move *m = malloc(sizeof(*m));
 
 	if (m == NULL) {
-		c->state = NET_CONN_OPEN;
-		list_remove(&c->all);
-		list_push_back(&loop->conns, &c->all);
-		net_conn_fail(c, ENOMEM);
+		fail_here(c, ENOMEM);
+		return;
+	}
+	if (!net_loop_expect(to)) {
+		free(m);
+		fail_here(c, ECANCELED);
 		return;
 	}
 	assert(!net_delay_running(&c->stall));
-	m->conn = c;
-	m->message = (struct net_message){ .run = arrive, .discard = discard, .bytes = sizeof(*m) };
+	*m = (struct move){
+		.message = { .run = arrive, .discard = discard, .bytes = sizeof(*m) }, .conn = c, .to = to
+	};
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	list_remove(&c->all);
 	loop->conn_count--;
 	loop->conns_held--;
-	net_post_reserved(loop->pool->loops[c->move_to], &m->message);
+	net_post_reserved(to, &m->message);
 }
 
 void net_moves_run(struct net_loop *loop)

@@ -38,6 +38,8 @@ enum {
 _Static_assert(NET_TLS_HANDSHAKE_MS < 10000,
 	"a handshake that does not end is closed within 10 s, whatever is above");
 
+#define NET_LOOP_LEFT UINT32_MAX
+
 /* The first member of whatever epoll points to. */
 struct net_source {
 	void (*ready)(struct net_source *, uint32_t events);
@@ -134,6 +136,8 @@ struct net_loop {
 	uint64_t last_take; /* the one after which all is run that was posted before a stop; 0: no stop yet */
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
+	atomic_uint
+		arriving; /* connections that have been promised to it; NET_LOOP_LEFT: it takes none any more */
 
 	struct net_listener listeners[NET_LISTENERS_MAX];
 	uint32_t listener_count;
@@ -184,6 +188,11 @@ int net_loop_create(struct net_pool *, uint32_t index, struct net_loop **ret);
 void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);
 void net_loop_stop(struct net_loop *);
+
+/* A connection is to be posted to it, and it stays for that. False: its thread has ended. Any thread. */
+__attribute__((warn_unused_result)) bool net_loop_expect(struct net_loop *);
+/* Its thread ends, or was never there. False: it is to stay, for a connection that is on its way. */
+bool net_loop_leave(struct net_loop *);
 
 /* post.c */
 void net_posts_init(struct net_loop *);

@@ -126,6 +126,8 @@ int net_pool_run(struct net_pool *pool)
 			break;
 		}
 	}
+	for (uint32_t i = started; i < pool->loop_count; i++)
+		(void)net_loop_leave(pool->loops[i]);
 	net_loop_run(pool->loops[0]);
 	for (uint32_t i = 1; i < started; i++)
 		pthread_join(pool->loops[i]->thread, NULL);

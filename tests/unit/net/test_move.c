@@ -3,7 +3,7 @@
 
 #include "lib/failing_alloc.h"
 #include "lib/rng.h"
-#include "net/conn.h"
+#include "net/net_int.h"
 #include "side.h"
 
 enum {
@@ -273,7 +273,18 @@ static unsigned threads(void)
 	return count;
 }
 
-/* It goes to a loop that has ended: `closed` is called when the pool is closed. */
+/* As many went as came. */
+static void nobody_is_left(uint64_t came)
+{
+	struct net_counters c;
+
+	net_pool_counters(h.pool, &c);
+	assert_int_equal(c.accepted, came);
+	assert_int_equal(c.closed, came);
+	assert_int_equal(atomic_load(&h.pool->conns), 0);
+}
+
+/* It goes to a loop that has ended: `closed` is called at once, and not when the pool is closed. */
 static void the_other_loop_has_ended(void **state)
 {
 	(void)state;
@@ -295,12 +306,98 @@ static void the_other_loop_has_ended(void **state)
 	net_pool_stop(h.pool);
 	WAIT_FOR(threads() == before - 1);
 	client_send_stream(fd, 0, 1);
+	client_expect_gone(fd);
 	harness_join(&h);
 	assert_int_equal(atomic_load(&s->moves), 0);
+	assert_int_equal(atomic_load(&s->closes), 1);
+	assert_int_equal(atomic_load(&s->error), ECANCELED);
+	nobody_is_left(n + 1);
+	close(fd);
+	harness_finish(&h);
+}
+
+static void do_move(struct net_loop *loop, void *ctx)
+{
+	(void)loop;
+	move_on(ctx);
+}
+
+static void do_stand(struct net_loop *loop, void *ctx)
+{
+	(void)loop;
+	while (!atomic_load((atomic_bool *)ctx))
+		poll(NULL, 0, 1);
+}
+
+struct stand {
+	atomic_bool over;
+	uint32_t loop;
+};
+
+static void *stand_main(void *arg)
+{
+	struct stand *stand = arg;
+
+	harness_call(&h, stand->loop, do_stand, &stand->over);
+	return NULL;
+}
+
+/* It is on its way when the pool is told to stop: the loop that it goes to stays until it has come. */
+static void the_other_loop_waits_for_it(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	start(&(struct net_pool_options){ .loops = 2 },
+		&(struct side_hooks){ .moved = close_itself, .ended = close_itself });
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+	struct stand stand = { .loop = 1 - atomic_load(&s->loop) };
+
+	assert_int_equal(pthread_create(&thread, NULL, stand_main, &stand), 0);
+	harness_call(&h, atomic_load(&s->loop), do_move, s);
+	net_pool_stop(h.pool);
+	atomic_store(&stand.over, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	harness_join(&h);
+	assert_int_equal(atomic_load(&s->moves), 1);
+	assert_true(atomic_load(&s->cut));
+	nobody_is_left(1);
+	client_expect_gone(fd);
+	close(fd);
+	harness_finish(&h);
+}
+
+static void *run_one(void *loop)
+{
+	net_loop_run(loop);
+	return NULL;
+}
+
+/* The pool is closed before: `closed` is called then, and what was counted of it is given back. */
+static void it_never_arrives(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	memset(&sides, 0, sizeof(sides));
+	sides.hooks.data = move_on;
+	harness_create(&h, &(struct net_pool_options){ .loops = 2, .limit_loopback = true });
+	harness_listen(&h, sides_accepted, &sides);
+	net_listeners_close(h.pool->loops[1]); /* it is not run */
+	assert_int_equal(pthread_create(&thread, NULL, run_one, h.pool->loops[0]), 0);
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+
+	client_send_stream(fd, 0, 1);
+	WAIT_FOR(!pile_empty(&h.pool->loops[1]->posted));
+	net_pool_stop(h.pool);
+	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(atomic_load(&s->closes), 0);
 	net_pool_close(h.pool);
 	assert_int_equal(atomic_load(&s->closes), 1);
 	assert_int_equal(atomic_load(&s->error), ECANCELED);
+	nobody_is_left(1);
 	client_expect_gone(fd);
 	close(fd);
 	harness_finish(&h);
@@ -345,6 +442,8 @@ int main(void)
 		cmocka_unit_test(ending_where_it_arrives),
 		cmocka_unit_test(one_that_cannot_go_is_closed),
 		cmocka_unit_test(the_other_loop_has_ended),
+		cmocka_unit_test(the_other_loop_waits_for_it),
+		cmocka_unit_test(it_never_arrives),
 		cmocka_unit_test(the_address_is_counted_once),
 	};
 
