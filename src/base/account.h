@@ -22,8 +22,10 @@ enum {
 	ACCOUNT_STEP_BITS = 18, /* 256 KiB */
 };
 
-/* The calling thread's place, which may be below 0, for it frees what others have made; NULL: it has none yet. A few bytes: a library that is
- * loaded late has room for them, too. */
+/*
+ * The calling thread's place, which may be below 0, for it frees what others have made; NULL: it has none yet. A few bytes: a library
+ * that is loaded late has room for them, too.
+ */
 extern _Thread_local atomic_int_fast64_t *account_mine __attribute__((tls_model("initial-exec")));
 atomic_int_fast64_t *account_take_place(void);
 void account_tell(void);

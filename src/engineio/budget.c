@@ -61,7 +61,6 @@ static size_t weight_of(const struct eio_session *s)
 	return s != NULL && weight > fair_weight(s->at->server) ? weight : 0;
 }
 
-static void choose(struct eio_server *server);
 static void begin(struct eio_server *server);
 
 /* All loops are to take this step. */

@@ -5,6 +5,7 @@ import { startServer } from './lib/server.mjs';
 import { decodeBody, EngineClient, RawWebSocket } from './lib/engine.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
+import { opened, pollingSession as pollingSessionOn, probed } from './lib/upgrade.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 
 const MAX_PAYLOAD = 10000;
@@ -100,31 +101,7 @@ test('server close ends the websocket after DISCONNECT', async (t) => {
 
 // ---- upgrade
 
-// A polling session in /, polled by hand.
-async function pollingSession(t, on = server) {
-  const client = await EngineClient.open(on, { transport: 'polling', loop: false });
-  t.after(() => client.terminate());
-  await client.post('40');
-  const greeting = [];
-  await until(async () => {
-    greeting.push(...(await client.poll()));
-    return greeting.length >= 3;
-  }, 'the greeting');
-  return client;
-}
-
-async function opened(t, client) {
-  const socket = await RawWebSocket.open(client.server, { sid: client.sid });
-  t.after(() => socket.terminate());
-  return socket;
-}
-
-async function probed(t, client) {
-  const socket = await opened(t, client);
-  socket.send('2probe');
-  assert.equal(await socket.next('the answer to the probe'), '3probe');
-  return socket;
-}
+const pollingSession = (t, on = server) => pollingSessionOn(t, on);
 
 // The session answers over polling, so whatever was tried did not harm it.
 async function pollsOn(client) {

@@ -1,11 +1,12 @@
 // A POST that takes many turns while its client upgrades: by hand. Official clients wait for the answer before their `5`; others do not.
 
 import assert from 'node:assert/strict';
-import { EngineClient, RawWebSocket } from './lib/engine.mjs';
+import { RawWebSocket } from './lib/engine.mjs';
 import { SEPARATOR } from './lib/http.mjs';
 import { startServer } from './lib/server.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
+import { pollingSession, probed } from './lib/upgrade.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 
 const BEHIND = 10; // messages in the segment of the 5, ...
@@ -16,26 +17,6 @@ const RATE = 1000; // events a second: so a body lasts, whatever the machine
 const BURST = 100;
 const POSTED = 700; // in a body, of several turns
 const LIMITED = { RATE_MESSAGES: `${RATE}:${BURST}` };
-
-async function polling(t, server) {
-  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
-  t.after(() => client.terminate());
-  await client.post('40');
-  const greeting = [];
-  await until(async () => {
-    greeting.push(...(await client.poll()));
-    return greeting.length >= 3;
-  }, 'the greeting');
-  return client;
-}
-
-async function probed(t, client) {
-  const socket = await RawWebSocket.open(client.server, { sid: client.sid });
-  t.after(() => socket.terminate());
-  socket.send('2probe');
-  assert.equal(await socket.next('the answer to the probe'), '3probe');
-  return socket;
-}
 
 const echoes = (from, count) => Array.from({ length: count }, (_, i) => `42${from + i}["echo"]`);
 
@@ -65,7 +46,7 @@ async function posts(client, packets) {
 
 test('what came with the 5, and after it, comes behind all that was posted before', async (t) => {
   const server = await startServer('probe', LIMITED);
-  const client = await polling(t, server);
+  const client = await pollingSession(t, server);
   const socket = await probed(t, client);
   const { answer, first } = await posts(client, echoes(1, POSTED));
   const { _socket: raw } = socket.ws;
@@ -86,7 +67,7 @@ test('others in a room hear all of such a POST, and stay', async (t) => {
   others.forEach((other, i) => {
     other.onEvent = (packet) => packet.data[0] === 'others' && (heard[i] += 1) > 0;
   });
-  const client = await polling(t, server);
+  const client = await pollingSession(t, server);
   const socket = await probed(t, client);
   const answer = client.post(Array(ROOM_POSTED).fill('42["others"]').join(SEPARATOR));
   await until(() => heard[0] > 0, 'the first events');
@@ -102,7 +83,7 @@ test('others in a room hear all of such a POST, and stay', async (t) => {
 
 test('a session that ends while its 5 waits for a POST says so', async (t) => {
   const server = await startServer('probe', LIMITED);
-  const client = await polling(t, server);
+  const client = await pollingSession(t, server);
   const socket = await probed(t, client);
   const { answer, first } = await posts(client, [...echoes(1, POSTED), '42["kick-close"]', ...echoes(1, POSTED)]);
   socket.send('5');
@@ -117,7 +98,7 @@ test('a session that ends while its 5 waits for a POST says so', async (t) => {
 for (const upgrades of [false, true]) {
   test(`who sends too fast is heard no faster for a probe${upgrades ? ' that upgrades' : ''}`, async (t) => {
     const server = await startServer('probe', LIMITED);
-    const client = await polling(t, server);
+    const client = await pollingSession(t, server);
     const socket = await probed(t, client);
     const began = performance.now();
     const { answer, first } = await posts(client, echoes(1, POSTED));
@@ -136,7 +117,7 @@ test('upgrades that fail are counted, and others are not', async (t) => {
   const server = await startServer('probe');
   const other = await SioClient.join(server);
   const failed = async () => (await other.ask('stats'))[0].not_upgraded;
-  const client = await polling(t, server);
+  const client = await pollingSession(t, server);
   const wrong = await RawWebSocket.open(server, { sid: client.sid });
   wrong.send('nonsense');
   await wrong.whenClosed();
