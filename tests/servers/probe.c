@@ -2,7 +2,7 @@
  * tests/servers/probe.c -- the server that the system tests ask; tests/system/peers/probe.mjs is its twin on Node.
  *
  * Namespaces / and /custom with the same events. Options come from the environment: PORT, PING_INTERVAL, PING_TIMEOUT,
- * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, DRAIN_MS, and libsio's own SIO_THREADS and SIO_SENDER.
+ * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, QUEUED_MAX, DRAIN_MS, and libsio's own SIO_THREADS and SIO_SENDER.
  */
 #include <pthread.h>
 #include <sio/stats.h>
@@ -363,6 +363,7 @@ int main(void)
 			.message_bytes_max = env_number("MAX_PAYLOAD"),
 			.queue_bytes_soft = env_number("QUEUE_SOFT"),
 			.queue_bytes_max = env_number("QUEUE_MAX"),
+			.queued_bytes_max = env_number("QUEUED_MAX"),
 			.drain_ms = env_number("DRAIN_MS"),
 		},
 		err, sizeof(err));

@@ -1,4 +1,5 @@
-// A POST that takes many turns while its client upgrades: by hand. Official clients wait for the answer before their `5`; others do not.
+// A POST that takes many turns while its client upgrades: by hand. Official clients wait for the answer before their `5`; others do not. And
+// what is counted and limited beside: upgrades that fail, and what waits for all clients together.
 
 import assert from 'node:assert/strict';
 import { RawWebSocket } from './lib/engine.mjs';
@@ -127,6 +128,21 @@ test('upgrades that fail are counted, and others are not', async (t) => {
   socket.send('421["echo"]');
   await until(async () => (await socket.next('the echo')) === '431[]', 'the session to answer');
   assert.equal(await failed(), 1);
+  await server.stop();
+});
+
+test('past what may wait for all, the one for whom most waits is closed', async (t) => {
+  const server = await startServer('probe', { QUEUE_MAX: 2000000, QUEUED_MAX: 4000000 });
+  const other = await SioClient.join(server);
+  const clients = [];
+  for (const count of [15, 10, 10, 10]) { // times 100,000 bytes: 4.5 MB
+    clients.push(await pollingSession(t, server));
+    assert.equal((await clients.at(-1).post(`42["flood",${count},100000]`)).text, 'ok');
+  }
+  await until(async () => (await other.ask('stats'))[0].overflows > 0, 'one to be closed');
+  const statuses = await Promise.all(clients.map(async (client) => (await client.get()).status));
+  assert.deepEqual(statuses, [400, 200, 200, 200]);
+  assert.equal((await other.ask('stats'))[0].overflows, 1);
   await server.stop();
 });
 

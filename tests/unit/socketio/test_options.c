@@ -49,6 +49,7 @@ static void a_server(void **state)
 		{ { .message_bytes_max = (64 << 20) + 1 }, "message_bytes_max" },
 		{ { .queue_bytes_soft = 1001, .queue_bytes_max = 1000 }, "queue_bytes_soft" },
 		{ { .queue_bytes_soft = 2 << 20 }, "queue_bytes_soft" },
+		{ { .queue_bytes_max = 1000, .queued_bytes_max = 1999 }, "queued_bytes_max" },
 		{ { .rates.messages = { .burst = 5 } }, "a rate" },
 		{ { .rates.address_messages = { .burst = 5 } }, "a rate" },
 		{ { .rates.address_sessions = { .per_s = 1000001 } }, "a rate" },
@@ -77,6 +78,7 @@ static void what_is_in_order(void **state)
 	static const struct sio_options each[] = {
 		{ .queue_bytes_max = 1000 }, /* the other is a part of it */
 		{ .queue_bytes_soft = 1000, .queue_bytes_max = 1000 },
+		{ .queue_bytes_max = 1000, .queued_bytes_max = 2000 },
 		{ .rates.messages = { .per_s = 1000000, .burst = 1000000 } },
 		{ .rates.messages = { .per_s = 1 } },
 		{ .message_bytes_max = 64 << 20 },
