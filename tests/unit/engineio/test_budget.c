@@ -321,7 +321,7 @@ static void what_others_keep_does_not_count(void **state)
 	assert_int_equal(closed_count(), 0);
 	for (unsigned i = 0; i < 4; i++)
 		blob_unkeep(kept[i]);
-	assert_true(account_bytes() > 3900 * KILO);
+	assert_true(account_bytes() > 2400 * KILO); /* who has most may be closed by now */
 	WAIT_FOR(closed_count() == 1);
 	for (unsigned i = 0; i < 4; i++)
 		blob_unref(kept[i]);
