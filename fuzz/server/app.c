@@ -283,8 +283,12 @@ static void on_each(const struct sio_event *e)
 static void on_data(const struct sio_event *e)
 {
 	struct keepsake *kept = app_data();
+	struct sio_str label;
 
 	kept->lags = ((struct keepsake *)sio_data(e->socket))->lags;
+	if (sio_json_item(e->args.json, 0, &label) && sio_set_label(e->socket, label) == 0 &&
+		sio_label(e->socket).bytes != label.bytes)
+		kernel_fail("a label is another than was said");
 	sio_set_data(e->socket, kept, app_destroy_data);
 }
 

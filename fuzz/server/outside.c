@@ -1,6 +1,7 @@
 /* fuzz/server/outside.c -- what the application does by a thread that is none of the server's: see fuzz/server/scene.h. */
 #include <stdlib.h>
 
+#include "base/account.h"
 #include "server/scene.h"
 #include "sio/stats.h"
 
@@ -195,6 +196,36 @@ static void answer(uint8_t how)
 	}
 }
 
+/* For a moment others of the process hold more than may wait for all: those for whom most waits are closed. */
+static void hold(void)
+{
+	const size_t bytes = scene->queued_bytes_max + ((size_t)1 << ACCOUNT_STEP_BITS);
+
+	if (scene->is_crowded)
+		return;
+	witness_pardon();
+	account_add(bytes);
+	script_wait(KERNEL_MS);
+	account_take(bytes);
+}
+
+static void rest(uint8_t how)
+{
+	switch (how & 3) {
+	case 0:
+		emit(sio_all(scene->parent), how);
+		break;
+	case 1:
+		look_at_figures();
+		break;
+	case 2:
+		refused_act(how);
+		break;
+	default:
+		hold();
+	}
+}
+
 void outside_act(uint8_t what, uint8_t how)
 {
 	struct sio_space *space = scene->spaces[how >> 7];
@@ -231,9 +262,6 @@ void outside_act(uint8_t what, uint8_t how)
 		tell_peers(how);
 		break;
 	default:
-		if (how & 1)
-			look_at_figures();
-		else
-			emit(sio_all(scene->parent), how);
+		rest(how);
 	}
 }

@@ -4,7 +4,8 @@
  *
  *      fuzz_server.c: beginning and end, what must hold at last
  *      script.c: acts --> raw.c: connections, and the ids they have seen; template.c: requests and packets in outline
- *      serve.c: the server, its options --> app.c: its handlers; outside.c: what the application does by a thread of its own
+ *      serve.c: the server, its options --> app.c: its handlers; outside.c: what the application does by a thread of its own;
+ *                                           refused.c: and what it must not
  *      witness.c: a client of tests/sim/ that asks, and is to be answered within a second
  *
  * One thread runs at a time (tests/sim/kernel.h), so nothing here is guarded. Its memory is the simulation's, and goes with kernel_end().
@@ -57,11 +58,12 @@ struct scene {
 	/* Chosen by the input. */
 	uint32_t loops;
 	bool recovers, stops_under_load, from_loopback, closes_at_end;
+	bool errs; /* what is refused is asked for before */
 	enum client_transport transport; /* the witness' */
 	bool is_crowded; /* there are hardly more connections than there may be: the witness, on its WebSocket, is never sent away */
 	uint64_t pause_ns; /* behind each act */
 	uint32_t ping_ms; /* interval and timeout together */
-	uint32_t message_bytes_max, queue_bytes_max, backlog_bytes_max;
+	uint32_t message_bytes_max, queue_bytes_max, backlog_bytes_max, queued_bytes_max;
 	/* app.c */
 	struct sio_ack acks[SCENE_KEPT_MAX], tickets[SCENE_KEPT_MAX];
 	struct sio_exchange exchanges[SCENE_KEPT_MAX];
@@ -84,6 +86,13 @@ static inline bool scene_has(struct sio_str text, const char *part)
 /* serve.c: the server, with all that it serves. */
 void serve_create(struct input *);
 void serve_faults(struct input *);
+
+/* refused.c: what an application must not do. */
+struct sio_ws_options;
+struct sio_eio_options;
+void refused_options(uint8_t which, const struct sio_options *good);
+void refused_services(const struct sio_ws_options *good_ws, const struct sio_eio_options *good_eio);
+void refused_act(uint8_t how);
 
 /* app.c */
 /* What is kept with a socket, a peer or an admission. */

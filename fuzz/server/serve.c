@@ -199,6 +199,7 @@ static void choose_options(struct input *in, struct sio_options *o)
 	o->keep_handshake = c & 16;
 	o->initial_headers = c & 16 ? initial_headers : NULL;
 	o->allow = c & 32 ? allow : NULL;
+	scene->errs = c & 64;
 	o->limit_loopback = scene->from_loopback; /* else there would be room for nobody else */
 	if (c & 128)
 		o->rates = (struct sio_rates){
@@ -223,6 +224,26 @@ static void note_limits(const struct sio_options *o)
 	if (o->queue_bytes_max == 0)
 		scene->queue_bytes_max =
 			scene->message_bytes_max > 1 << 19 ? 2 * scene->message_bytes_max : 1 << 20;
+	scene->queued_bytes_max = 2 * scene->queue_bytes_max;
+}
+
+static void serve_requests(void)
+{
+	static const char page[] = "<p>all of it</p>", packed[] = "not really gzip";
+	static const struct sio_header policy = { "X-Policy", "none" };
+	static const struct sio_asset asset = { .path = "/asset",
+		.content_type = "text/html",
+		.etag = "\"1\"",
+		.cache_control = "no-cache",
+		.headers = &policy,
+		.header_count = 1,
+		.identity = { page, sizeof(page) - 1 },
+		.gzip = { packed, sizeof(packed) - 1 } };
+
+	if (sio_http(scene->io, "/http", 1000, on_http, NULL) != 0 ||
+		sio_http(scene->io, "/all/", 0, on_http, NULL) != 0 ||
+		sio_serve_asset(scene->io, &asset) != 0)
+		kernel_fail("a path is refused");
 }
 
 static void serve_peers(const struct sio_options *o)
@@ -263,25 +284,9 @@ static void serve_peers(const struct sio_options *o)
 	scene->eio = sio_eio(scene->io, "/eio/", &eio, NULL);
 	if (scene->ws == NULL || scene->eio == NULL)
 		kernel_fail("no endpoint");
-}
-
-static void serve_requests(void)
-{
-	static const char page[] = "<p>all of it</p>", packed[] = "not really gzip";
-	static const struct sio_header policy = { "X-Policy", "none" };
-	static const struct sio_asset asset = { .path = "/asset",
-		.content_type = "text/html",
-		.etag = "\"1\"",
-		.cache_control = "no-cache",
-		.headers = &policy,
-		.header_count = 1,
-		.identity = { page, sizeof(page) - 1 },
-		.gzip = { packed, sizeof(packed) - 1 } };
-
-	if (sio_http(scene->io, "/http", 1000, on_http, NULL) != 0 ||
-		sio_http(scene->io, "/all/", 0, on_http, NULL) != 0 ||
-		sio_serve_asset(scene->io, &asset) != 0)
-		kernel_fail("a path is refused");
+	serve_requests();
+	if (scene->errs)
+		refused_services(&ws, &eio);
 }
 
 void serve_create(struct input *in)
@@ -301,6 +306,10 @@ void serve_create(struct input *in)
 	choose_options(in, &o);
 	note_limits(&o);
 	serve_faults(in);
+	o.queued_bytes_max = scene->queued_bytes_max;
+	if (scene->errs)
+		refused_options(
+			(uint8_t)(o.ping_interval_ms + o.queue_bytes_max + o.drain_ms + scene->loops), &o);
 	scene->io = sio_create(&o, err, sizeof(err));
 	if (scene->io == NULL)
 		kernel_fail("sio_create(): %s", err);
@@ -312,5 +321,4 @@ void serve_create(struct input *in)
 	app_set_up(scene->parent);
 	app_watch(scene->spaces[1]);
 	serve_peers(&o);
-	serve_requests();
 }

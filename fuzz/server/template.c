@@ -118,7 +118,7 @@ static const char *const packets[] = {
 	"42[\"with\",$N]\x1e"
 	"42[\"ask\"]",
 	"42[\"each\",\"r$N\"]",
-	"42[\"data\"]",
+	"42[\"data\",\"me\"]",
 	"42[\"expiry\"]",
 	"42[\"handshake\"]",
 	"42[\"cry\",\"$X\"]",
