@@ -248,10 +248,18 @@ static void cut_sector(struct disk_file *f, bool powersafe, uint8_t *left, size_
 	}
 }
 
+/* At random; but some are torn for certain, however few are cut. */
+static enum cut_mode mode_of(const struct disk_file *f, struct rng *r, struct disk_cut *cut)
+{
+	enum cut_mode mode = (enum cut_mode)rng_below(r, CUT_MODES);
+
+	return f->dirty_count > 0 && cut->files++ % CUT_MODES == 0 ? CUT_TORN : mode;
+}
+
 static void file_cut(
 	struct disk_file *f, bool powersafe, const char *folder, struct rng *r, struct disk_cut *cut)
 {
-	enum cut_mode mode = (enum cut_mode)rng_below(r, CUT_MODES);
+	enum cut_mode mode = mode_of(f, r, cut);
 	size_t bytes = f->durable_bytes, some = rng_below(r, f->dirty_count + 1), written = 0, end = SIZE_MAX;
 	uint8_t *left = __real_malloc(f->capacity);
 	char path[512];

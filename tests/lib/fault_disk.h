@@ -48,6 +48,7 @@ struct disk {
 
 /* What a cut did, added up. */
 struct disk_cut {
+	uint64_t files; /* with such as were not synced */
 	uint64_t dirty, old, kept, torn; /* sectors */
 	uint64_t names; /* those made or deleted that were not synced */
 };
