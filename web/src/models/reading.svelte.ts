@@ -1,8 +1,8 @@
 // How far this guest has read in a room, and where the 'New' line stands. Kept on this device, shared by its tabs.
 //
-// Read is what was in sight while the page was visible and focused: not while entries after the marker are not even loaded, for
-// they cannot have been seen; unless the reader passes over them knowingly (Esc, the jump to the latest, all the way down by
-// hand, a message of one's own). The line is set where reading stopped, by the first entry that comes unseen, and stays there
+// Read is what was in sight while the page was visible and focused, and what was passed over on the way down. But where entries
+// after the marker are not even loaded, nothing is until the reader has been up at the first of them; or passes over them
+// knowingly (Esc, the jump to the latest, all the way down by hand, a message of one's own). The line is set where reading stopped, by the first entry that comes unseen, and stays there
 // until the reader leaves having read all, or says so (Esc).
 
 import type { Keep } from '../lib/storage';
@@ -25,6 +25,7 @@ export class Reading {
   #entries: readonly Entry[] = [];
   #last = 0; // the log's
   #more = false; // there are entries before those that are known
+  #far = false; // some that are not read were not loaded, and the first of them has not been in sight since
   #before: number; // markers beyond this one are of after the log was asked for
 
   constructor(keep: Keep, key: string, me: Id) {
@@ -72,12 +73,14 @@ export class Reading {
     else if (where === 'anew') this.#count();
     else this.unread = Math.max(this.unread, this.#unreadAfter(this.marker));
     if (this.unread > 0 && this.newAfter === null) this.newAfter = this.marker;
+    this.#far ||= this.#isBeyond();
   }
 
-  /** An entry was in sight. `over`: those before it that were not are passed over. */
-  saw(seq: number, over = false): void {
-    if (!this.#attentive || this.marker === null || seq <= this.marker) return;
-    if (over || !this.#more || this.#entries[0]!.seq <= this.marker) this.#read(seq);
+  /** Entries were in sight, from the first to the last. `over`: those before them that were not are passed over. */
+  saw(first: number, last: number, over = false): void {
+    if (!this.#attentive || this.marker === null) return;
+    if (this.#far && !this.#isBeyond()) this.#far = first > this.#nextAfter(this.marker);
+    if (last > this.marker && (over || !this.#far)) this.#read(last);
   }
 
   /** An entry that is not read, as far as is known. */
@@ -95,7 +98,17 @@ export class Reading {
   #read(seq: number): void {
     this.marker = seq;
     this.#keep.set(this.#key, String(seq));
+    this.#far = this.#isBeyond();
     this.#count();
+  }
+
+  /** What comes after the marker is not all loaded. */
+  #isBeyond(): boolean {
+    return this.#more && this.marker !== null && (this.#entries[0]?.seq ?? 0) > this.marker;
+  }
+
+  #nextAfter(seq: number): number {
+    return this.#entries.find((entry) => entry.seq > seq)?.seq ?? Infinity;
   }
 
   #count(): void {

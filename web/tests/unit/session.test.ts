@@ -389,7 +389,7 @@ test('unread: counted while away, with a line that stays until all was read and 
   expect(reading.unread).toBe(2);
   expect(session.room!.rows.filter(({ fresh }) => fresh).map(({ text }) => text)).toEqual(['four']);
   session.attentive = true;
-  reading.saw(5);
+  reading.saw(1, 5);
   expect(reading.unread).toBe(0);
   expect(reading.newAfter).toBe(3); // still there
   session.attentive = false;
@@ -429,11 +429,17 @@ test('more unread than is loaded: nothing is read, and no line drawn, before the
   expect(log.firstSeq).toBe(204);
   expect(reading.isUnread(rows[0]!.entry!)).toBe(true);
   expect(rows.some(({ fresh }) => fresh)).toBe(false);
-  reading.saw(403);
+  reading.saw(395, 403);
   expect(reading.marker).toBe(3);
   while (log.more) await log.loadOlder();
   expect(session.room!.rows.find(({ fresh }) => fresh)?.entry?.seq).toBe(4);
-  reading.saw(300);
+  reading.saw(6, 12); // on the way up, short of the first
+  expect(reading.marker).toBe(3);
+  reading.saw(1, 3); // and beyond it
+  expect(reading.marker).toBe(3);
+  reading.saw(6, 12);
+  expect(reading.marker).toBe(12);
+  reading.saw(290, 300); // the others are passed over, on the way down
   expect(reading.marker).toBe(300);
 });
 
@@ -442,7 +448,7 @@ test('who jumps over what is not loaded has read it', async () => {
   keep.set('read.e1:2.1', '3');
   await arrive();
   session.attentive = true;
-  session.room!.reading.saw(403, true);
+  session.room!.reading.saw(395, 403, true);
   expect(session.room!.reading.unread).toBe(0);
 });
 
