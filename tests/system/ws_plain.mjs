@@ -226,8 +226,8 @@ patient.catch(() => {});
 test('as many pings a second as are allowed go on and on', () => patient);
 
 test('the server pings: so long after the beginning, and so long after each pong', async (t) => {
-  const peer = await opened(t, { answersPings: false }, beating);
   let since = performance.now();
+  const peer = await opened(t, { answersPings: false }, beating);
   for (let i = 0; i < 3; i++) {
     const ping = await peer.pings.next('a ping');
     const took = performance.now() - since;
