@@ -87,14 +87,18 @@ void refused_services(const struct sio_ws_options *good_ws, const struct sio_eio
 
 static void refused_sends(struct sio_space *space, struct sio_id id, uint8_t how)
 {
-	struct sio_args bad = sio_json(how & 64 ? "[1" : "[{\"_placeholder\":true,\"num\":0}]");
+	static const struct sio_bytes attachment = { "a", 1 };
+	struct sio_args bad = sio_json(how & 64 ? "[1" : "[{\"_placeholder\":true,\"num\":1}]");
+	struct sio_args many = sio_json("[]");
 	struct sio_target all = sio_all(space);
 	struct sio_id nobody = { 0 };
 
-	if (how & 64)
-		bad.json.bytes = 2;
-	bad.attachment_count = UINT32_MAX;
-	if (sio_emit(all, "news", bad) != -EINVAL || sio_emit(sio_all(scene->parent), "news", bad) != -EINVAL)
+	bad.attachments = how & 64 ? NULL : &attachment;
+	bad.attachment_count = how & 64 ? 0 : 1;
+	many.attachment_count = UINT32_MAX;
+	if (sio_emit(all, "news", bad) != -EINVAL ||
+		sio_emit(sio_all(scene->parent), "news", bad) != -EINVAL ||
+		sio_emit(all, "news", many) != -EINVAL)
 		kernel_fail("arguments are taken that are none");
 	if (sio_emit(all, "connect", sio_json("[]")) != -EINVAL)
 		kernel_fail("an event's name is taken that is reserved");

@@ -398,7 +398,10 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
-	eio_budget_begin(server);
+	if (!eio_budget_begin(server)) {
+		eio_server_destroy(server);
+		return -ENOMEM;
+	}
 	*ret = server;
 	return 0;
 }

@@ -286,6 +286,16 @@ void eio_closing_over(struct net_delay *d, void *loop)
 	eio_session_free(s);
 }
 
+void eio_closing_hurry(struct eio_session *s)
+{
+	if (s->ws == NULL) {
+		eio_closing_over(&s->beat, s->at);
+		return;
+	}
+	eio_queue_trim(&s->queue, &s->at->rings);
+	net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
+}
+
 void eio_ping_due(struct net_delay *d, void *loop)
 {
 	struct eio_session *s = of_beat(d);

@@ -19,7 +19,6 @@
 enum {
 	EIO_SID_BYTES = 15, /* 11 random, 1 loop, 3 slot: base64url makes 20 characters of them */
 	EIO_SID_RANDOM_BYTES = 11,
-	EIO_BUDGET_CLASSES = 256,
 };
 
 enum eio_state {
@@ -96,19 +95,6 @@ struct eio_counts {
 	atomic_uint_fast64_t shed; /* of overflows: for the budget */
 };
 
-/* Of all that waits for clients in this process; shared by the loops while they look for those who have most. */
-struct eio_budget {
-	struct list all; /* servers with a limit */
-	atomic_bool at_work;
-	void (*step)(struct eio_loop *); /* what each loop is to do, ... */
-	void (*last)(struct eio_server *); /* ... and who is last, when all have */
-	atomic_uint left; /* loops that have not */
-	atomic_uint_fast64_t
-		classes[EIO_BUDGET_CLASSES]; /* weight of all sessions of a class, by their weight */
-	uint32_t class; /* the least that has to go, in part */
-	atomic_int_fast64_t excess; /* how much is still to go */
-};
-
 /* The pool stops: whose turn it is to be closed. */
 struct eio_drain {
 	/* The sessions there were, in the order in which they go; those put off come first, in the order of their turns. */
@@ -134,7 +120,6 @@ struct eio_loop {
 	struct eio_headers headers; /* scratch: of the handshake being answered */
 	uint64_t burst_ns; /* the iteration, by its time, ... */
 	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
-	struct net_message weigh; /* the budget's next step */
 	struct eio_counts counts;
 };
 
@@ -152,7 +137,7 @@ struct eio_server {
 	struct bucket_rate messages, address_messages, address_sessions;
 	struct buckets *buckets; /* of addresses; NULL: they have no rates */
 	bool limit_loopback;
-	struct eio_budget budget;
+	struct eio_budget *budget; /* NULL: queues have no limit together */
 };
 
 static inline void eio_count(atomic_uint_fast64_t *figure)
@@ -231,6 +216,8 @@ enum { EIO_OPEN_PACKET_BYTES_MAX = 256 };
 void eio_pong_late(struct net_delay *, void *loop);
 void eio_ping_due(struct net_delay *, void *loop);
 void eio_closing_over(struct net_delay *, void *loop);
+/* It is closing, and has too much waiting for that: what can be let go is. */
+void eio_closing_hurry(struct eio_session *);
 
 /* drain.c */
 void eio_drain_step(struct net_timer *);
@@ -238,7 +225,9 @@ void eio_drain_step(struct net_timer *);
 void eio_end_all(struct eio_loop *, enum eio_reason);
 
 /* budget.c */
-void eio_budget_begin(struct eio_server *);
+/* False: no memory. */
+bool eio_budget_begin(struct eio_server *);
+/* Before its loops are closed, or after. None of them runs. */
 void eio_budget_end(struct eio_server *);
 
 /* polling.c */

@@ -272,6 +272,16 @@ bool net_loop_leave(struct net_loop *loop)
 		&loop->arriving, &none, NET_LOOP_LEFT, memory_order_relaxed, memory_order_relaxed);
 }
 
+void net_loop_arrived(struct net_loop *loop)
+{
+	atomic_fetch_sub_explicit(&loop->arriving, 1, memory_order_relaxed);
+}
+
+void net_loop_give_up(struct net_loop *loop)
+{
+	atomic_store_explicit(&loop->arriving, NET_LOOP_LEFT, memory_order_relaxed);
+}
+
 void net_loop_run(struct net_loop *loop)
 {
 	current = loop;

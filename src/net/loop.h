@@ -93,6 +93,12 @@ uint64_t net_loop_now_ns(const struct net_loop *);
 bool net_loop_stopping(const struct net_loop *);
 /* It is closed: what is posted to it is discarded within the call. */
 bool net_loop_closed(const struct net_loop *);
+/*
+ * Something is to be posted to it, and it does not end before that has come, which calls net_loop_arrived(). False: its thread has
+ * ended. Any thread.
+ */
+__attribute__((warn_unused_result)) bool net_loop_expect(struct net_loop *);
+void net_loop_arrived(struct net_loop *); /* on its thread */
 /* While it is held a loop that stops does not end for want of connections. Each hold is released, before NET_DRAIN_MS. */
 void net_loop_hold(struct net_loop *);
 void net_loop_release(struct net_loop *);

@@ -62,7 +62,7 @@ static void arrive(struct net_loop *loop, struct net_message *message)
 	bool room = net_loop_make_room(loop);
 	loop->conn_count++;
 	loop->conns_held++;
-	atomic_fetch_sub_explicit(&loop->arriving, 1, memory_order_relaxed);
+	net_loop_arrived(loop);
 	net_count(&loop->counts.moved, 1);
 	bool too_late =
 		loop->listeners_closed && !net_timer_running(&loop->stop_timer); /* all others were cut */

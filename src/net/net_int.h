@@ -137,7 +137,7 @@ struct net_loop {
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 	atomic_uint
-		arriving; /* connections that have been promised to it; NET_LOOP_LEFT: it takes none any more */
+		arriving; /* what has been promised to it, such as connections; NET_LOOP_LEFT: it takes none any more */
 
 	struct net_listener listeners[NET_LISTENERS_MAX];
 	uint32_t listener_count;
@@ -189,10 +189,10 @@ void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);
 void net_loop_stop(struct net_loop *);
 
-/* A connection is to be posted to it, and it stays for that. False: its thread has ended. Any thread. */
-__attribute__((warn_unused_result)) bool net_loop_expect(struct net_loop *);
-/* Its thread ends, or was never there. False: it is to stay, for a connection that is on its way. */
+/* Its thread ends. False: it is to stay, for something that is on its way. */
 bool net_loop_leave(struct net_loop *);
+/* Its thread was never there: nothing is to be expected of it. */
+void net_loop_give_up(struct net_loop *);
 
 /* post.c */
 void net_posts_init(struct net_loop *);

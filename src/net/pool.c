@@ -127,7 +127,7 @@ int net_pool_run(struct net_pool *pool)
 		}
 	}
 	for (uint32_t i = started; i < pool->loop_count; i++)
-		(void)net_loop_leave(pool->loops[i]);
+		net_loop_give_up(pool->loops[i]);
 	net_loop_run(pool->loops[0]);
 	for (uint32_t i = 1; i < started; i++)
 		pthread_join(pool->loops[i]->thread, NULL);

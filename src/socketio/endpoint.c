@@ -143,6 +143,7 @@ static const char *wrong_with(
 struct sio_endpoint *sio_endpoint_create(struct sio_server *server, const char *path,
 	struct eio_options *options, const struct sio_endpoint_events *said, void *ctx)
 {
+	options->queued_bytes_max = server->queued_bytes_max;
 	sio_engine_defaults(options);
 	const char *wrong = wrong_with(server, path, options);
 	struct sio_endpoint *e = wrong == NULL ? calloc(1, sizeof(*e)) : NULL;
@@ -183,8 +184,6 @@ struct sio_endpoint *sio_endpoint_start(struct sio_endpoint *e, const struct eio
 	o.path = e->path;
 	o.plain = e->plain ? &e->protocol : NULL;
 	o.drain_ms = e->server->drain_ms;
-	if (e->server->queued_bytes_max != 0) /* else its own default, which is the same */
-		o.queued_bytes_max = e->server->queued_bytes_max;
 	o.allow = e->allow == NULL ? NULL : on_allow;
 	o.initial_headers = e->initial_headers == NULL ? NULL : on_initial_headers;
 	int rc = eio_server_create(e->server->http, e->server->pool, &o, &events, e, &e->eio);

@@ -231,9 +231,11 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 		sio_recoverable_destroy(word);
 	(void)(p->has_offset &&
 		sio_offset_read(b->at->server, str_of(p->offset, p->offset_bytes), &resent[0].offset));
-	for (uint32_t i = 0; i < p->missed_count; i++)
+	for (uint32_t i = 0; i < p->missed_count; i++) {
 		resent[i + 1] = (struct sio_resent){ .offset = p->missed[i].offset,
 			.unit = blob_ref(p->missed[i].unit) };
+		blob_keep(p->missed[i].unit); /* SIO_RESENT_BYTES_MAX holds for it */
+	}
 	sio_recoverable_forget_resent(r);
 	r->resent = resent;
 	r->resent_count = p->missed_count + 1;

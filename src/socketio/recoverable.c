@@ -172,8 +172,10 @@ void sio_recoverable_leave(struct sio_recoverable *r)
 void sio_recoverable_forget_resent(struct sio_recoverable *r)
 {
 	for (uint32_t i = 0; i < r->resent_count; i++) {
-		if (r->resent[i].unit != NULL)
-			blob_unref(r->resent[i].unit);
+		if (r->resent[i].unit == NULL)
+			continue;
+		blob_unkeep(r->resent[i].unit);
+		blob_unref(r->resent[i].unit);
 	}
 	free(r->resent);
 	if (r->backlog != NULL) {

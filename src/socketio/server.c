@@ -158,7 +158,6 @@ static bool create_engine(struct sio_server *server, const struct sio_options *o
 		return false;
 	}
 	server->queue_bytes_max = e.queue_bytes_max;
-	server->queued_bytes_max = e.queued_bytes_max;
 	server->pending_bytes_max = (size_t)e.message_bytes_max * SIO_PENDING_MESSAGES_MAX;
 	server->initial_headers = o->initial_headers;
 	server->initial_headers_ctx = o->initial_headers_ctx;

@@ -271,7 +271,8 @@ struct sio_server {
 	bool recovers,
 		recovery_asks; /* connections that break may come back; middleware is asked then, too */
 	uint32_t recovery_ms, kept_max;
-	size_t backlog_bytes_max, queue_bytes_max, queued_bytes_max;
+	size_t backlog_bytes_max, queue_bytes_max;
+	size_t queued_bytes_max; /* as said; 0: each engine's default */
 	char epoch[12]; /* of offsets: this server's */
 	pthread_mutex_t
 		outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */

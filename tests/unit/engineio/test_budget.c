@@ -52,7 +52,7 @@ static void on_closed(void *ctx, enum eio_reason reason)
 {
 	struct client *c = ctx;
 
-	assert(reason == EIO_OVERFLOW || reason == EIO_SHUTTING_DOWN);
+	assert(reason == EIO_OVERFLOW || reason == EIO_SHUTTING_DOWN || reason == EIO_FORCED_CLOSE);
 	atomic_store(&c->closed, true);
 }
 
@@ -88,7 +88,7 @@ static void stopping(struct net_loop *loop, void *ctx)
 	eio_server_stopping(eio, loop, drained);
 }
 
-static void start(size_t budget)
+static void create(size_t budget)
 {
 	struct eio_options options = {
 		.path = "/e/",
@@ -106,18 +106,29 @@ static void start(size_t budget)
 	http = http_server_create(h.pool);
 	assert_non_null(http);
 	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
+}
+
+static void start(size_t budget)
+{
+	create(budget);
 	harness_listen(&h, http_server_accepted, http);
 	harness_run(&h);
+}
+
+/* In the order in which libsio does it. */
+static void destroy(void)
+{
+	eio_server_destroy(eio);
+	net_pool_close(h.pool);
+	http_server_destroy(http);
+	harness_finish(&h);
 }
 
 static void finish(void)
 {
 	net_pool_stop(h.pool);
 	harness_join(&h);
-	net_pool_close(h.pool);
-	eio_server_destroy(eio);
-	http_server_destroy(http);
-	harness_finish(&h);
+	destroy();
 	assert_int_equal(account_bytes(), 0);
 }
 
@@ -328,6 +339,93 @@ static void what_others_keep_does_not_count(void **state)
 	finish();
 }
 
+/* Of two classes on two loops: the heavier one goes, and of the others as many as are needed then. */
+static void who_is_lighter_goes_for_the_rest_alone(void **state)
+{
+	(void)state;
+	start(BUDGET);
+	come(24);
+	for (unsigned i = 1; i < 23; i++)
+		send_one(i, 90 * KILO);
+	settle();
+	assert_int_equal(closed_count(), 0);
+	send_one(0, 500 * KILO);
+	WAIT_FOR(closed_count() >= 3);
+	settle();
+	assert_true(is_closed(0));
+	assert_int_equal(closed_count(), 3);
+	finish();
+}
+
+static void close_it(struct net_loop *loop, void *client)
+{
+	(void)loop;
+	eio_close(((struct client *)client)->session);
+}
+
+/* The application has closed it, and it may take its time to hear of it; but not with all that. */
+static void who_is_closing_goes_too(void **state)
+{
+	(void)state;
+	start(BUDGET);
+	come(2);
+	send_one(0, 1500 * KILO);
+	harness_call(&h, clients[0].loop, close_it, &clients[0]);
+	settle();
+	assert_true(account_bytes() > 1500 * KILO);
+	send_one(1, 900 * KILO);
+	WAIT_FOR(account_bytes() < 1000 * KILO);
+	settle();
+	assert_false(is_closed(1));
+	assert_int_equal(counters().shed, 0);
+	finish();
+}
+
+/* What was posted is never run: its loops are closed when the server has gone. */
+static void a_server_that_never_ran_ends(void **state)
+{
+	struct blob_share *units[4];
+
+	(void)state;
+	create(BUDGET);
+	for (unsigned i = 0; i < 4; i++)
+		units[i] = unit_of(600 * KILO);
+	destroy();
+	for (unsigned i = 0; i < 4; i++)
+		blob_unref(units[i]);
+	assert_int_equal(account_bytes(), 0);
+	/* And the next one is served as if nothing had been. */
+	who_has_most_is_closed(state);
+}
+
+/* Of two servers one has ended its loops; the other one grows. */
+static void a_server_that_has_ended_is_not_waited_for(void **state)
+{
+	struct harness other;
+	struct eio_server *ended;
+
+	(void)state;
+	create(BUDGET);
+	other = h;
+	ended = eio;
+	struct http_server *its = http;
+	harness_run(&other);
+	net_pool_stop(other.pool);
+	harness_join(&other);
+	start(BUDGET);
+	come(2);
+	send_one(0, 1500 * KILO);
+	send_one(1, 900 * KILO);
+	WAIT_FOR(is_closed(0));
+	settle();
+	assert_false(is_closed(1));
+	finish();
+	eio = ended;
+	http = its;
+	h = other;
+	destroy();
+}
+
 /* Messages that are in no queue: nobody is to blame for them. */
 static void the_light_are_not_closed_for_others(void **state)
 {
@@ -352,6 +450,10 @@ int main(void)
 		cmocka_unit_test(what_is_shared_counts_once),
 		cmocka_unit_test(places_in_queues_count_too),
 		cmocka_unit_test(what_others_keep_does_not_count),
+		cmocka_unit_test(who_is_lighter_goes_for_the_rest_alone),
+		cmocka_unit_test(who_is_closing_goes_too),
+		cmocka_unit_test(a_server_that_never_ran_ends),
+		cmocka_unit_test(a_server_that_has_ended_is_not_waited_for),
 		cmocka_unit_test(the_light_are_not_closed_for_others),
 	};
 

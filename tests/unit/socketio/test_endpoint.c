@@ -335,21 +335,25 @@ static void without_memory(void **state)
 static void refused(void **state)
 {
 	static const char *const slash[] = { "https://a.example/" }, *const spaced[] = { "a b" };
-	struct sio_ws_options o = options(), large = options(), origins = options(), named = options();
+	struct sio_ws_options o = options(), large = options(), queues = options(), origins = options(),
+			      named = options();
 	struct sio_eio_options e = { .events = events },
 			       cors = { .cors = &(struct sio_cors){ .credentials = true } };
 	char path[16];
 
 	(void)state;
 	large.message_bytes_max = (64u << 20) + 1;
+	queues.queue_bytes_max = 3 << 20;
 	origins.origins = slash;
 	origins.origin_count = 1;
 	named.protocols = spaced;
 	named.protocol_count = 1;
-	served_create(&s, &(struct sio_options){ .threads = 1 });
+	served_create(&s, &(struct sio_options){ .threads = 1, .queued_bytes_max = 5 << 20 });
 	assert_null(sio_ws(s.io, "live", &o, NULL));
 	assert_null(sio_ws(s.io, "/live?a", &o, NULL));
 	assert_null(sio_ws(s.io, "/live", &large, NULL));
+	assert_null(
+		sio_ws(s.io, "/live", &queues, NULL)); /* half of what may wait for all would wait for one */
 	assert_null(sio_ws(s.io, "/live", &origins, NULL));
 	assert_null(sio_ws(s.io, "/live", &named, NULL));
 	assert_null(sio_eio(s.io, "/engine.io", &e, NULL));

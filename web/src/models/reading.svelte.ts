@@ -2,8 +2,8 @@
 //
 // Read is what was in sight while the page was visible and focused, and what was passed over on the way down. But where entries
 // after the marker are not even loaded, nothing is until the reader has been up at the first of them; or passes over them
-// knowingly (Esc, the jump to the latest, all the way down by hand, a message of one's own). The line is set where reading stopped, by the first entry that comes unseen, and stays there
-// until the reader leaves having read all, or says so (Esc).
+// knowingly (Esc, the jump to the latest, all the way down by hand, a message of one's own). The line is set where reading
+// stopped, by the first entry that comes unseen, and stays there until the reader leaves having read all, or says so (Esc).
 
 import type { Keep } from '../lib/storage';
 import { type Entry, type Id, sameId } from '../protocol';
