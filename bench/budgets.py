@@ -69,7 +69,7 @@ ROOMS = 100
 COUNTED = {
     "broadcast": Counted("one broadcast to 1,000 receivers", "broadcast", by_command("broadcast w=1"), 10),
     "echo": Counted("one echo with acknowledgement", "broadcast", by_command("echo conns=1"), 200),
-    "poll": Counted("one event by POST, answered by a poll", "broadcast", polling, 50, samples=3),
+    "poll": Counted("one event by POST, answered by a poll", "broadcast", polling, 50, samples=7),
     "connect": Counted("one connection with its handshakes", "rooms", connecting, 100),
     "subscribe": Counted(f"subscribing to {ROOMS} rooms", "rooms", subscribing, 20),
     "post": Counted("one durable post", "palaver", by_command("post w=1"), 400),

@@ -100,6 +100,7 @@ int net_loop_create(struct net_pool *pool, uint32_t index, struct net_loop **ret
 	loop->index = index;
 	loop->epoll_fd = loop->wake_fd = -1;
 	list_init(&loop->delay_lists);
+	loop->delays_due_ns = UINT64_MAX;
 	list_init(&loop->tasks);
 	list_init(&loop->tasks_next);
 	list_init(&loop->conns);

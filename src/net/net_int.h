@@ -123,6 +123,7 @@ struct net_loop {
 	uint64_t woke_ns; /* monotonic, when the last wait ended */
 
 	struct list delay_lists; /* of struct net_delays */
+	uint64_t delays_due_ns; /* nothing in them is due before; what was may have been stopped */
 	struct net_timer **heap;
 	uint32_t heap_count, heap_cap;
 	struct list tasks, tasks_next; /* of this iteration, and of the next */
@@ -207,7 +208,7 @@ void net_wake(struct net_loop *);
 /* Run what is due. */
 void net_timers_run(struct net_loop *);
 /* Nanoseconds from now until the earliest deadline; UINT64_MAX: none. */
-uint64_t net_timers_next_ns(struct net_loop *);
+uint64_t net_timers_next_ns(const struct net_loop *);
 
 /* conn.c, flush.c, move.c */
 struct net_conn *net_conn_adopt(struct net_loop *, int fd, const union net_address *, bool counted);

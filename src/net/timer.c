@@ -17,11 +17,18 @@ void net_delays_init(
 	list_push_back(&loop->delay_lists, &l->node);
 }
 
-void net_delay_start(struct net_delay *d, struct net_delays *l, const struct net_loop *loop)
+static void note_due(struct net_loop *loop, uint64_t due_ns)
+{
+	if (due_ns < loop->delays_due_ns)
+		loop->delays_due_ns = due_ns;
+}
+
+void net_delay_start(struct net_delay *d, struct net_delays *l, struct net_loop *loop)
 {
 	list_remove(&d->node);
 	d->due_ns = loop->now_ns + l->delay_ns;
 	list_push_back(&l->delays, &d->node);
+	note_due(loop, d->due_ns);
 }
 
 /* The heap: heap[i] is due no later than heap[2i+1] and heap[2i+2]. */
@@ -101,8 +108,10 @@ void net_timer_stop(struct net_timer *t, struct net_loop *loop)
 		sift_down(loop, at, last);
 }
 
-void net_timers_run(struct net_loop *loop)
+/* All that are due, a turn's worth of each list at least; and what is due then. */
+static void run_delays(struct net_loop *loop)
 {
+	loop->delays_due_ns = UINT64_MAX;
 	for (struct list *n = loop->delay_lists.next; n != &loop->delay_lists; n = n->next) {
 		struct net_delays *l = list_entry(n, struct net_delays, node);
 
@@ -117,7 +126,15 @@ void net_timers_run(struct net_loop *loop)
 			net_delay_stop(d);
 			l->expired(d, l->ctx);
 		}
+		if (!list_empty(&l->delays))
+			note_due(loop, list_entry(l->delays.next, struct net_delay, node)->due_ns);
 	}
+}
+
+void net_timers_run(struct net_loop *loop)
+{
+	if (loop->delays_due_ns <= loop->now_ns)
+		run_delays(loop);
 	while (loop->heap_count > 0 && loop->heap[0]->due_ns <= loop->now_ns) {
 		struct net_timer *t = loop->heap[0];
 
@@ -126,18 +143,10 @@ void net_timers_run(struct net_loop *loop)
 	}
 }
 
-uint64_t net_timers_next_ns(struct net_loop *loop)
+uint64_t net_timers_next_ns(const struct net_loop *loop)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = loop->delays_due_ns;
 
-	for (struct list *n = loop->delay_lists.next; n != &loop->delay_lists; n = n->next) {
-		struct net_delays *l = list_entry(n, struct net_delays, node);
-
-		if (!list_empty(&l->delays)) {
-			uint64_t first = list_entry(l->delays.next, struct net_delay, node)->due_ns;
-			due = first < due ? first : due;
-		}
-	}
 	if (loop->heap_count > 0 && loop->heap[0]->due_ns < due)
 		due = loop->heap[0]->due_ns;
 	if (due == UINT64_MAX)

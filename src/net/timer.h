@@ -50,7 +50,7 @@ static inline bool net_delay_running(const struct net_delay *d)
 }
 
 /* (Re)start: due one duration from now. */
-void net_delay_start(struct net_delay *, struct net_delays *, const struct net_loop *);
+void net_delay_start(struct net_delay *, struct net_delays *, struct net_loop *);
 
 static inline void net_delay_stop(struct net_delay *d)
 {

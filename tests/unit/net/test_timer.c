@@ -86,8 +86,7 @@ static void start(struct noted *n, struct net_loop *loop, uint64_t delay_ms)
 	assert(started && net_timer_running(&n->timer));
 }
 
-static void start_delay(
-	struct noted *n, struct net_delays *list, const struct net_loop *loop, uint64_t delay_ms)
+static void start_delay(struct noted *n, struct net_delays *list, struct net_loop *loop, uint64_t delay_ms)
 {
 	n->delay_ms = delay_ms;
 	n->started_ns = clock_now_ns();
@@ -141,6 +140,43 @@ static void they_come_when_they_are_due(void **state)
 		assert_true(exact[i].late_ns > -(int64_t)(harness_slower() * 100 * CLOCK_NS_PER_MS));
 	}
 	assert_true(exact[EXACT / 2].late_ns < (int64_t)(harness_slower() * LATE_MS_MAX * CLOCK_NS_PER_MS));
+}
+
+enum { LONGER = 3 };
+static struct noted shorter, halted, longer[LONGER];
+static struct net_delays fives, forties;
+
+static void start_longer(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	net_delays_init(&forties, loop, 40, on_delay, &h);
+	net_delays_init(&fives, loop, 5, on_delay, &h);
+	for (int i = 0; i < LONGER; i++) {
+		net_delay_init(&longer[i].delay);
+		start_delay(&longer[i], &forties, loop, 40);
+	}
+	net_delay_init(&shorter.delay);
+	start_delay(&shorter, &fives, loop, 5);
+	net_delay_init(&halted.delay);
+	start_delay(&halted, &fives, loop, 5);
+	net_delay_stop(&halted.delay);
+	net_delay_stop(&longer[0].delay);
+}
+
+/* What is due first comes first, though it began last; what was stopped does not, and hides none of the others. */
+static void lists_of_other_lengths_do_not_hide_each_other(void **state)
+{
+	unsigned before = atomic_load(&fired);
+
+	(void)state;
+	harness_call(&h, 0, start_longer, NULL);
+	WAIT_FOR(atomic_load(&fired) == before + LONGER);
+	assert_int_equal(shorter.fired, 1);
+	assert_int_equal(halted.fired + longer[0].fired, 0);
+	assert_true(shorter.late_ns < (int64_t)(harness_slower() * 1000 * CLOCK_NS_PER_MS));
+	for (int i = 1; i < LONGER; i++)
+		assert_true(longer[i].fired == 1 &&
+			    longer[i].late_ns < (int64_t)(harness_slower() * 1000 * CLOCK_NS_PER_MS));
 }
 
 static struct noted many[MANY];
@@ -419,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(they_come_when_they_are_due),
+		cmocka_unit_test(lists_of_other_lengths_do_not_hide_each_other),
 		cmocka_unit_test(thousands_come_in_order),
 		cmocka_unit_test(callbacks_may_stop_and_start_any),
 		cmocka_unit_test(lists_are_first_in_first_out),
