@@ -71,6 +71,7 @@ struct eio_session {
 	struct eio_throttle *throttle; /* NULL: it may send as fast as it likes */
 	struct net_peer peer;
 	uint32_t slot;
+	uint32_t own_burst; /* weight of units of its own past the hard limit since the queue was judged */
 	struct net_task task; /* answer the probe and the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
 	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
@@ -79,9 +80,8 @@ struct eio_session {
 	bool counted; /* for its peer */
 	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
-	uint16_t close_code; /* of the WebSocket's end, once it is known */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
-	uint32_t own_burst; /* weight of units of its own past the hard limit since the queue was judged */
+	uint16_t close_code; /* of the WebSocket's end, once it is known */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
 };
 

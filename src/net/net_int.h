@@ -65,20 +65,20 @@ struct net_conn {
 	void *ctx;
 	struct net_loop *loop;
 	int fd;
+	uint32_t unacked; /* bytes, when it was looked at last; see `stalled` */
 	uint8_t state; /* enum net_conn_state */
 	bool dirty; /* in the loop's dirty list */
 	bool blocked; /* the kernel took less than all: wait for writable */
-	bool paused;
 	bool unread; /* readable, as far as edges told */
-	bool hung_up; /* an edge told of the peer's end or an error: read up to it */
-	bool peer_ended;
-	bool broken; /* a reset was seen when its fate was asked, or what came was no TLS */
-	bool answers_end; /* TLS: the peer has said its end, and waits for more */
-	bool shaking; /* TLS: `stall` is a handshake's deadline */
-	bool counted; /* in the table of addresses */
 	uint16_t move_to;
 	uint8_t stalled; /* looks at it, while blocked, since it has taken enough */
-	uint32_t unacked; /* bytes, then */
+	bool paused : 1;
+	bool hung_up : 1; /* an edge told of the peer's end or an error: read up to it */
+	bool peer_ended : 1;
+	bool broken : 1; /* a reset was seen when its fate was asked, or what came was no TLS */
+	bool answers_end : 1; /* TLS: the peer has said its end, and waits for more */
+	bool shaking : 1; /* TLS: `stall` is a handshake's deadline */
+	bool counted : 1; /* in the table of addresses */
 	struct net_delay stall; /* running while blocked, while lingering, or in a handshake of TLS */
 	struct net_task again; /* read on, or move, after this iteration's callbacks */
 	struct list all; /* in loop->conns, or loop->dead */
