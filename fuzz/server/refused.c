@@ -14,10 +14,11 @@ static const char too_long[] =
 	"6789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"
 	"45678901234567890123456789/";
 
+static const struct sio_cookie cookie = { .name = "a b" };
+
 void refused_options(uint8_t which, const struct sio_options *good)
 {
 	static const struct sio_cors cors = { .credentials = true };
-	static const struct sio_cookie cookie = { .name = "a b" };
 	static const struct sio_options wrong[] = {
 		{ .listen = "3000" },
 		{ .listen = "127.0.0.1:65536" },
@@ -48,7 +49,6 @@ void refused_options(uint8_t which, const struct sio_options *good)
 void refused_services(const struct sio_ws_options *good_ws, const struct sio_eio_options *good_eio)
 {
 	static const char *const bad[] = { "not a token/" };
-	static const struct sio_cookie cookie = { .name = "a b" };
 	struct sio_server *io = scene->io;
 	struct sio_ws_options ws = *good_ws;
 	struct sio_eio_options eio = *good_eio;
@@ -118,12 +118,12 @@ static void refused_answers(struct sio_id id)
 	static const struct sio_header framed = { "Content-Length", "1" };
 	struct sio_exchange nobody = { .server = scene->io };
 	struct sio_response ok = { .status = 200 }, bad = { .status = 99 };
-	struct sio_response twice = { .status = 200, .headers = &framed, .header_count = 1 };
+	struct sio_response misled = { .status = 200, .headers = &framed, .header_count = 1 };
 	struct sio_ack none = { 0 };
 
 	if (sio_reply(nobody, &ok, SIO_STR("")) != -ENOENT ||
 		sio_reply(nobody, &bad, SIO_STR("")) != -EINVAL ||
-		sio_reply(nobody, &twice, SIO_STR("")) != -EINVAL)
+		sio_reply(nobody, &misled, SIO_STR("")) != -EINVAL)
 		kernel_fail("an answer is taken that is none");
 	if (sio_answer(none, sio_json("[]")) != -ENOENT || sio_decide(none, NULL) != -ENOENT)
 		kernel_fail("nobody is answered");

@@ -314,7 +314,8 @@ function median(values) {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-const HOPS = 4; // an answer that was caused by a deadline has waited for so many wake-ups, at most
+const NOISY_MS = 3; // a machine that is so late by itself cannot judge: that round does not count, ...
+const NOISY_ROUNDS = 10; // ... up to so many
 
 /** How late this machine is by itself, at the moment, when somebody is to be woken. */
 async function lateness() {
@@ -327,17 +328,21 @@ async function lateness() {
 // Another program on the machine may delay this one, so a round may be measured again; a coarse timer fails them all.
 // `round` measures and returns [what, times, wanted] for each deadline.
 async function isExact(t, round) {
+  let noisy = 0;
   for (let left = ROUNDS - 1; ; left--) {
     const wrong = [];
     const [measured, late_ms] = await Promise.all([round(), lateness()]);
     for (const [what, times_ms, wanted_ms] of measured) {
       const middle = median(times_ms);
-      if (middle < wanted_ms - EXACT_MS || middle > wanted_ms + EXACT_MS + HOPS * late_ms) {
+      if (Math.abs(middle - wanted_ms) > EXACT_MS) {
         wrong.push(`${what}: ${middle.toFixed(1)} ms, not ${wanted_ms} (a wake-up is late by ${late_ms.toFixed(1)} ms)`);
       }
     }
     if (wrong.length === 0) {
       return;
+    }
+    if (late_ms > NOISY_MS * slower && noisy++ < NOISY_ROUNDS) {
+      left++;
     }
     assert.ok(left > 0, wrong.join('; '));
     t.comment(`measured again: ${wrong.join('; ')}`);

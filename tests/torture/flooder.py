@@ -17,8 +17,8 @@ ROUNDS = 5
 RATIO_MAX = 2
 FLOOR_US = scale("FLOOR_US", 2000, 200)  # less is nobody's wait; two cores that others share cannot tell it apart
 LEAST_FLOOD = 10000  # echoes a second
-NOISY_US = 1000  # who waits so long alone waits for others that run here
-TRIES = 3  # where others are in the way; who is unjust is so each time
+NOISY_US = 1000  # who waits so long alone waits for others that run here: then it is tried again
+TRIES = 3
 
 
 def apart(server, quiet, flooder):
@@ -47,10 +47,6 @@ def take_rounds(quiet, flooder):
     return alone, beside, floods
 
 
-def most(alone_us):
-    return max(RATIO_MAX * alone_us, FLOOR_US)
-
-
 def wait_of_the_quiet(sender):
     server = Server(SIO_SENDER=sender)
     quiet, flooder = Crowd(server), Crowd(server)
@@ -61,9 +57,9 @@ def wait_of_the_quiet(sender):
     for _ in range(TRIES):
         alone, beside, floods = take_rounds(quiet, flooder)
         p99 = [statistics.median(part["p99_us"] for part in parts) for parts in (alone, beside)]
-        if p99[0] <= NOISY_US and p99[1] <= most(p99[0]):
+        if p99[0] <= NOISY_US:
             break
-        note(f"{sender}: p99 {p99[0]} us alone, {p99[1]} us beside: noise, or injustice")
+        note(f"{sender}: p99 {p99[0]} us alone, {p99[1]} us beside: too noisy")
     flooder.end()
     quiet.end()
     server.stop()
@@ -73,7 +69,7 @@ def wait_of_the_quiet(sender):
     note(f"{sender}: each p99 alone {[part['p99_us'] for part in alone]}, beside {[part['p99_us'] for part in beside]}")
     assert all(part["missed"] == 0 for part in alone), "answers were late although nobody flooded"
     assert min(floods) >= LEAST_FLOOD, f"that was no flood: {floods} a second"
-    assert p99[1] <= most(p99[0]), f"the quiet wait {p99[1] / p99[0]:.2f} times as long"
+    assert p99[1] <= max(RATIO_MAX * p99[0], FLOOR_US), f"the quiet wait {p99[1] / p99[0]:.2f} times as long"
 
 
 def eager_reader(sender):

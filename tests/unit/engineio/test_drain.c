@@ -148,12 +148,12 @@ static void one_after_the_other(void **state)
 		start(spans[i][0]);
 		open_sessions(SESSIONS);
 		uint64_t took_ns = stop(), spread_ns = closed_ns[SESSIONS - 1] - closed_ns[0];
-		/* The first may be late, where all is slow. */
-		assert_true(spread_ns > span_ns * (harness_slower() > 1 ? 5 : 9) / 10 && took_ns > spread_ns);
+		/* By valgrind the first is late, and nothing can be said of the pace. */
+		bool slow = harness_slower() > HARNESS_SANITIZED;
+		assert_true(spread_ns > span_ns * (slow ? 5 : 9) / 10 && took_ns > spread_ns);
 		assert_true(took_ns < harness_slower() * 4 * span_ns + NET_DRAIN_MS * CLOCK_NS_PER_MS / 5);
 		/* Half of them in half of the time, as far as a busy machine lets it. */
-		assert_true(
-			harness_slower() > 1 || closed_ns[SESSIONS / 2] - closed_ns[0] >= span_ns * 4 / 10);
+		assert_true(slow || closed_ns[SESSIONS / 2] - closed_ns[0] >= span_ns * 4 / 10);
 		unsigned ascents = 0, same = 0, seen[SESSIONS] = { 0 };
 		for (unsigned j = 0; j < SESSIONS; j++) {
 			ascents += j > 0 && order[j] > order[j - 1];

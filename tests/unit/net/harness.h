@@ -30,7 +30,9 @@
 
 enum { HARNESS_WAIT_MS = 20000 };
 
-/* How many times slower than usual this run may be: 5 under sanitizers. */
+enum { HARNESS_SANITIZED = 5 };
+
+/* How many times slower than usual this run may be: 5 under sanitizers, 20 under valgrind. */
 static inline unsigned harness_slower(void)
 {
 	const char *text = getenv("TEST_SLOWER");
