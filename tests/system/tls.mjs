@@ -9,6 +9,7 @@ import { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { io } from 'socket.io-client';
 import { EngineClient } from './lib/engine.mjs';
+import { descriptorsOf } from './lib/guard.mjs';
 import { RawSocket, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -254,16 +255,23 @@ guard.threat('after the handshake: noise, and a renegotiation, are refused', asy
   assert.match(String(await within(refusal, 'its refusal')), /no renegotiation/);
 });
 
-async function beginAndLeave(t) {
+async function beginAndLeave(t, whenBegun = async () => {}) {
   const hello = clientHello([3, 3]);
   const sockets = await Promise.all(Array.from({ length: LEAVERS }, () => plainSocket()));
   t.after(() => sockets.forEach((socket) => socket.destroy()));
   await Promise.all(sockets.map((socket, i) => socket.write(hello.subarray(0, 1 + (i % (hello.length - 1))))));
+  await whenBegun();
   sockets.forEach((socket, i) => (i % 2 ? socket.socket.resetAndDestroy() : socket.socket.end()));
 }
 
-// So many at once take some memory, which the process keeps: once.
-test('handshakes begun and left: two hundred at once, in every way', beginAndLeave);
+// So many at once take some memory, which the process keeps: once. So the first are all there before one leaves, and all gone
+// before anybody looks at the memory.
+test('handshakes begun and left: two hundred at once, in every way', async (t) => {
+  const before = await descriptorsOf(guard.pid);
+  const areThere = async () => (await descriptorsOf(guard.pid)) >= before + LEAVERS;
+  await beginAndLeave(t, () => until(areThere, 'all handshakes to have begun'));
+  await until(async () => (await descriptorsOf(guard.pid)) <= before, 'all handshakes to have been left');
+});
 guard.threat('handshakes begun and left: once more', beginAndLeave);
 
 test('the server ends without complaints', () => guard.stop());
