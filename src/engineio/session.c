@@ -525,6 +525,11 @@ void eio_session_sent(struct eio_session *s)
 		net_defer(s->at->loop, &s->task);
 }
 
+struct net_peer eio_peer(const struct eio_session *s)
+{
+	return s->peer;
+}
+
 struct net_loop *eio_session_loop(const struct eio_session *s)
 {
 	return s->at->loop;

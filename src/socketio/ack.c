@@ -138,7 +138,7 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 
 /* A question that waits for its answer. */
 struct sio_ask_waiting {
-	struct list node; /* in the socket's asks */
+	struct list node; /* in its socket's asks */
 	struct net_timer deadline;
 	struct sio_socket *socket;
 	uint64_t id;
@@ -159,7 +159,7 @@ static void finish_ask(struct sio_ask_waiting *w, int status, const struct sio_a
 	sio_reply_fn *fn = w->fn;
 
 	list_remove(&w->node);
-	s->ask_count--;
+	s->asks->count--;
 	net_timer_stop(&w->deadline, s->client->at->loop);
 	free(w);
 	fn(&reply);
@@ -174,7 +174,9 @@ static void ask_late(struct net_timer *t)
 
 void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *args)
 {
-	for (struct list *n = s->asks.next; n != &s->asks; n = n->next) {
+	if (s->asks == NULL)
+		return;
+	for (struct list *n = s->asks->waiting.next; n != &s->asks->waiting; n = n->next) {
 		struct sio_ask_waiting *w = list_entry(n, struct sio_ask_waiting, node);
 
 		if (w->id != id)
@@ -190,16 +192,35 @@ void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *
 void sio_asks_end(struct sio_socket *s)
 {
 	assert(s->session == NULL);
-	while (!list_empty(&s->asks))
-		finish_ask(list_entry(list_take_first(&s->asks), struct sio_ask_waiting, node), -ECONNRESET,
-			NULL);
+	while (s->asks != NULL && s->asks->count > 0)
+		finish_ask(list_entry(list_take_first(&s->asks->waiting), struct sio_ask_waiting, node),
+			-ECONNRESET, NULL);
+}
+
+static bool asked_enough(const struct sio_socket *s)
+{
+	return s->asks != NULL && s->asks->count == SIO_ACKS_WAITING_MAX;
+}
+
+/* False: no memory. */
+static bool has_asks(struct sio_socket *s)
+{
+	if (s->asks != NULL)
+		return true;
+	s->asks = calloc(1, sizeof(*s->asks));
+	if (s->asks == NULL)
+		return false;
+	list_init(&s->asks->waiting);
+	return true;
 }
 
 int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, unsigned flags,
 	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
 {
-	if (s->ask_count == SIO_ACKS_WAITING_MAX)
+	if (asked_enough(s))
 		return -EAGAIN;
+	if (!has_asks(s))
+		return -ENOMEM;
 	struct sio_ask_waiting *w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
@@ -212,8 +233,8 @@ int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, 
 	w->socket = s;
 	w->fn = fn;
 	w->ctx = ctx;
-	list_push_back(&s->asks, &w->node);
-	s->ask_count++;
+	list_push_back(&s->asks->waiting, &w->node);
+	s->asks->count++;
 	sio_deliver(s, unit, flags);
 	return 0;
 }
@@ -226,7 +247,7 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 	struct sio_loop *at = s->client->at;
 	struct blob_share *unit;
 
-	if (s->ask_count == SIO_ACKS_WAITING_MAX)
+	if (asked_enough(s))
 		return -EAGAIN;
 	m.id = atomic_fetch_add_explicit(&s->space->next_ask, 1, memory_order_relaxed);
 	int rc = sio_encode(&m, &unit);

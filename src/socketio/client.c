@@ -29,9 +29,12 @@ static void drop_pending(struct sio_client *c)
 /* Its session has ended, or is to. Sockets go, in the order in which they came. */
 static void end_client(struct sio_client *c, const char *reason)
 {
+	struct net_peer peer = eio_peer(c->session);
+
 	c->session = NULL;
 	net_delay_stop(&c->connecting);
 	drop_pending(c);
+	c->peer = peer;
 	sio_joining_end(c);
 	while (!list_empty(&c->sockets))
 		sio_socket_close(list_entry(c->sockets.next, struct sio_socket, in_client), reason);
@@ -59,12 +62,19 @@ void sio_client_close(struct sio_client *c, const char *reason)
 	eio_close(session);
 }
 
+void sio_client_address(const struct sio_client *c, char *out)
+{
+	struct net_peer peer = c->session != NULL ? eio_peer(c->session) : c->peer;
+
+	net_peer_text(&peer, out);
+}
+
 /* What it sent is no packet, or has no business here. */
 static void reject(struct sio_client *c, const char *reason, const char *why)
 {
 	char address[NET_ADDRESS_BYTES];
 
-	net_peer_text(&c->peer, address);
+	sio_client_address(c, address);
 	sio_count(&c->at->counts.packets_bad, 1);
 	log_line(LOG_DEBUG, "%s: %s", address, why);
 	sio_client_close(c, reason);
@@ -307,7 +317,6 @@ static void *on_opened(void *server_ctx, struct eio_session *session, const stru
 		return NULL;
 	}
 	list_init(&c->sockets);
-	c->peer = net_conn_peer(peer);
 	c->data = admission->data;
 	c->destroy_data = admission->destroy;
 	net_delay_init(&c->connecting);
@@ -320,7 +329,7 @@ static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
 	struct sio_client *c = ctx;
 
 	sio_count(&c->at->counts.packets_in, 1);
-	if (c->leaves_by != NULL)
+	if (c->leaves)
 		return;
 	if (binary)
 		take_binary(c, data, bytes);

@@ -255,7 +255,6 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 	if (s == NULL)
 		return false;
 	list_init(&s->in_client);
-	list_init(&s->asks);
 	s->client = c;
 	s->space = space;
 	if (!slots_put(&c->at->sockets, s, &s->slot, &s->generation)) {

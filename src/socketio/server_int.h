@@ -57,6 +57,12 @@ struct sio_membership {
 	uint32_t member; /* its place in the room's members */
 } __attribute__((packed, aligned(4)));
 
+/* Questions to a client. */
+struct sio_asks {
+	struct list waiting; /* struct sio_ask_waiting, in the order in which they were asked */
+	uint32_t count;
+};
+
 struct sio_socket {
 	/* A broadcast needs no more than this. NULL until it has joined, and once disconnected. */
 	struct eio_session *session;
@@ -64,19 +70,19 @@ struct sio_socket {
 	struct sio_space *space;
 	struct list in_client; /* in client->sockets, then in at->dead_sockets */
 	struct sio_membership all; /* the first membership: an idle socket needs no table */
+	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
 	struct sio_membership *memberships; /* the others */
 	uint64_t *acks; /* ids of the client's events that wait for our answer */
 	uint32_t slot, generation;
 	uint32_t membership_count; /* the first included */
 	uint16_t ack_count, ack_cap;
-	uint16_t ask_count;
 	uint8_t membership_steps; /* how often their table has grown: it has room for table_room[this] */
 	uint8_t random[SIO_SOCKET_RANDOM_BYTES];
 	bool is_leaving; /* it will be sent away, or its connection closed, when what was put off before has been done */
 	bool goes_for_good; /* then it is not to come back */
-	uint32_t visit; /* the number of the last visit to a target (target.c) that came by here */
+	bool takes_client; /* its connection will be closed then: that is asked by this socket's id */
 	struct sio_socket *next_visited;
-	struct list asks; /* struct sio_ask_waiting */
+	struct sio_asks *asks; /* owned; NULL: it was never asked anything */
 	struct sio_recoverable *recoverable; /* NULL: there is no recovery */
 	struct sio_expiry *expiry; /* NULL: its authentication has no deadline */
 	const char *reason; /* why it was disconnected; a constant */
@@ -100,18 +106,21 @@ struct sio_client {
 	struct sio_loop *at;
 	struct list sockets;
 	uint32_t socket_count;
+	bool is_lagging; /* as its sockets have been told */
+	bool goes_for_good; /* as a socket's */
+	bool leaves; /* one of its sockets takes it */
 	struct sio_joining *joining; /* sockets whose middleware takes its time */
 	struct sio_kept *handshake; /* NULL: it is not kept any more */
 	union {
-		struct net_delay connecting; /* until it has joined its first namespace */
-		struct list dead; /* once its session has ended: in at->dead_clients */
+		struct {
+			struct net_delay connecting; /* until it has joined its first namespace */
+			struct sio_pending *pending;
+		};
+		struct { /* once its session has ended */
+			struct list dead; /* in at->dead_clients */
+			struct net_peer peer; /* the session's */
+		};
 	};
-	struct sio_pending *pending;
-	bool is_lagging; /* as its sockets have been told */
-	bool goes_for_good; /* as a socket's */
-	/* Its connection will be closed when what was put off before has been done: that is asked by this socket's id. NULL: it stays. */
-	const struct sio_socket *leaves_by;
-	struct net_peer peer; /* where it shook hands from */
 	void *data; /* of `allow` */
 	void (*destroy_data)(void *);
 };
@@ -292,7 +301,7 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 /* What comes from it, and what becomes of it, is of interest: it has joined, and nobody has sent it away. */
 static inline bool sio_is_heard(const struct sio_socket *s)
 {
-	return s->session != NULL && !s->is_leaving && s->client->leaves_by == NULL;
+	return s->session != NULL && !s->is_leaving && !s->client->leaves;
 }
 
 static inline struct sio_space_loop *sio_here(const struct sio_space *space, const struct sio_loop *at)
@@ -380,6 +389,8 @@ extern const struct eio_events sio_client_events;
 void sio_connecting_over(struct net_delay *, void *loop);
 /* It and all its sockets have gone. */
 void sio_client_free(struct sio_client *);
+/* Where it shook hands from, in words; to out, which has NET_ADDRESS_BYTES. */
+void sio_client_address(const struct sio_client *, char *out);
 /* Cut a client that did what it may not; its sockets hear `reason`. */
 void sio_client_close(struct sio_client *, const char *reason);
 /* Queue text as it is, a packet without its Engine.IO type. */

@@ -43,11 +43,12 @@ void sio_sid(const struct sio_socket *s, char *out)
 
 void sio_socket_free(struct sio_socket *s)
 {
-	assert(s->membership_count == 0 && list_empty(&s->asks));
+	assert(s->membership_count == 0 && (s->asks == NULL || s->asks->count == 0));
 	sio_set_data(s, NULL, NULL);
 	free(s->label);
 	free(s->memberships);
 	free(s->acks);
+	free(s->asks);
 	free(s);
 }
 
@@ -128,7 +129,7 @@ static void send_disconnect(struct sio_socket *s)
 void sio_send_away_saying(struct sio_socket *s, const char *reason)
 {
 	s->goes_for_good = true;
-	if (s->client->leaves_by == s)
+	if (s->takes_client)
 		return; /* all of its client goes soon, and is looked for by this socket */
 	send_disconnect(s);
 	sio_socket_close(s, reason);
@@ -209,7 +210,7 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 	bool now = s->client->at->later.first == NULL;
 
 	/* Who has not joined, has gone, or leaves its namespace already does so alone; but a ban counts while all of them go. */
-	if (s->session == NULL || (s->is_leaving && s->client->leaves_by == NULL))
+	if (s->session == NULL || (s->is_leaving && !s->client->leaves))
 		return;
 	s->goes_for_good |= way != SIO_CUT;
 	s->client->goes_for_good |= way == SIO_AWAY_ALL;
@@ -220,8 +221,8 @@ static void send_away_in_order(struct sio_socket *s, enum sio_way way)
 		return;
 	}
 	s->is_leaving = true;
-	if (way != SIO_AWAY && s->client->leaves_by == NULL)
-		s->client->leaves_by = s;
+	if (way != SIO_AWAY && !s->client->leaves)
+		s->client->leaves = s->takes_client = true;
 }
 
 void sio_disconnect(struct sio_socket *s, bool close)
@@ -259,7 +260,7 @@ struct sio_space *sio_space_of(const struct sio_socket *s)
 void sio_address(const struct sio_socket *s, char *out)
 {
 	_Static_assert((int)SIO_ADDRESS_BYTES >= (int)NET_ADDRESS_BYTES, "a peer's text fits");
-	net_peer_text(&s->client->peer, out);
+	sio_client_address(s->client, out);
 }
 
 void *sio_connection_data(const struct sio_socket *s)

@@ -17,13 +17,16 @@ enum ws_conn_state {
 };
 
 enum {
-	CLOSE_FRAME_BYTES = 4, /* header and code; a reason is behind them */
+	CLOSE_HEADER_BYTES = 2,
+	CLOSE_FRAME_BYTES = CLOSE_HEADER_BYTES + 2, /* header and code; a reason is behind them */
+	/* Room behind the handshake's answer for what comes with it: growing would leave a hole beside what stays. */
+	HANDSHAKE_SPARE_BYTES = 128,
 	GATHERED_OWNER = UINT16_MAX, /* more than the reserve */
 };
 
 /* The answer to the handshake, pings and pongs, waiting. */
 struct urgent {
-	uint16_t bytes, sent;
+	uint16_t bytes, sent, cap;
 	uint16_t pong_at; /* where a pong begins + 1; 0: none */
 	uint8_t frames[];
 };
@@ -34,16 +37,15 @@ struct ws_conn {
 	void *ctx;
 	struct ws_reader reader;
 	struct urgent *urgent; /* NULL: nothing of the transport's is waiting */
-	uint16_t close_code; /* ours */
 	uint16_t
 		reserved; /* bytes that may wait beside WS_RESERVE_BYTES_MAX: the handshake's further headers */
-	uint8_t close_bytes, close_sent; /* of the frame, with its reason */
-	uint8_t close[CLOSE_FRAME_BYTES];
+	uint8_t close[CLOSE_FRAME_BYTES]; /* our close frame but for its reason; zeros: there is none */
+	uint8_t close_sent; /* of the frame, with its reason */
 	uint8_t close_why; /* enum ws_error, whose text is the reason; WS_ERROR_NONE: there is none */
 	uint16_t pings, ping_s; /* in the second with these lowest bits */
 	/* The last gather: the rest of a frame of the owner's, then urgent, the owner's next, then the close frame. */
 	uint16_t gathered_urgent; /* GATHERED_OWNER: the other figures say nothing */
-	uint8_t state;
+	uint8_t state : 2; /* enum ws_conn_state */
 	bool busy : 1; /* within a callback that goes on using it: freeing waits */
 	bool freed : 1;
 	bool peer_closed : 1; /* CLOSING: it has said so first */
@@ -77,14 +79,17 @@ static bool put_urgent(struct ws_conn *w, const void *data, size_t bytes)
 
 	if (had + bytes > (size_t)WS_RESERVE_BYTES_MAX + w->reserved)
 		return false;
-	struct urgent *bigger = realloc(w->urgent, sizeof(*bigger) + had + bytes);
-	if (bigger == NULL)
-		return false;
-	if (had == 0)
-		*bigger = (struct urgent){ 0 };
-	memcpy(bigger->frames + had, data, bytes);
-	bigger->bytes = (uint16_t)(had + bytes);
-	w->urgent = bigger;
+	if (w->urgent == NULL || had + bytes > w->urgent->cap) {
+		struct urgent *bigger = realloc(w->urgent, sizeof(*bigger) + had + bytes);
+		if (bigger == NULL)
+			return false;
+		if (had == 0)
+			*bigger = (struct urgent){ 0 };
+		bigger->cap = (uint16_t)(had + bytes);
+		w->urgent = bigger;
+	}
+	memcpy(w->urgent->frames + had, data, bytes);
+	w->urgent->bytes = (uint16_t)(had + bytes);
 	return true;
 }
 
@@ -113,10 +118,11 @@ static bool put_handshake(
 		more += headers[i].name.bytes + headers[i].value.bytes + sizeof(": \r\n") - 1;
 	assert(w->urgent == NULL && more < WS_HEADERS_BYTES_MAX);
 	size_t bytes = sizeof(head) - 1 + WS_ACCEPT_BYTES + 2 + more + 2;
-	struct urgent *u = malloc(sizeof(*u) + bytes);
+	size_t cap = bytes + HANDSHAKE_SPARE_BYTES;
+	struct urgent *u = malloc(sizeof(*u) + cap);
 	if (u == NULL)
 		return false;
-	*u = (struct urgent){ .bytes = (uint16_t)bytes };
+	*u = (struct urgent){ .bytes = (uint16_t)bytes, .cap = (uint16_t)cap };
 	uint8_t *at = put_text(u->frames, str_of(head, sizeof(head) - 1));
 	ws_handshake_accept((char *)at, key);
 	at = put_text(at + WS_ACCEPT_BYTES, STR("\r\n"));
@@ -186,7 +192,8 @@ static void leave_owner(struct ws_conn *w)
 	assert(w->state <= WS_CLOSING);
 	if (w->ops->mid_frame(w->ctx)) {
 		drop_urgent(w);
-		w->close_bytes = w->close_sent = 0;
+		memset(w->close, 0, sizeof(w->close));
+		w->close_sent = 0;
 	}
 	w->state = WS_ENDING;
 	net_conn_want_send(w->net);
@@ -217,6 +224,20 @@ static struct str reason_of(uint8_t why)
 	return why == WS_ERROR_NONE ? STR("") : str_c(ws_error_text((enum ws_error)why));
 }
 
+/* Of our close frame; 0: there is none. */
+static size_t close_bytes(const struct ws_conn *w)
+{
+	return w->close[0] == 0 ? 0 : CLOSE_HEADER_BYTES + (size_t)w->close[1];
+}
+
+/* What it says. */
+static uint16_t close_code(const struct ws_conn *w)
+{
+	return close_bytes(w) == CLOSE_HEADER_BYTES
+		       ? WS_CLOSE_NONE
+		       : (uint16_t)(w->close[CLOSE_HEADER_BYTES] << 8 | w->close[CLOSE_HEADER_BYTES + 1]);
+}
+
 static void put_close(struct ws_conn *w, uint16_t code, enum ws_error why)
 {
 	struct str reason = reason_of((uint8_t)why);
@@ -228,8 +249,6 @@ static void put_close(struct ws_conn *w, uint16_t code, enum ws_error why)
 	assert(at + bytes <=
 		CLOSE_FRAME_BYTES + reason.bytes); /* all of the reason, which stays where it is */
 	memcpy(w->close, frame, at + bytes - reason.bytes);
-	w->close_bytes = (uint8_t)(at + bytes);
-	w->close_code = code;
 	w->close_why = (uint8_t)why;
 	net_conn_want_send(w->net);
 }
@@ -382,7 +401,7 @@ static void gather_owner(struct ws_conn *w, struct net_gather *g)
 static void gather_close(const struct ws_conn *w, struct net_gather *g)
 {
 	struct str reason = reason_of(w->close_why);
-	size_t front = w->close_bytes - reason.bytes, sent = w->close_sent;
+	size_t front = close_bytes(w) - reason.bytes, sent = w->close_sent;
 
 	if (sent < front && !net_gather_add(g, w->close + sent, front - sent))
 		return;
@@ -424,7 +443,7 @@ static __attribute__((noinline)) void gather_mixed(
 		gather_owner(w, g);
 	if (!closing_is_due(w, g))
 		return;
-	if (w->close_sent < w->close_bytes)
+	if (w->close_sent < close_bytes(w))
 		gather_close(w, g);
 	else if (g->count == 0 && w->state == WS_ENDING)
 		end(w, net); /* a frame was cut in two: no close frame can follow */
@@ -467,9 +486,9 @@ static __attribute__((noinline)) void sent_mixed(struct ws_conn *w, struct net_c
 	urgent_sent(w, urgent);
 	if (rest + owner > 0 && w->state <= WS_CLOSING)
 		w->ops->sent(w->ctx, rest + owner);
-	bool said = w->close_bytes > 0 && w->close_sent == w->close_bytes;
+	bool said = w->close[0] != 0 && w->close_sent == close_bytes(w);
 	if (said && w->state == WS_CLOSING)
-		tell_closed(w, w->close_code, false);
+		tell_closed(w, close_code(w), false);
 	if (said && w->state == WS_ENDING)
 		end(w, net);
 	w->busy = false;
