@@ -52,8 +52,17 @@ static enum sio_verdict admit(const struct sio_event *e, struct sio_refusal *ref
 	return n % 2 == 1 ? SIO_ADMIT : SIO_REFUSE;
 }
 
+static void has_come_from_here(const struct sio_socket *socket)
+{
+	char address[SIO_ADDRESS_BYTES];
+
+	sio_address(socket, address);
+	assert(strcmp(address, "127.0.0.1") == 0);
+}
+
 static void on_connection(const struct sio_event *e)
 {
+	has_come_from_here(e->socket);
 	assert(sio_connection_data(e->socket) != NULL);
 	atomic_fetch_add(&joined, 1);
 }
@@ -146,9 +155,10 @@ static bool allow_with_space(void *ctx, const struct sio_request *r, struct sio_
 
 static void on_sent_away(const struct sio_event *e)
 {
-	/* Its connection's data is there until all its sockets have been heard of. */
+	/* Its connection's data is there until all its sockets have been heard of, and so is its address. */
 	assert(atomic_load(&gone) == atomic_load(&heard_of));
 	assert(sio_connection_data(e->socket) == sio_space_of(e->socket));
+	has_come_from_here(e->socket);
 	atomic_fetch_add(&heard_of, 1);
 }
 
