@@ -23,7 +23,7 @@ struct sio_admission {
 
 /* What pages of other origins may do (CORS). Texts end with sio_create(). Who may connect at all is the business of `allow`. */
 struct sio_cors {
-	const char *const *origins; /* "https://chat.example": exactly */
+	const char *const *origins; /* "https://chat.example": exactly, and without a slash at its end */
 	uint32_t origin_count; /* at most SIO_CORS_ORIGINS_MAX; 0: any origin, "*" */
 	bool credentials; /* with cookies; then origins are named */
 	const char *methods; /* NULL: "GET,HEAD,PUT,PATCH,POST,DELETE" */

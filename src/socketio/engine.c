@@ -45,6 +45,12 @@ static bool may_be_said(const char *text)
 	return http_header_valid(header);
 }
 
+bool sio_origin_valid(const char *origin)
+{
+	return origin != NULL && origin[0] != '\0' && origin[strlen(origin) - 1] != '/' &&
+	       may_be_said(origin);
+}
+
 static bool cors_valid(const struct sio_cors *c)
 {
 	bool valid = c->origin_count <= SIO_CORS_ORIGINS_MAX && !(c->credentials && c->origin_count == 0) &&
@@ -52,7 +58,7 @@ static bool cors_valid(const struct sio_cors *c)
 		     may_be_said(c->exposed_headers);
 
 	for (uint32_t i = 0; valid && i < c->origin_count; i++)
-		valid = c->origins[i] != NULL && c->origins[i][0] != '\0' && may_be_said(c->origins[i]);
+		valid = sio_origin_valid(c->origins[i]);
 	return valid;
 }
 

@@ -360,6 +360,8 @@ bool sio_allow(void *server, void *client, const struct http_request *, const st
 struct sio_kept_options;
 __attribute__((warn_unused_result)) int sio_engine_options(const struct sio_cors *, const struct sio_cookie *,
 	struct sio_kept_options **ret_kept, struct eio_options *ret);
+/* A browser could say it: it does not end with a slash. */
+bool sio_origin_valid(const char *origin);
 /* It begins and ends with a slash. */
 bool sio_engine_path_valid(const char *path);
 struct eio_rates sio_engine_rates(const struct sio_rates *);

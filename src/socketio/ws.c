@@ -9,11 +9,6 @@
 
 _Static_assert((int)SIO_WS_PINGS_PER_S_MAX == (int)EIO_PINGS_PER_S_MAX, "what is said of pings holds");
 
-static bool origin_valid(const char *origin)
-{
-	return origin != NULL && origin[0] != '\0' && origin[strlen(origin) - 1] != '/';
-}
-
 static bool protocol_valid(const char *protocol)
 {
 	size_t bytes = protocol == NULL ? 0 : strlen(protocol);
@@ -28,7 +23,7 @@ static const char *lists_wrong(const struct sio_ws_options *o)
 	if (o->origin_count > SIO_WS_ORIGINS_MAX || o->protocol_count > SIO_WS_PROTOCOLS_MAX)
 		return "too many origins or protocols";
 	for (uint32_t i = 0; i < o->origin_count; i++) {
-		if (!origin_valid(o->origins[i]))
+		if (!sio_origin_valid(o->origins[i]))
 			return "an origin is none: https://chat.example.org, without a slash at its end";
 	}
 	for (uint32_t i = 0; i < o->protocol_count; i++) {

@@ -39,6 +39,8 @@ static void a_server(void **state)
 {
 	static const struct sio_recovery recovery;
 	static const struct sio_cors cors = { .credentials = true }; /* of whom? */
+	static const char *const pages[] = { "https://a.example", "https://b.example/" }; /* none says that */
+	static const struct sio_cors never = { .origins = pages, .origin_count = 2 };
 	static const struct sio_cookie nameless = { .name = "" }, two = { .name = "a;b" };
 	static const struct {
 		struct sio_options o;
@@ -59,6 +61,7 @@ static void a_server(void **state)
 		{ { .tls_certificate_file = "/nowhere/a", .tls_key_file = "/nowhere/b" },
 			"/nowhere/a: No such" },
 		{ { .cors = &cors }, "cors" },
+		{ { .cors = &never }, "cors" },
 		{ { .cookie = &nameless }, "cookie" },
 		{ { .cookie = &two }, "cookie" },
 		{ { .without_socketio = true, .path = "/x/" }, "without_socketio" },
