@@ -63,9 +63,9 @@ SIO_API int sio_peer_send(struct sio_peer *, bool binary, struct sio_bytes);
  */
 SIO_API SIO_CHECK int sio_peer_send_volatile(struct sio_peer *, bool binary, struct sio_bytes);
 /*
- * Send what is queued, for up to 30 s, then close. `code` is a WebSocket's, one that RFC 6455 and its registry let an endpoint send (1000 to 1003, 1007 to
- * 1014, 3000 to 4999); 0: none is said. No message comes any more, and "closed" is called when this callback has returned. 0, also if it is
- * closing already; -EINVAL: no such code.
+ * Send what is queued, for up to 30 s, then close. `code` is a WebSocket's, one that RFC 6455 and its registry let an endpoint
+ * send (1000 to 1003, 1007 to 1014, 3000 to 4999); 0: none is said. No message comes any more, and "closed" is called when this
+ * callback has returned. 0, also if it is closing already; -EINVAL: no such code.
  */
 SIO_API int sio_peer_close(struct sio_peer *, uint16_t code);
 

@@ -49,7 +49,9 @@ static struct list budgets = { &budgets, &budgets };
 /* The round. */
 static _Atomic(enum stage) stage;
 static atomic_uint left; /* parts of this step that are not done */
-static size_t limit; /* the least that was passed */
+static size_t limit; /* the greatest that was passed */
+static size_t waiting; /* so much was, when it was chosen who has to go */
+static atomic_bool unsaid; /* the log does not have that yet */
 static size_t vain; /* at so many bytes there was nobody to close; 0: that is over */
 static atomic_uint_fast64_t classes[CLASSES]; /* weight of all sessions of a class, by their weight */
 static uint32_t heavy; /* the least class that has to go, in part ... */
@@ -75,7 +77,7 @@ static size_t fair_weight(const struct eio_server *server)
 static bool can_be_shed(const struct eio_session *s)
 {
 	return s->state == EIO_STATE_OPEN ||
-	       (s->state == EIO_STATE_CLOSING && (s->ws == NULL || s->queue.count > 1));
+	       (s->state == EIO_STATE_CLOSING && (s->ws == NULL || s->queue.count > (s->queue.sent > 0)));
 }
 
 /* A session's weight, if it may have to go. */
@@ -131,6 +133,16 @@ static void shed(struct eio_loop *at)
 	}
 }
 
+/* Once in a round. */
+static void say(void)
+{
+	if (atomic_exchange(&unsaid, false))
+		log_line(LOG_WARN,
+			"%zu bytes wait for clients, over the limit of %zu: those for whom most waits are "
+			"closed",
+			waiting, limit);
+}
+
 static void look(void);
 
 static void done(void)
@@ -146,10 +158,12 @@ static void run(struct net_loop *loop, struct net_message *m)
 	struct part *p = list_entry(m, struct part, message);
 
 	net_loop_arrived(loop);
-	if (atomic_load(&stage) == WEIGHING)
+	if (atomic_load(&stage) == WEIGHING) {
 		weigh(p->at);
-	else
+	} else {
+		say();
 		shed(p->at);
+	}
 	atomic_fetch_sub(&p->budget->posted, 1);
 	done();
 }
@@ -164,7 +178,7 @@ static void discard(struct net_message *m)
 	done();
 }
 
-/* All loops are to take this step; those that have ended have nobody to weigh. */
+/* All loops are to take this step; those that have ended, or not begun, have nobody to weigh. */
 static void post(enum stage step)
 {
 	atomic_store(&left, 1); /* until all are posted */
@@ -190,18 +204,18 @@ static void begin(void)
 {
 	size_t bytes = account_bytes();
 
-	limit = SIZE_MAX;
+	limit = 0;
 	for (struct list *n = budgets.next; n != &budgets; n = n->next) {
 		struct eio_budget *b = list_entry(n, struct eio_budget, all);
 		size_t max = b->server->options.queued_bytes_max;
 
 		b->takes_part = bytes > max;
-		if (b->takes_part && max < limit)
-			limit = max;
+		if (b->takes_part && max > limit)
+			limit = max; /* a smaller one that is passed then still has a round of its own */
 	}
-	if (limit == SIZE_MAX || bytes < vain)
-		vain = limit == SIZE_MAX ? 0 : bytes;
-	if (limit == SIZE_MAX || (vain != 0 && bytes < vain + ((size_t)1 << ACCOUNT_STEP_BITS)))
+	if (limit == 0 || bytes < vain)
+		vain = limit == 0 ? 0 : bytes;
+	if (limit == 0 || (vain != 0 && bytes < vain + ((size_t)1 << ACCOUNT_STEP_BITS)))
 		return;
 	for (uint32_t i = 0; i < CLASSES; i++)
 		atomic_store_explicit(&classes[i], 0, memory_order_relaxed);
@@ -225,9 +239,8 @@ static void choose(void)
 		return;
 	}
 	vain = 0;
-	log_line(LOG_WARN,
-		"%zu bytes wait for clients, over the limit of %zu: those for whom most waits are closed",
-		bytes, limit);
+	waiting = bytes;
+	atomic_store(&unsaid, true); /* by a loop: here the log would be called in the midst of anything */
 	heavy = class;
 	atomic_store_explicit(
 		&excess, (int64_t)(bytes - low) - (int64_t)(sum - of_class), memory_order_relaxed);
@@ -278,13 +291,14 @@ static void unlock(void)
 		look();
 }
 
-bool eio_budget_begin(struct eio_server *server)
+bool eio_budget_create(struct eio_server *server)
 {
 	if (server->options.queued_bytes_max == 0)
 		return true;
 	struct eio_budget *b = calloc(1, sizeof(*b) + server->loop_count * sizeof(b->parts[0]));
 	if (b == NULL)
 		return false;
+	list_init(&b->all);
 	b->server = server;
 	atomic_init(&b->posted, 0);
 	for (uint32_t i = 0; i < server->loop_count; i++)
@@ -294,11 +308,17 @@ bool eio_budget_begin(struct eio_server *server)
 			.at = &server->loops[i],
 		};
 	server->budget = b;
+	return true;
+}
+
+void eio_budget_begin(struct eio_server *server)
+{
+	if (server->budget == NULL)
+		return;
 	account_watch(look);
 	lock();
-	list_push_back(&budgets, &b->all);
+	list_push_back(&budgets, &server->budget->all);
 	unlock();
-	return true;
 }
 
 void eio_budget_end(struct eio_server *server)

@@ -373,9 +373,10 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		.ctx = server,
 	};
 	if (server->loops != NULL && server->addresses != NULL && eio_cors_create(server) &&
-		eio_throttles_create(server))
+		eio_throttles_create(server) && eio_budget_create(server))
 		rc = http_server_route(http, options->plain == NULL ? &route : &plain_route);
 	if (rc < 0) {
+		eio_budget_end(server);
 		eio_cors_destroy(server);
 		buckets_destroy(server->buckets);
 		net_addresses_destroy(server->addresses);
@@ -398,10 +399,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		net_timer_init(&at->drain.step, eio_drain_step);
 		net_delays_init(&at->upgrades, at->loop, options->upgrade_timeout_ms, eio_probe_late, at);
 	}
-	if (!eio_budget_begin(server)) {
-		eio_server_destroy(server);
-		return -ENOMEM;
-	}
+	eio_budget_begin(server);
 	*ret = server;
 	return 0;
 }

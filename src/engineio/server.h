@@ -240,7 +240,7 @@ uint16_t eio_close_code(const struct eio_session *);
 
 struct net_loop *eio_session_loop(const struct eio_session *);
 /* Where it shook hands from. In `closed`, too. */
-struct net_peer eio_peer(const struct eio_session *);
+struct net_peer eio_session_peer(const struct eio_session *);
 /* EIO_SID_CHARS characters, no NUL. */
 void eio_session_sid(const struct eio_session *, char *out);
 bool eio_session_on_websocket(const struct eio_session *);

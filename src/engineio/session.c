@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "engineio/session_int.h"
 
@@ -293,7 +294,8 @@ void eio_closing_hurry(struct eio_session *s)
 		return;
 	}
 	eio_queue_trim(&s->queue, &s->at->rings);
-	net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
+	if (s->beat.due_ns > net_loop_now_ns(s->at->loop) + NET_LINGER_MS * CLOCK_NS_PER_MS)
+		net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
 }
 
 void eio_ping_due(struct net_delay *d, void *loop)
@@ -525,7 +527,7 @@ void eio_session_sent(struct eio_session *s)
 		net_defer(s->at->loop, &s->task);
 }
 
-struct net_peer eio_peer(const struct eio_session *s)
+struct net_peer eio_session_peer(const struct eio_session *s)
 {
 	return s->peer;
 }

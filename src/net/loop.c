@@ -278,6 +278,11 @@ void net_loop_arrived(struct net_loop *loop)
 	atomic_fetch_sub_explicit(&loop->arriving, 1, memory_order_relaxed);
 }
 
+void net_loop_begin(struct net_loop *loop)
+{
+	atomic_store_explicit(&loop->arriving, 0, memory_order_relaxed);
+}
+
 void net_loop_give_up(struct net_loop *loop)
 {
 	atomic_store_explicit(&loop->arriving, NET_LOOP_LEFT, memory_order_relaxed);

@@ -95,7 +95,7 @@ bool net_loop_stopping(const struct net_loop *);
 bool net_loop_closed(const struct net_loop *);
 /*
  * Something is to be posted to it, and it does not end before that has come, which calls net_loop_arrived(). False: its thread has
- * ended. Any thread.
+ * ended, or its pool is not run yet. Any thread.
  */
 __attribute__((warn_unused_result)) bool net_loop_expect(struct net_loop *);
 void net_loop_arrived(struct net_loop *); /* on its thread */

@@ -138,7 +138,7 @@ struct net_loop {
 	atomic_size_t posted_bytes;
 	atomic_bool overrun, ended;
 	atomic_uint
-		arriving; /* what has been promised to it, such as connections; NET_LOOP_LEFT: it takes none any more */
+		arriving; /* what has been promised to it, such as connections; NET_LOOP_LEFT: it takes none yet, or any more */
 
 	struct net_listener listeners[NET_LISTENERS_MAX];
 	uint32_t listener_count;
@@ -192,6 +192,8 @@ void net_loop_stop(struct net_loop *);
 
 /* Its thread ends. False: it is to stay, for something that is on its way. */
 bool net_loop_leave(struct net_loop *);
+/* It will be run: from now on it may be expected to take what is posted. */
+void net_loop_begin(struct net_loop *);
 /* Its thread was never there: nothing is to be expected of it. */
 void net_loop_give_up(struct net_loop *);
 

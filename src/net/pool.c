@@ -117,6 +117,8 @@ int net_pool_run(struct net_pool *pool)
 	uint32_t started = 1;
 	int rc = 0;
 
+	for (uint32_t i = 0; i < pool->loop_count; i++) /* each may post to each as soon as it runs */
+		net_loop_begin(pool->loops[i]);
 	for (; started < pool->loop_count; started++) {
 		struct net_loop *loop = pool->loops[started];
 

@@ -17,7 +17,7 @@ void net_posts_init(struct net_loop *loop)
 	atomic_init(&loop->posted_bytes, 0);
 	atomic_init(&loop->overrun, false);
 	atomic_init(&loop->ended, false);
-	atomic_init(&loop->arriving, 0);
+	atomic_init(&loop->arriving, NET_LOOP_LEFT);
 }
 
 /* Also from a signal handler. */

@@ -203,7 +203,7 @@ static bool asked_enough(const struct sio_socket *s)
 }
 
 /* False: no memory. */
-static bool has_asks(struct sio_socket *s)
+static bool have_asks(struct sio_socket *s)
 {
 	if (s->asks != NULL)
 		return true;
@@ -219,7 +219,7 @@ int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, 
 {
 	if (asked_enough(s))
 		return -EAGAIN;
-	if (!has_asks(s))
+	if (!have_asks(s))
 		return -ENOMEM;
 	struct sio_ask_waiting *w = calloc(1, sizeof(*w));
 	if (w == NULL)
@@ -258,6 +258,8 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 		sio_any_out(at, &self, unit);
 	}
 	rc = s->session == NULL ? -ENOENT : sio_ask_encoded(s, m.id, unit, 0, timeout_ms, fn, ctx);
+	if (rc == 0)
+		sio_count_emitted(s->space->server, at);
 	blob_unref(unit);
 	return rc;
 }

@@ -258,6 +258,8 @@ static int begin(const struct sio_target *t, struct str event, const struct sio_
 	if (t->uncompressed)
 		blob_set_tag(unit, EIO_UNIT_UNCOMPRESSED);
 	rc = post(t, a, unit);
+	if (rc == 0)
+		sio_count_emitted(t->space->server, sio_loop_here(t->space->server));
 	blob_unref(unit);
 	return rc;
 }

@@ -29,7 +29,7 @@ static void drop_pending(struct sio_client *c)
 /* Its session has ended, or is to. Sockets go, in the order in which they came. */
 static void end_client(struct sio_client *c, const char *reason)
 {
-	struct net_peer peer = eio_peer(c->session);
+	struct net_peer peer = eio_session_peer(c->session);
 
 	c->session = NULL;
 	net_delay_stop(&c->connecting);
@@ -64,7 +64,7 @@ void sio_client_close(struct sio_client *c, const char *reason)
 
 void sio_client_address(const struct sio_client *c, char *out)
 {
-	struct net_peer peer = c->session != NULL ? eio_peer(c->session) : c->peer;
+	struct net_peer peer = c->session != NULL ? eio_session_peer(c->session) : c->peer;
 
 	net_peer_text(&peer, out);
 }

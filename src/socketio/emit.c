@@ -341,6 +341,12 @@ static int send_out(struct sio_server *server, struct sio_loop *here, const stru
 	return rc;
 }
 
+void sio_count_emitted(struct sio_server *server, struct sio_loop *here)
+{
+	atomic_fetch_add_explicit(
+		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
+}
+
 /* Numbered: it may be sent again. */
 static int encode_and_send(
 	struct sio_loop *here, const struct sio_target *target, struct sio_message *m, bool numbered)
@@ -365,8 +371,7 @@ static int encode_and_send(
 		blob_set_tag(unit,
 			(numbered ? EIO_UNIT_PAST : 0) | (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
 	rc = send_out(server, here, target, offset, unit);
-	atomic_fetch_add_explicit(
-		here != NULL ? &here->counts.events_out : &server->events_out, 1, memory_order_relaxed);
+	sio_count_emitted(server, here);
 	blob_unref(unit);
 	return rc;
 }

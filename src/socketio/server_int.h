@@ -521,6 +521,8 @@ struct sio_message {
 	struct sio_args args;
 	struct str offset; /* of an event that may be sent again; empty: none */
 };
+/* An event goes out, to however many: `here` is the caller's loop, or NULL. */
+void sio_count_emitted(struct sio_server *, struct sio_loop *here);
 /* Of an event that may be emitted. */
 bool sio_event_name_valid(struct str name);
 /* They are a JSON array, and their placeholders are right. */

@@ -398,20 +398,27 @@ static void a_server_that_never_ran_ends(void **state)
 	who_has_most_is_closed(state);
 }
 
-/* Of two servers one has ended its loops; the other one grows. */
-static void a_server_that_has_ended_is_not_waited_for(void **state)
-{
-	struct harness other;
-	struct eio_server *ended;
+/* A server that is there beside the one that is tested. */
+struct beside {
+	struct harness h;
+	struct http_server *http;
+	struct eio_server *eio;
+};
 
-	(void)state;
-	create(BUDGET);
-	other = h;
-	ended = eio;
-	struct http_server *its = http;
-	harness_run(&other);
-	net_pool_stop(other.pool);
-	harness_join(&other);
+static struct beside set_aside(void)
+{
+	return (struct beside){ .h = h, .http = http, .eio = eio };
+}
+
+static void take_back(const struct beside *b)
+{
+	h = b->h;
+	http = b->http;
+	eio = b->eio;
+}
+
+static void the_heavy_one_goes(void)
+{
 	start(BUDGET);
 	come(2);
 	send_one(0, 1500 * KILO);
@@ -420,10 +427,44 @@ static void a_server_that_has_ended_is_not_waited_for(void **state)
 	settle();
 	assert_false(is_closed(1));
 	finish();
-	eio = ended;
-	http = its;
-	h = other;
+}
+
+/* Of two servers one has ended its loops, or has not run them yet; the other one grows. */
+static void a_server_that_does_not_run_is_not_waited_for(void **state)
+{
+	(void)state;
+	create(BUDGET);
+	struct beside other = set_aside();
+	the_heavy_one_goes();
+	take_back(&other);
+	harness_run(&h);
+	net_pool_stop(h.pool);
+	harness_join(&h);
+	other = set_aside();
+	the_heavy_one_goes();
+	take_back(&other);
 	destroy();
+}
+
+/* What waits for the clients of one is too much for another, which has none; nobody is closed for that. */
+static void a_server_with_less_room_closes_nobody_else(void **state)
+{
+	(void)state;
+	create(KILO * KILO);
+	struct beside other = set_aside();
+	harness_run(&other.h);
+	start(10 * KILO * KILO);
+	come(2);
+	send_one(0, 4000 * KILO);
+	settle();
+	assert_int_equal(closed_count(), 0);
+	send_one(1, 7000 * KILO);
+	WAIT_FOR(is_closed(1));
+	settle();
+	assert_false(is_closed(0));
+	finish();
+	take_back(&other);
+	finish();
 }
 
 /* Messages that are in no queue: nobody is to blame for them. */
@@ -453,7 +494,8 @@ int main(void)
 		cmocka_unit_test(who_is_lighter_goes_for_the_rest_alone),
 		cmocka_unit_test(who_is_closing_goes_too),
 		cmocka_unit_test(a_server_that_never_ran_ends),
-		cmocka_unit_test(a_server_that_has_ended_is_not_waited_for),
+		cmocka_unit_test(a_server_that_does_not_run_is_not_waited_for),
+		cmocka_unit_test(a_server_with_less_room_closes_nobody_else),
 		cmocka_unit_test(the_light_are_not_closed_for_others),
 	};
 

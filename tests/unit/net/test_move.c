@@ -385,6 +385,8 @@ static void it_never_arrives(void **state)
 	harness_create(&h, &(struct net_pool_options){ .loops = 2, .limit_loopback = true });
 	harness_listen(&h, sides_accepted, &sides);
 	net_listeners_close(h.pool->loops[1]); /* it is not run */
+	for (uint32_t i = 0; i < 2; i++)
+		net_loop_begin(h.pool->loops[i]);
 	assert_int_equal(pthread_create(&thread, NULL, run_one, h.pool->loops[0]), 0);
 	int fd = client_connect(&h);
 	struct side *s = sides_wait(&sides, 0);

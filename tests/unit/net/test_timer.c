@@ -143,8 +143,8 @@ static void they_come_when_they_are_due(void **state)
 }
 
 enum { LONGER = 3 };
-static struct noted shorter, halted, longer[LONGER];
-static struct net_delays fives, forties;
+static struct noted shorter, halted, longer[LONGER], longest;
+static struct net_delays fives, forties, hours;
 
 static void start_longer(struct net_loop *loop, void *ctx)
 {
@@ -163,7 +163,7 @@ static void start_longer(struct net_loop *loop, void *ctx)
 	net_delay_stop(&longer[0].delay);
 }
 
-/* What is due first comes first, though it began last; what was stopped does not, and hides none of the others. */
+/* What was stopped does not come, and hides none of the others. */
 static void lists_of_other_lengths_do_not_hide_each_other(void **state)
 {
 	unsigned before = atomic_load(&fired);
@@ -177,6 +177,35 @@ static void lists_of_other_lengths_do_not_hide_each_other(void **state)
 	for (int i = 1; i < LONGER; i++)
 		assert_true(longer[i].fired == 1 &&
 			    longer[i].late_ns < (int64_t)(harness_slower() * 1000 * CLOCK_NS_PER_MS));
+}
+
+static void start_longest(struct net_loop *loop, void *ctx)
+{
+	(void)ctx;
+	net_delays_init(&hours, loop, 3600000, on_delay, &h);
+	net_delay_init(&longest.delay);
+	start_delay(&longest, &hours, loop, 3600000);
+	shorter.fired = 0;
+	start_delay(&shorter, &fives, loop, 5);
+}
+
+static void stop_longest(struct net_loop *loop, void *ctx)
+{
+	(void)loop;
+	(void)ctx;
+	net_delay_stop(&longest.delay);
+}
+
+/* What is due first comes first, though it began last. */
+static void a_longer_one_does_not_hide_a_shorter_one(void **state)
+{
+	unsigned before = atomic_load(&fired);
+
+	(void)state;
+	harness_call(&h, 0, start_longest, NULL);
+	WAIT_FOR(atomic_load(&fired) == before + 1);
+	assert_int_equal(shorter.fired, 1);
+	harness_call(&h, 0, stop_longest, NULL);
 }
 
 static struct noted many[MANY];
@@ -456,6 +485,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(they_come_when_they_are_due),
 		cmocka_unit_test(lists_of_other_lengths_do_not_hide_each_other),
+		cmocka_unit_test(a_longer_one_does_not_hide_a_shorter_one),
 		cmocka_unit_test(thousands_come_in_order),
 		cmocka_unit_test(callbacks_may_stop_and_start_any),
 		cmocka_unit_test(lists_are_first_in_first_out),

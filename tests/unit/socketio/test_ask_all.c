@@ -6,6 +6,7 @@
 
 #include "lib/failing_alloc.h"
 #include "served.h"
+#include "sio/stats.h"
 
 enum { CLIENTS = 4, LOOPS = 2, TRIES = 40 };
 
@@ -18,6 +19,7 @@ static struct {
 static atomic_uint ended, visited, joined;
 static atomic_int status;
 static atomic_uint count, asked;
+static struct sio_id one; /* of the clients; written before the last has joined */
 
 static void on_connection(const struct sio_event *e)
 {
@@ -35,6 +37,8 @@ static void on_connection(const struct sio_event *e)
 	assert(sio_label(e->socket).bytes == SIO_LABEL_BYTES - 1);
 	assert(sio_set_label(e->socket, SIO_STR("")) == 0 && sio_label(e->socket).bytes == 0);
 	assert(sio_set_label(e->socket, SIO_STR("somebody")) == 0);
+	if (atomic_load(&joined) == 0)
+		one = sio_id(e->socket);
 	atomic_fetch_add(&joined, 1);
 }
 
@@ -149,6 +153,36 @@ static void all_answer_or_some(void **state)
 	assert_int_equal(atomic_load(&ended), 6);
 }
 
+static void on_reply(const struct sio_reply *r)
+{
+	assert(r->status == -ECONNRESET);
+	atomic_fetch_add(&ended, 1);
+}
+
+/* An event counts once, and once for each who gets it, whether it is emitted or asks; what is refused does not. */
+static void what_is_counted(void **state)
+{
+	struct sio_id nobody = { .slot = 100000, .generation = 1 };
+	struct sio_stats stats;
+	struct sio_space_stats of_root;
+
+	(void)state;
+	start();
+	assert_int_equal(sio_emit(sio_all(root), "told", sio_json("[]")), 0);
+	assert_int_equal(sio_ask_all(sio_all(root), "q", sio_json("[]"), 0, on_replies, NULL), 0);
+	assert_int_equal(sio_ask(root, one, "q", sio_json("[]"), 0, on_reply, NULL), 0);
+	assert_int_equal(sio_ask_all(sio_all(root), "q", sio_json("{}"), 0, on_replies, NULL), -EINVAL);
+	assert_int_equal(sio_ask(root, nobody, "q", sio_json("[]"), 0, on_reply, NULL), 0);
+	WAIT_FOR(atomic_load(&ended) == 1); /* nobody's */
+	catch_up();
+	sio_stats(s.io, &stats);
+	sio_space_stats(root, &of_root);
+	assert_int_equal(stats.events_out, 3);
+	assert_int_equal(stats.deliveries, 2 * CLIENTS + 1);
+	assert_int_equal(of_root.deliveries, 2 * CLIENTS + 1);
+	finish();
+}
+
 static void what_is_refused(void **state)
 {
 	static const char *many[SIO_TARGET_ROOMS_MAX + 1];
@@ -228,6 +262,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_answer_or_some),
+		cmocka_unit_test(what_is_counted),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(each_allocation_fails),
 		cmocka_unit_test(when_it_is_destroyed),

@@ -134,16 +134,21 @@ static struct sio_ws_options options(void)
 	};
 }
 
-static void start(void)
+static void create(void)
 {
-	struct sio_ws_options o = options();
-
 	atomic_store(&opened, 0);
 	atomic_store(&closed, 0);
 	atomic_store(&destroyed, 0);
 	atomic_store(&fail_at, 1000000);
 	served_create(&s, &(struct sio_options){ .threads = LOOPS, .without_socketio = true });
 	space = sio_of(s.io, "/");
+}
+
+static void start(void)
+{
+	struct sio_ws_options o = options();
+
+	create();
 	live = sio_ws(s.io, "/live", &o, kept);
 	assert_non_null(live);
 	served_run(&s);
@@ -331,6 +336,32 @@ static void without_memory(void **state)
 	assert_int_equal(atomic_load(&closed), atomic_load(&opened));
 }
 
+/* What could not be made has left nothing behind: it is made anew, and served. */
+static void made_anew(void **state)
+{
+	struct sio_ws_options o = options();
+	unsigned n = 0;
+	bool failed;
+
+	(void)state;
+	do {
+		create();
+		failing_alloc_arm(++n);
+		live = sio_ws(s.io, "/live", &o, kept);
+		failed = failing_alloc_disarm();
+		assert_int_equal(live == NULL, failed);
+		if (live == NULL)
+			live = sio_ws(s.io, "/live", &o, kept);
+		assert_non_null(live);
+		served_run(&s);
+		int fd = client_connect(&s.h);
+		assert_int_equal(shake(fd, ""), 101);
+		close(fd);
+		served_finish(&s);
+	} while (failed);
+	assert_true(n > 5);
+}
+
 /* Options that make no sense, and places that are taken. */
 static void refused(void **state)
 {
@@ -418,6 +449,7 @@ int main(void)
 		cmocka_unit_test(from_another_thread),
 		cmocka_unit_test(stopping_tells_all),
 		cmocka_unit_test(without_memory),
+		cmocka_unit_test(made_anew),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(engine_alone),
 	};
