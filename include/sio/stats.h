@@ -37,7 +37,7 @@ struct sio_stats {
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
-	uint64_t events_out; /* emits and questions; not multiplied by their receivers */
+	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */
 	uint64_t skipped_volatile;
 	uint64_t answers_late; /* to a socket that has gone, or given already */

@@ -37,8 +37,9 @@ struct sio_ws_options {
 	uint32_t queue_bytes_soft; /* 262144, or a quarter of queue_bytes_max if that is less: "lagging" */
 	uint32_t queue_bytes_max; /* max(1048576, 2 * message_bytes_max): closed with 1013 */
 	/*
-	 * Pages that may connect: "https://chat.example", exactly, and without a slash at its end. Named: others get 403, and so does who says no origin but has a
-	 * cookie, for that may be a browser's; programs say neither. NULL: pages of any origin may, and see what cookies open.
+	 * Pages that may connect: "https://chat.example", exactly, and without a slash at its end. Named: others get 403, and so does
+	 * who says no origin but has a cookie, for that may be a browser's; programs say neither. NULL: pages of any origin may, and see
+	 * what cookies open.
 	 */
 	const char *const *origins;
 	uint32_t origin_count;

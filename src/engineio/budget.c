@@ -52,7 +52,8 @@ static atomic_uint left; /* parts of this step that are not done */
 static size_t limit; /* the greatest that was passed */
 static size_t waiting; /* so much was, when it was chosen who has to go */
 static atomic_bool unsaid; /* the log does not have that yet */
-static size_t vain; /* at so many bytes there was nobody to close; 0: that is over */
+static size_t vain,
+	vain_limit; /* over which limit and at how many bytes there was nobody to close; 0: that is over */
 static atomic_uint_fast64_t classes[CLASSES]; /* weight of all sessions of a class, by their weight */
 static uint32_t heavy; /* the least class that has to go, in part ... */
 static atomic_int_fast64_t excess; /* ... of which so much is still to go */
@@ -213,8 +214,11 @@ static void begin(void)
 		if (b->takes_part && max > limit)
 			limit = max; /* a smaller one that is passed then still has a round of its own */
 	}
-	if (limit == 0 || bytes < vain)
-		vain = limit == 0 ? 0 : bytes;
+	if (limit != vain_limit)
+		vain = 0; /* others take part */
+	vain_limit = limit;
+	if (bytes < vain)
+		vain = bytes;
 	if (limit == 0 || (vain != 0 && bytes < vain + ((size_t)1 << ACCOUNT_STEP_BITS)))
 		return;
 	for (uint32_t i = 0; i < CLASSES; i++)
@@ -236,6 +240,8 @@ static void choose(void)
 	if (sum == 0) { /* it is held by others, or gone by now */
 		vain = bytes > low ? bytes : 0;
 		atomic_store(&stage, RESTING);
+		if (bytes <= low)
+			begin(); /* a smaller limit may still be passed */
 		return;
 	}
 	vain = 0;

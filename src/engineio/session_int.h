@@ -225,11 +225,11 @@ void eio_drain_step(struct net_timer *);
 void eio_end_all(struct eio_loop *, enum eio_reason);
 
 /* budget.c */
-/* False: no memory. Then, and until it begins, nothing has been begun that is to be ended but by eio_budget_end(). */
+/* False: no memory. eio_budget_end() undoes it, begun or not. */
 __attribute__((warn_unused_result)) bool eio_budget_create(struct eio_server *);
 /* Its loops are ready to be looked at. */
 void eio_budget_begin(struct eio_server *);
-/* Before its loops are closed, or after. None of them runs. Also of one that has not begun. */
+/* Before its loops are closed, or after. None of them runs. */
 void eio_budget_end(struct eio_server *);
 
 /* polling.c */

@@ -290,6 +290,7 @@ void net_loop_give_up(struct net_loop *loop)
 
 void net_loop_run(struct net_loop *loop)
 {
+	assert(atomic_load(&loop->arriving) != NET_LOOP_LEFT);
 	current = loop;
 	loop->woke_ns = clock_now_ns();
 	while (!loop->stopping || !loop->listeners_closed || loop->holds > 0 || loop->conn_count > 0 ||

@@ -184,7 +184,7 @@ struct net_pool {
 };
 
 /* loop.c */
-void net_loop_run(struct net_loop *);
+void net_loop_run(struct net_loop *); /* it has begun */
 int net_loop_create(struct net_pool *, uint32_t index, struct net_loop **ret);
 void net_loop_close(struct net_loop *);
 void net_loop_destroy(struct net_loop *);

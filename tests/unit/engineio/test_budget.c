@@ -2,6 +2,7 @@
 #include "base/account.h"
 #include "engineio/server.h"
 #include "engineio/unit.h"
+#include "net/net_int.h"
 #include "unit/http/web.h"
 
 enum {
@@ -23,6 +24,13 @@ static struct client {
 	atomic_bool closed;
 } clients[CLIENTS_MAX];
 static atomic_uint count;
+static atomic_uint lines; /* that the log has of it */
+
+static void on_line(void *ctx, enum log_level level, const char *text)
+{
+	(void)ctx;
+	atomic_fetch_add(&lines, level == LOG_WARN && strstr(text, "wait for clients") != NULL);
+}
 
 static void *on_opened(void *ctx, struct eio_session *s, const struct http_head *head,
 	const struct net_conn *peer, const struct eio_admission *admission)
@@ -103,6 +111,8 @@ static void create(size_t budget)
 
 	atomic_store(&count, 0);
 	harness_create(&h, &(struct net_pool_options){ .loops = LOOPS, .stopping = stopping });
+	atomic_store(&lines, 0);
+	log_set(LOG_WARN, on_line, NULL);
 	http = http_server_create(h.pool);
 	assert_non_null(http);
 	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
@@ -240,6 +250,7 @@ static void who_has_most_is_closed(void **state)
 	assert_int_equal(closed_count(), 1);
 	assert_int_equal(counters().shed, 1);
 	assert_int_equal(counters().overflows, 1);
+	assert_int_equal(atomic_load(&lines), 1);
 	assert_true(account_bytes() >= 1200 * KILO && account_bytes() < 1210 * KILO);
 	/* And again, when there is too much again. */
 	send_one(3, 500 * KILO);
@@ -247,6 +258,7 @@ static void who_has_most_is_closed(void **state)
 	WAIT_FOR(closed_count() == 2);
 	settle();
 	assert_int_equal(closed_count(), 2);
+	assert_int_equal(atomic_load(&lines), 2);
 	assert_true(account_bytes() < BUDGET);
 	finish();
 }
@@ -388,6 +400,8 @@ static void a_server_that_never_ran_ends(void **state)
 
 	(void)state;
 	create(BUDGET);
+	for (uint32_t i = 0; i < LOOPS; i++)
+		net_loop_begin(net_pool_loop(h.pool, i));
 	for (unsigned i = 0; i < 4; i++)
 		units[i] = unit_of(600 * KILO);
 	destroy();
@@ -457,11 +471,15 @@ static void a_server_with_less_room_closes_nobody_else(void **state)
 	come(2);
 	send_one(0, 4000 * KILO);
 	settle();
+	send_one(1, 5900 * KILO);
+	settle();
 	assert_int_equal(closed_count(), 0);
-	send_one(1, 7000 * KILO);
+	assert_int_equal(atomic_load(&lines), 0);
+	send_one(1, 150 * KILO); /* more than it may be itself; only a little more than was in vain before */
 	WAIT_FOR(is_closed(1));
 	settle();
 	assert_false(is_closed(0));
+	assert_int_equal(atomic_load(&lines), 1);
 	finish();
 	take_back(&other);
 	finish();
@@ -478,6 +496,7 @@ static void the_light_are_not_closed_for_others(void **state)
 	struct blob_share *elsewhere = unit_of(3000 * KILO);
 	settle();
 	assert_int_equal(closed_count(), 0);
+	assert_int_equal(atomic_load(&lines), 0);
 	blob_unref(elsewhere);
 	finish();
 }

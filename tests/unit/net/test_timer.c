@@ -144,7 +144,7 @@ static void they_come_when_they_are_due(void **state)
 
 enum { LONGER = 3 };
 static struct noted shorter, halted, longer[LONGER], longest;
-static struct net_delays fives, forties, hours;
+static struct net_delays fives, forties, sixes, hours;
 
 static void start_longer(struct net_loop *loop, void *ctx)
 {
@@ -185,8 +185,10 @@ static void start_longest(struct net_loop *loop, void *ctx)
 	net_delays_init(&hours, loop, 3600000, on_delay, &h);
 	net_delay_init(&longest.delay);
 	start_delay(&longest, &hours, loop, 3600000);
+	net_delays_init(&sixes, loop, 6, on_delay, &h);
+	net_delay_init(&shorter.delay);
 	shorter.fired = 0;
-	start_delay(&shorter, &fives, loop, 5);
+	start_delay(&shorter, &sixes, loop, 6);
 }
 
 static void stop_longest(struct net_loop *loop, void *ctx)

@@ -159,7 +159,7 @@ static void on_reply(const struct sio_reply *r)
 	atomic_fetch_add(&ended, 1);
 }
 
-/* An event counts once, and once for each who gets it, whether it is emitted or asks; what is refused does not. */
+/* An event counts once, and once for each who gets it, whether it is emitted or asks; what asks nobody does not. */
 static void what_is_counted(void **state)
 {
 	struct sio_id nobody = { .slot = 100000, .generation = 1 };
