@@ -13,7 +13,6 @@ import argparse
 import collections.abc
 import dataclasses
 import json
-import math
 import pathlib
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from measure import machine, poller, programs  # noqa: E402
 ROOT = programs.BENCH.parent
 BUDGETS = programs.BENCH / "budgets.json"
 TOLERANCE = 0.05
-TRIES = 4  # of what is over its budget
 SENDERS = ("plain", "uring")
 MEMORY = "/dev/shm"  # a disk whose syncs cost nothing
 
@@ -36,7 +34,6 @@ class Counted:
     program: str  # of PROGRAMS
     prepare: collections.abc.Callable  # (Counter, k): what is counted, and what ends it afterwards
     k: int
-    samples: int = 1  # the least counts
 
 
 def by_command(command):
@@ -64,14 +61,12 @@ def polling(counter, k):
 
 
 ROOMS = 100
-# A poll's answer is watched by timers until it has arrived, which now and then takes another look: the least of several is what it
-# takes without.
 # A post waits for its own commit: how many of several in flight share one is not the same twice. So many that what the log's
 # copying costs is spread over them.
 COUNTED = {
     "broadcast": Counted("one broadcast to 1,000 receivers", "broadcast", by_command("broadcast w=1"), 10),
     "echo": Counted("one echo with acknowledgement", "broadcast", by_command("echo conns=1"), 200),
-    "poll": Counted("one event by POST, answered by a poll", "broadcast", polling, 50, samples=3),
+    "poll": Counted("one event by POST, answered by a poll", "broadcast", polling, 50),
     "connect": Counted("one connection with its handshakes", "rooms", connecting, 100),
     "subscribe": Counted(f"subscribing to {ROOMS} rooms", "rooms", subscribing, 20),
     "post": Counted("one durable post", "palaver", by_command("post w=1"), 400),
@@ -127,21 +122,12 @@ class Counter:
                 return int(line.split()[1])
         raise RuntimeError("no totals in callgrind's output")
 
-    def count(self, counted, budget):
-        """
-        On a machine that is late by itself more is looked at by timers: what is over is counted again, and the least of k and the
-        least of 2 k operations hold. Not the least difference, which would be that with the most noise in k.
-        """
+    def count(self, counted):
         k = counted.k
         self._instructions(counted, k)  # what is done at first only
-        least = {k: math.inf, 2 * k: math.inf}
-        for _ in range(TRIES):
-            for n in least:
-                least[n] = min([least[n], *(self._instructions(counted, n) for _ in range(counted.samples))])
-            count = round((least[2 * k] - least[k]) / k)
-            if budget is None or not is_over(count, budget):
-                break
-        return count
+        once = self._instructions(counted, k)
+        twice = self._instructions(counted, 2 * k)
+        return round((twice - once) / k)
 
     def stop(self):
         if self.generator:
@@ -149,7 +135,7 @@ class Counter:
         self.server.stop()
 
 
-def count_all(options, budgets):
+def count_all(options):
     counts = {}
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         for program in PROGRAMS:
@@ -158,7 +144,7 @@ def count_all(options, budgets):
                 counter = Counter(options, program, sender, folder)
                 try:
                     for name in names:
-                        counts.setdefault(name, {})[sender] = counter.count(COUNTED[name], budgets.get(name, {}).get(sender))
+                        counts.setdefault(name, {})[sender] = counter.count(COUNTED[name])
                 finally:
                     counter.stop()
     return counts
@@ -215,7 +201,7 @@ def main():
     options = parse()
     budgets = json.loads(options.budgets.read_text()) if options.budgets.exists() else {}
     try:
-        counts = count_all(options, {} if options.update else budgets)
+        counts = count_all(options)
     except programs.Invalid as invalid:
         print(f"Bail out! {invalid}")
         return 1

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 
 PATH = "/socket.io/?EIO=4&transport=polling"
 WAIT_SECONDS = 60
@@ -9,7 +10,9 @@ WAIT_SECONDS = 60
 
 class Poller:
     def __init__(self, port):
-        self.http = http.client.HTTPConnection("127.0.0.1", port, WAIT_SECONDS)
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = port
         self.path = PATH
         self.path = f"{PATH}&sid={json.loads(self._ask('GET')[1:])['sid']}"
         self.post("40")
@@ -17,10 +20,14 @@ class Poller:
             raise RuntimeError("the namespace was not joined")
         self.number = 0
 
-    def _ask(self, method, body=None):
-        self.http.request(method, self.path, body)
-        response = self.http.getresponse()
-        text = response.read().decode()
+    def _ask(self, method, body=""):
+        """In one piece: HTTPConnection sends a body behind its head, and the server reads once or twice, as chance has it."""
+        length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+        self.socket.sendall(f"{method} {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+                            f"Accept-Encoding: identity\r\n{length}\r\n{body}".encode())
+        with http.client.HTTPResponse(self.socket, method=method) as response:
+            response.begin()
+            text = response.read().decode()
         if response.status != 200:
             raise RuntimeError(f"{method}: {response.status} {text}")
         return text
@@ -38,4 +45,4 @@ class Poller:
             raise RuntimeError(f"not the answer: {answer}")
 
     def close(self):
-        self.http.close()
+        self.socket.close()
