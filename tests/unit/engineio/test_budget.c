@@ -1,9 +1,8 @@
 /* What waits for all clients together: who has to go when it is too much, and who has not. */
 #include "base/account.h"
-#include "engineio/server.h"
 #include "engineio/unit.h"
 #include "net/net_int.h"
-#include "unit/http/web.h"
+#include "unit/engineio/engine.h"
 
 enum {
 	LOOPS = 2,
@@ -13,9 +12,7 @@ enum {
 	SMALL_UNITS = 4096, /* whose ring has 32 KiB */
 };
 
-static struct harness h;
-static struct http_server *http;
-static struct eio_server *eio;
+static struct engine e, other; /* one that is there beside the one that is tested */
 
 /* Who has come, in order; on whose loop. */
 static struct client {
@@ -48,14 +45,6 @@ static void *on_opened(void *ctx, struct eio_session *s, const struct http_head 
 	return c;
 }
 
-static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
-{
-	(void)ctx;
-	(void)binary;
-	(void)data;
-	(void)bytes;
-}
-
 static void on_closed(void *ctx, enum eio_reason reason)
 {
 	struct client *c = ctx;
@@ -64,81 +53,35 @@ static void on_closed(void *ctx, enum eio_reason reason)
 	atomic_store(&c->closed, true);
 }
 
-static void on_lagging(void *ctx, bool lagging)
-{
-	(void)ctx;
-	(void)lagging;
-}
-
-static bool is_owed(void *ctx)
-{
-	(void)ctx;
-	return false;
-}
-
 static const struct eio_events events = {
 	.opened = on_opened,
-	.message = on_message,
+	.message = engine_ignores_message,
 	.closed = on_closed,
-	.lagging = on_lagging,
-	.owed = is_owed,
+	.lagging = engine_ignores_lagging,
+	.owed = engine_owes_nothing,
 };
 
-static void drained(struct net_loop *loop, void *ctx)
+static void create(struct engine *engine, size_t budget)
 {
-	(void)ctx;
-	http_server_stopping(http, loop);
-}
+	struct eio_options options = engine_options();
 
-static void stopping(struct net_loop *loop, void *ctx)
-{
-	(void)ctx;
-	eio_server_stopping(eio, loop, drained);
-}
-
-static void create(size_t budget)
-{
-	struct eio_options options = {
-		.path = "/e/",
-		.ping_interval_ms = 600000,
-		.ping_timeout_ms = 600000,
-		.upgrade_timeout_ms = 10000,
-		.message_bytes_max = 100000,
-		.queue_bytes_soft = 8 << 20,
-		.queue_bytes_max = 8 << 20,
-		.queued_bytes_max = budget,
-	};
-
+	options.queue_bytes_soft = options.queue_bytes_max = 8 << 20;
+	options.queued_bytes_max = budget;
 	atomic_store(&count, 0);
-	harness_create(&h, &(struct net_pool_options){ .loops = LOOPS, .stopping = stopping });
+	engine_create(engine, &options, &events, LOOPS, NULL);
 	atomic_store(&lines, 0);
 	log_set(LOG_WARN, on_line, NULL);
-	http = http_server_create(h.pool);
-	assert_non_null(http);
-	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
 }
 
 static void start(size_t budget)
 {
-	create(budget);
-	harness_listen(&h, http_server_accepted, http);
-	harness_run(&h);
-}
-
-/* In the order in which libsio does it. */
-static void destroy(void)
-{
-	eio_server_destroy(eio);
-	net_pool_close(h.pool);
-	http_server_destroy(http);
-	harness_finish(&h);
+	create(&e, budget);
+	engine_run(&e);
 }
 
 static void finish(void)
 {
-	net_pool_stop(h.pool);
-	harness_join(&h);
-	destroy();
+	engine_finish(&e);
 	assert_int_equal(account_bytes(), 0);
 }
 
@@ -146,7 +89,7 @@ static void finish(void)
 static void come(unsigned clients_count)
 {
 	for (unsigned i = 0; i < clients_count; i++) {
-		int fd = client_connect(&h);
+		int fd = client_connect(&e.h);
 
 		client_send_text(fd, "GET /e/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
 		web_expect(fd, 200, NULL);
@@ -193,7 +136,7 @@ static void obey(struct net_loop *loop, void *ctx)
 
 static void send_one(unsigned client, size_t bytes)
 {
-	harness_call(&h, clients[client].loop, obey,
+	harness_call(&e.h, clients[client].loop, obey,
 		&(struct order){ .client = &clients[client], .bytes = bytes, .times = 1 });
 }
 
@@ -208,7 +151,7 @@ static void settle(void)
 {
 	for (int i = 0; i < 8; i++) {
 		for (uint32_t loop = 0; loop < LOOPS; loop++)
-			harness_call(&h, loop, nothing, NULL);
+			harness_call(&e.h, loop, nothing, NULL);
 	}
 }
 
@@ -230,7 +173,7 @@ static struct eio_counters counters(void)
 {
 	struct eio_counters c = { 0 };
 
-	eio_server_counters(eio, &c);
+	eio_server_counters(e.eio, &c);
 	return c;
 }
 
@@ -307,7 +250,7 @@ static void what_is_shared_counts_once(void **state)
 	start(BUDGET);
 	come(16);
 	for (uint32_t loop = 0; loop < LOOPS; loop++)
-		harness_call(&h, loop, obey, &(struct order){ .bytes = 600 * KILO, .times = 1 });
+		harness_call(&e.h, loop, obey, &(struct order){ .bytes = 600 * KILO, .times = 1 });
 	settle();
 	assert_int_equal(closed_count(), 0);
 	assert_true(account_bytes() >= 600 * KILO);
@@ -320,7 +263,7 @@ static void places_in_queues_count_too(void **state)
 	start(BUDGET / 2);
 	come(40);
 	for (uint32_t loop = 0; loop < LOOPS; loop++)
-		harness_call(&h, loop, obey, &(struct order){ .bytes = 1, .times = SMALL_UNITS });
+		harness_call(&e.h, loop, obey, &(struct order){ .bytes = 1, .times = SMALL_UNITS });
 	WAIT_FOR(closed_count() > 0 && account_bytes() <= BUDGET / 2);
 	assert_true(closed_count() < 40);
 	finish();
@@ -382,7 +325,7 @@ static void who_is_closing_goes_too(void **state)
 	start(BUDGET);
 	come(2);
 	send_one(0, 1500 * KILO);
-	harness_call(&h, clients[0].loop, close_it, &clients[0]);
+	harness_call(&e.h, clients[0].loop, close_it, &clients[0]);
 	settle();
 	assert_true(account_bytes() > 1500 * KILO);
 	send_one(1, 900 * KILO);
@@ -399,36 +342,17 @@ static void a_server_that_never_ran_ends(void **state)
 	struct blob_share *units[4];
 
 	(void)state;
-	create(BUDGET);
+	create(&e, BUDGET);
 	for (uint32_t i = 0; i < LOOPS; i++)
-		net_loop_begin(net_pool_loop(h.pool, i));
+		net_loop_begin(net_pool_loop(e.h.pool, i));
 	for (unsigned i = 0; i < 4; i++)
 		units[i] = unit_of(600 * KILO);
-	destroy();
+	engine_destroy(&e);
 	for (unsigned i = 0; i < 4; i++)
 		blob_unref(units[i]);
 	assert_int_equal(account_bytes(), 0);
 	/* And the next one is served as if nothing had been. */
 	who_has_most_is_closed(state);
-}
-
-/* A server that is there beside the one that is tested. */
-struct beside {
-	struct harness h;
-	struct http_server *http;
-	struct eio_server *eio;
-};
-
-static struct beside set_aside(void)
-{
-	return (struct beside){ .h = h, .http = http, .eio = eio };
-}
-
-static void take_back(const struct beside *b)
-{
-	h = b->h;
-	http = b->http;
-	eio = b->eio;
 }
 
 static void the_heavy_one_goes(void)
@@ -447,26 +371,20 @@ static void the_heavy_one_goes(void)
 static void a_server_that_does_not_run_is_not_waited_for(void **state)
 {
 	(void)state;
-	create(BUDGET);
-	struct beside other = set_aside();
+	create(&other, BUDGET);
 	the_heavy_one_goes();
-	take_back(&other);
-	harness_run(&h);
-	net_pool_stop(h.pool);
-	harness_join(&h);
-	other = set_aside();
+	engine_run(&other);
+	engine_end(&other);
 	the_heavy_one_goes();
-	take_back(&other);
-	destroy();
+	engine_destroy(&other);
 }
 
 /* What waits for the clients of one is too much for another, which has none; nobody is closed for that. */
 static void a_server_with_less_room_closes_nobody_else(void **state)
 {
 	(void)state;
-	create(KILO * KILO);
-	struct beside other = set_aside();
-	harness_run(&other.h);
+	create(&other, KILO * KILO);
+	engine_run(&other);
 	start(10 * KILO * KILO);
 	come(2);
 	send_one(0, 4000 * KILO);
@@ -481,8 +399,7 @@ static void a_server_with_less_room_closes_nobody_else(void **state)
 	assert_false(is_closed(0));
 	assert_int_equal(atomic_load(&lines), 1);
 	finish();
-	take_back(&other);
-	finish();
+	engine_finish(&other);
 }
 
 /* Messages that are in no queue: nobody is to blame for them. */

@@ -1,14 +1,10 @@
 /* A stop closes sessions one after the other, in random order, and keeps its loop until then, whatever fails. */
-#include "engineio/server.h"
-
 #include "lib/failing_alloc.h"
-#include "unit/http/web.h"
+#include "unit/engineio/engine.h"
 
 enum { SESSIONS = 300, EVERYBODY, SHORT_MS = 60, LONG_MS = 3000 };
 
-static struct harness h;
-static struct http_server *http;
-static struct eio_server *eio;
+static struct engine e;
 static uint32_t opened, closed, order[SESSIONS]; /* of the loop: which was closed when */
 static uint64_t closed_ns[SESSIONS];
 static struct eio_session *sessions[SESSIONS];
@@ -29,25 +25,11 @@ static void *on_opened(void *ctx, struct eio_session *s, const struct http_head 
 	return &sessions[opened++];
 }
 
-static void on_message(void *ctx, bool binary, uint8_t *data, size_t bytes)
-{
-	(void)ctx;
-	(void)binary;
-	(void)data;
-	(void)bytes;
-}
-
 static void on_closed(void *ctx, enum eio_reason reason)
 {
 	assert(reason == EIO_SHUTTING_DOWN);
 	order[closed] = (uint32_t)((struct eio_session **)ctx - sessions);
 	closed_ns[closed++] = clock_now_ns();
-}
-
-static void on_lagging(void *ctx, bool lagging)
-{
-	(void)ctx;
-	(void)lagging;
 }
 
 static bool is_owed(void *ctx)
@@ -58,18 +40,17 @@ static bool is_owed(void *ctx)
 
 static const struct eio_events events = {
 	.opened = on_opened,
-	.message = on_message,
+	.message = engine_ignores_message,
 	.closed = on_closed,
-	.lagging = on_lagging,
+	.lagging = engine_ignores_lagging,
 	.owed = is_owed,
 };
 
 static void drained(struct net_loop *loop, void *ctx)
 {
-	(void)ctx;
 	drains++;
 	closed_when_drained = closed;
-	http_server_stopping(http, loop);
+	engine_drained(loop, ctx);
 }
 
 static void stopping(struct net_loop *loop, void *ctx)
@@ -77,39 +58,26 @@ static void stopping(struct net_loop *loop, void *ctx)
 	(void)ctx;
 	if (without_memory)
 		failing_alloc_arm(1);
-	eio_server_stopping(eio, loop, drained);
+	eio_server_stopping(e.eio, loop, drained);
 	bool failed = without_memory && failing_alloc_disarm();
 	assert(failed == without_memory);
 }
 
 static void start(uint32_t drain_ms)
 {
-	struct eio_options options = {
-		.path = "/e/",
-		.ping_interval_ms = 600000,
-		.ping_timeout_ms = 600000,
-		.upgrade_timeout_ms = 10000,
-		.message_bytes_max = 100000,
-		.queue_bytes_soft = 100000,
-		.queue_bytes_max = 200000,
-		.drain_ms = drain_ms,
-	};
+	struct eio_options options = engine_options();
 
+	options.drain_ms = drain_ms;
 	opened = closed = 0;
 	drains = closed_when_drained = 0;
-	harness_create(&h, &(struct net_pool_options){ .loops = 1, .stopping = stopping });
-	http = http_server_create(h.pool);
-	assert_non_null(http);
-	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
-	assert_non_null(eio);
-	harness_listen(&h, http_server_accepted, http);
-	harness_run(&h);
+	engine_create(&e, &options, &events, 1, stopping);
+	engine_run(&e);
 }
 
 /* Sessions without a connection. */
 static void open_sessions(unsigned count)
 {
-	int fd = client_connect(&h);
+	int fd = client_connect(&e.h);
 
 	for (unsigned i = 0; i < count; i++) {
 		client_send_text(fd, "GET /e/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -123,15 +91,11 @@ static uint64_t stop(void)
 {
 	uint64_t began_ns = clock_now_ns();
 
-	net_pool_stop(h.pool);
-	harness_join(&h);
+	engine_end(&e);
 	uint64_t took_ns = clock_now_ns() - began_ns;
 	assert_int_equal(drains, 1);
 	assert_int_equal(closed_when_drained, opened);
-	net_pool_close(h.pool);
-	eio_server_destroy(eio);
-	http_server_destroy(http);
-	harness_finish(&h);
+	engine_destroy(&e);
 	return took_ns;
 }
 

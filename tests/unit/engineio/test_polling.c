@@ -1,17 +1,13 @@
 /* A waiting poll that is to be answered when there is no memory: what it would have carried comes once, or the session ends. */
-#include "engineio/server.h"
-
 #include <errno.h>
 
 #include "engineio/unit.h"
 #include "lib/failing_alloc.h"
-#include "unit/http/web.h"
+#include "unit/engineio/engine.h"
 
 enum { MESSAGE_BYTES = 1500 }; /* less than a turn of a POST */
 
-static struct harness h;
-static struct http_server *http;
-static struct eio_server *eio;
+static struct engine e;
 static atomic_uint fail_at, closes;
 static atomic_bool closes_itself;
 
@@ -48,68 +44,21 @@ static void on_closed(void *ctx, enum eio_reason reason)
 		atomic_fetch_add(&closes, 1);
 }
 
-static void on_lagging(void *ctx, bool lagging)
-{
-	(void)ctx;
-	(void)lagging;
-}
-
-static bool is_owed(void *ctx)
-{
-	(void)ctx;
-	return false;
-}
-
 static const struct eio_events events = {
 	.opened = on_opened,
 	.message = on_message,
 	.closed = on_closed,
-	.lagging = on_lagging,
-	.owed = is_owed,
+	.lagging = engine_ignores_lagging,
+	.owed = engine_owes_nothing,
 };
-
-static void drained(struct net_loop *loop, void *ctx)
-{
-	(void)ctx;
-	http_server_stopping(http, loop);
-}
-
-static void stopping(struct net_loop *loop, void *ctx)
-{
-	(void)ctx;
-	eio_server_stopping(eio, loop, drained);
-}
 
 static void start(void)
 {
-	static const struct eio_options options = {
-		.path = "/e/",
-		.ping_interval_ms = 600000,
-		.ping_timeout_ms = 600000,
-		.upgrade_timeout_ms = 10000,
-		.message_bytes_max = 100000,
-		.queue_bytes_soft = 100000,
-		.queue_bytes_max = 200000,
-	};
+	struct eio_options options = engine_options();
 
 	atomic_store(&closes, 0);
-	harness_create(&h, &(struct net_pool_options){ .loops = 1, .stopping = stopping });
-	http = http_server_create(h.pool);
-	assert_non_null(http);
-	assert_int_equal(eio_server_create(http, h.pool, &options, &events, NULL, &eio), 0);
-	assert_non_null(eio);
-	harness_listen(&h, http_server_accepted, http);
-	harness_run(&h);
-}
-
-static void finish(void)
-{
-	net_pool_stop(h.pool);
-	harness_join(&h);
-	net_pool_close(h.pool);
-	eio_server_destroy(eio);
-	http_server_destroy(http);
-	harness_finish(&h);
+	engine_create(&e, &options, &events, 1, NULL);
+	engine_run(&e);
 }
 
 static void ask(int fd, const char *method, const char *sid, const char *body)
@@ -169,7 +118,7 @@ static enum told read_poll(int fd, const char *message)
 static bool fail_once(unsigned n, bool closing)
 {
 	char sid[EIO_SID_CHARS + 1], message[MESSAGE_BYTES + 1];
-	int poll_fd = client_connect(&h), post_fd = client_connect(&h);
+	int poll_fd = client_connect(&e.h), post_fd = client_connect(&e.h);
 	unsigned before = atomic_load(&closes);
 	enum told told, next = TOLD_NOTHING;
 
@@ -185,7 +134,7 @@ static bool fail_once(unsigned n, bool closing)
 	bool failed = failing_alloc_disarm();
 	told = read_poll(poll_fd, message);
 	if (told != TOLD_THE_MESSAGE || closing) {
-		int again_fd = client_connect(&h);
+		int again_fd = client_connect(&e.h);
 
 		ask(again_fd, "GET", sid, "");
 		next = read_poll(again_fd, message);
@@ -209,7 +158,7 @@ static void try_all(bool closing)
 	while (fail_once(n, closing))
 		n++;
 	assert_true(n > 4);
-	finish();
+	engine_finish(&e);
 }
 
 static void no_memory_for_a_poll(void **state)
