@@ -279,7 +279,6 @@ struct sio_target {
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
 	bool uncompressed; /* nothing is gained by compressing it: a polling response of only such events is not */
-	bool is_local; /* only those of this process, as Node's `local`. Nothing connects processes yet: so far that is everybody */
 };
 /* Everyone in the namespace. */
 SIO_API struct sio_target sio_all(struct sio_space *);
