@@ -154,10 +154,6 @@ def compiler():
     return dict(machine.describe())["compiler"]
 
 
-def is_over(count, budget):
-    return count > budget * (1 + TOLERANCE)
-
-
 def compare(counts, budgets):
     """TAP lines on stdout; returns how many are over."""
     print(f"TAP version 13\n1..{len(counts) * len(SENDERS)}")
@@ -168,7 +164,7 @@ def compare(counts, budgets):
         for sender in SENDERS:
             number += 1
             count, budget = by_sender[sender], budgets.get(name, {}).get(sender)
-            over = budget is None or is_over(count, budget)
+            over = budget is None or count > budget * (1 + TOLERANCE)
             failed += over
             against = f"budget {budget:,}, {count / budget - 1:+.1%}" if budget else "no budget"
             print(f"{'not ok' if over else 'ok'} {number} - {COUNTED[name].title}, {sender}: {count:,} instructions ({against})")
@@ -199,12 +195,12 @@ def parse():
 
 def main():
     options = parse()
-    budgets = json.loads(options.budgets.read_text()) if options.budgets.exists() else {}
     try:
         counts = count_all(options)
     except programs.Invalid as invalid:
         print(f"Bail out! {invalid}")
         return 1
+    budgets = json.loads(options.budgets.read_text()) if options.budgets.exists() else {}
     if options.update:
         if budgets.get("compiler") != compiler() and len(counts) < len(COUNTED):
             print("Bail out! the budgets are of another compiler: all of them are to be counted anew")

@@ -52,8 +52,8 @@ static atomic_uint left; /* parts of this step that are not done */
 static size_t limit; /* the greatest that was passed */
 static size_t waiting; /* so much was, when it was chosen who has to go */
 static atomic_bool unsaid; /* the log does not have that yet */
-static size_t vain,
-	vain_limit; /* over which limit and at how many bytes there was nobody to close; 0: that is over */
+static size_t vain; /* at so many bytes there was nobody to close ... */
+static size_t vain_limit; /* ... for this limit; vain 0: that is over */
 static atomic_uint_fast64_t classes[CLASSES]; /* weight of all sessions of a class, by their weight */
 static uint32_t heavy; /* the least class that has to go, in part ... */
 static atomic_int_fast64_t excess; /* ... of which so much is still to go */
