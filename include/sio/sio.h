@@ -14,8 +14,8 @@
  * Threads: a server runs on a pool of loops. Handlers for one socket always run on that socket's loop, one at a time; handlers
  * for different sockets run at the same time on different loops. sio_emit(), sio_answer(), sio_ask(), sio_decide(), sio_stop(), and what
  * is done by id or for all of a target may be called from any thread; what takes a struct sio_socket belongs into a handler of that
- * socket. Everything handed to a handler is lent for the call. But for sio_on_any_out()'s, a handler never runs before the call that
- * caused it has returned.
+ * socket. Everything handed to a handler is lent for the call. But for those of sio_on_any_out() and sio_on_broadcast(), a handler never runs
+ * before the call that caused it has returned.
  *
  * Texts are UTF-8. Arguments are JSON; text that is not valid JSON is never sent on. Errors are -errno.
  */
@@ -279,6 +279,7 @@ struct sio_target {
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
 	bool uncompressed; /* nothing is gained by compressing it: a polling response of only such events is not */
+	bool is_local; /* only those of this process: sio_on_broadcast()'s function is not told */
 };
 /* Everyone in the namespace. */
 SIO_API struct sio_target sio_all(struct sio_space *);
@@ -304,6 +305,25 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
 SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
+
+/* What has been emitted, for other processes. All of it is lent for the call. */
+struct sio_broadcast {
+	/* Whom to: the namespace (it may be a parent), rooms and flags. is_local is set, and `except`, which says nothing elsewhere, is nobody. */
+	struct sio_target target;
+	const char *event;
+	struct sio_args args;
+	void *ctx; /* as given to sio_on_broadcast() */
+};
+typedef void sio_broadcast_fn(const struct sio_broadcast *);
+/*
+ * Call the function for each event that was emitted in the namespace, but not to one socket alone (`only`) or as is_local: so that the
+ * application hands it to other processes, by a bus of its own, and each of them emits it as is_local, to those it has. It replaces
+ * the broadcasts of Node's adapters. Of sio_emit() alone: sio_ask_all(), sio_fetch() and what is done to all of a target stay
+ * in their process. The function runs on the thread that emits, on several at once, within sio_emit(), when it has been queued here; in
+ * order with what else that thread emits. It must not wait. What it emits is to be is_local, else it is told of that, too. The last one set
+ * stands. Before sio_run().
+ */
+SIO_API void sio_on_broadcast(struct sio_space *, sio_broadcast_fn *, void *ctx);
 
 /*
  * Answer an event, once. On the socket's own loop: 0, or -ENOENT if no answer was wanted, it was given already, or

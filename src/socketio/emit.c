@@ -408,15 +408,40 @@ static int emit_to_children(struct sio_target target, struct str event, const st
 	return rc;
 }
 
+void sio_on_broadcast(struct sio_space *space, sio_broadcast_fn *fn, void *ctx)
+{
+	space->hooks->broadcast = fn;
+	space->hooks->broadcast_ctx = ctx;
+}
+
+static void tell_others(const struct sio_target *target, const char *event, const struct sio_args *args)
+{
+	const struct sio_hooks *hooks = target->space->hooks;
+	struct sio_broadcast told = {
+		.target = *target,
+		.event = event,
+		.args = *args,
+		.ctx = hooks->broadcast_ctx,
+	};
+
+	told.target.except = (struct sio_id){ 0 };
+	told.target.is_local = true;
+	hooks->broadcast(&told);
+}
+
 int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 {
 	struct str name = str_c(event);
 
 	if (!sio_event_name_valid(name) || !sio_target_valid(&target))
 		return -EINVAL;
-	if (target.space->names != NULL)
-		return emit_to_children(target, name, &args);
-	return emit(&target, name, &args);
+	int rc = target.space->names != NULL ? emit_to_children(target, name, &args)
+					     : emit(&target, name, &args);
+	/* -ENOBUFS is of some receivers here. */
+	if (target.space->hooks->broadcast != NULL && !target.is_local && target.only.generation == 0 &&
+		(rc == 0 || rc == -ENOBUFS))
+		tell_others(&target, event, &args);
+	return rc;
 }
 
 struct sio_target sio_all(struct sio_space *space)

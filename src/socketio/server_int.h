@@ -185,6 +185,8 @@ struct sio_hooks {
 	struct map handlers;
 	struct sio_hook own[SIO_OWN_COUNT], other;
 	struct sio_hook any, any_out; /* beside those: of all that comes, and of all that goes to a socket */
+	sio_broadcast_fn *broadcast; /* of what is for other processes, too */
+	void *broadcast_ctx;
 	struct sio_filter filters[SIO_MIDDLEWARE_MAX]; /* of what comes */
 	struct sio_middleware middleware[SIO_MIDDLEWARE_MAX]; /* of who joins */
 	uint32_t filter_count, middleware_count;

@@ -133,7 +133,8 @@ static void answer_rooms(const struct sio_event *e)
 	free(rooms);
 }
 
-static char leave[] = "leave", uncompressed[] = "uncompressed", going[] = "going", gone[] = "gone";
+static char leave[] = "leave", uncompressed[] = "uncompressed", local[] = "local", going[] = "going",
+	    gone[] = "gone";
 
 static void on_join(const struct sio_event *e)
 {
@@ -156,6 +157,7 @@ static void on_say(const struct sio_event *e)
 	struct sio_args args = e->args;
 
 	to.uncompressed = e->ctx == uncompressed;
+	to.is_local = e->ctx == local;
 	if (sio_arg(e, 3, &first)) {
 		char *json = text_of("[%.*s", (int)(e->args.json.s + e->args.json.bytes - first.s), first.s);
 		args.json = (struct sio_str){ json, strlen(json) };
@@ -440,6 +442,7 @@ static void serve(struct sio_space *space)
 		{ "rooms", on_rooms, NULL },
 		{ "say", on_say, NULL },
 		{ "say-uncompressed", on_say, uncompressed },
+		{ "say-local", on_say, local },
 		{ "join-all", on_join_all, NULL },
 		{ "leave-all", on_join_all, leave },
 		{ "send-away", on_send_away, NULL },

@@ -91,6 +91,14 @@ for (const [way, transports] of Object.entries(WAYS)) {
   }
 }
 
+test('what is for this process alone reaches all of a target that are there', async (t) => {
+  const people = await several(t, ROOMS);
+  await people.ann.ask('say-local', 'all', '', '', 'for all');
+  await people.ann.ask('say-local', 'others', 'a,b', 'c', 'for some');
+  assert.deepEqual(await hearers(people, 'for all'), once('ann', 'ben', 'cat', 'dan', 'eve'));
+  assert.deepEqual(await hearers(people, 'for some'), once('ben'));
+});
+
 test('binary goes to several rooms, too', async (t) => {
   const people = await several(t, ROOMS);
   const bytes = Buffer.from([0, 1, 255]);

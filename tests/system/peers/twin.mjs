@@ -61,6 +61,10 @@ const events = {
     whom(socket, [who, in_, except]).compress(false).emit('said', ...args);
     ack('ok');
   },
+  'say-local': (socket, [who, in_, except, ...args], ack) => {
+    whom(socket, [who, in_, except]).local.emit('said', ...args);
+    ack('ok');
+  },
   'join-all': (socket, [who, in_, except, room], ack) => {
     whom(socket, [who, in_, except]).socketsJoin(room);
     ack('ok');
