@@ -6,7 +6,7 @@
 All of it happens in a temporary copy of the tracked files, built once. First every test that is to notice something must
 pass there. Then a mutant is planted, what its tests need is built, and they run until one fails: the mutant is killed. Prints
 TAP: `not ok` for one that survived or does not build. The exit status is 0 only when all were killed. A mutant that hangs is
-ended by its test's time limit. --only takes a part of `file: why`, or a pattern for all of it; --jobs works in as many copies.
+ended by its test's time limit. --only takes a part of `file: why (tests)`, or a pattern for all of it; --jobs works in as many copies.
 """
 import argparse
 import concurrent.futures
@@ -50,6 +50,10 @@ class Mutant:
     def __str__(self):
         return f"{self.file}: {self.why}"
 
+    def line(self):
+        """As --list has it."""
+        return f"{self} ({', '.join(self.tests)})"
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -88,7 +92,7 @@ def load_mutants(root, tests):
 
 
 def selected(mutants, only, deviations):
-    return [m for m in mutants if (only in str(m) or fnmatch.fnmatch(str(m), only)) and (m.deviation or not deviations)]
+    return [m for m in mutants if (only in m.line() or fnmatch.fnmatch(m.line(), only)) and (m.deviation or not deviations)]
 
 
 def copy_tree(target):
@@ -247,7 +251,7 @@ def run(mutants, tests, jobs):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=f"Plant the bugs of {LIST}; tests must notice each.")
-    parser.add_argument("--only", default="*", metavar="GLOB", help="only mutants whose `file: why` has it or matches it")
+    parser.add_argument("--only", default="*", metavar="GLOB", help="only mutants whose line in --list has it or matches it")
     parser.add_argument("--deviations", action="store_true", help="only those from which a client sees that this is not npm's server")
     parser.add_argument("--jobs", default=1, type=int, metavar="N", help="so many at once, each in a copy of its own (default: 1)")
     parser.add_argument("--list", action="store_true", help="name the mutants and their tests, and plant none")
@@ -264,7 +268,7 @@ def main():
             raise Wrong(f"no mutant matches {args.only}")
         if args.list:
             for mutant in mutants:
-                print(f"{mutant} ({', '.join(mutant.tests)})")
+                print(mutant.line())
             return 0
         failed = run(mutants, tests, max(1, min(args.jobs, JOBS_MAX)))
     except Wrong as wrong:
