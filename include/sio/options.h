@@ -45,7 +45,7 @@ struct sio_cookie {
 struct sio_recovery {
 	uint32_t window_ms; /* 120000: how long it may be away */
 	uint32_t
-		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop and in each namespace */
+		backlog_bytes_max; /* 16777216: of what is kept to be sent again, on each loop in each namespace, a quarter of it answers; in all namespaces eight times that */
 	/* 65536: sockets that are away, in equal parts of each loop, one at least; the first to go is forgotten for one more. */
 	uint32_t kept_max;
 	/*

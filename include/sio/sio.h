@@ -52,8 +52,8 @@ enum {
 	SIO_TARGET_ROOMS_MAX = 256, /* in `rooms` of a target; likewise in except_rooms */
 	SIO_CORS_ORIGINS_MAX = 64, /* of struct sio_cors */
 	SIO_COOKIE_BYTES_MAX = 900, /* name and attributes of struct sio_cookie */
-	SIO_EACH_WAITING_MAX =
-		4096, /* calls of sio_each(), sio_fetch() and sio_ask_all() that have not ended */
+	SIO_EACH_WAITING_MAX = 4096, /* calls of sio_each() and sio_fetch() that have not ended */
+	SIO_ASK_ALL_WAITING_MAX = 4096, /* those of sio_ask_all() */
 	SIO_REPLIES_BYTES_MAX = 64 << 20, /* of all answers to one sio_ask_all() */
 	/* Per socket: events that wait for our answer (the oldest is then forgotten), and questions that wait for theirs. */
 	SIO_ACKS_WAITING_MAX = 1024,
@@ -192,7 +192,7 @@ SIO_API const char *sio_space_name(const struct sio_space *);
  * "disconnect", "lagging" (past queue_bytes_soft although we tried to send), "drained" (empty again) and "expired"
  * (sio_set_expiry()) are the server's own. A socket whose client lags already when it joins hears
  * "lagging" right after "connection", so that none hears "drained" before it. The last one set for a name stands. Before
- * sio_run(). 0; -EINVAL for a name that the protocol reserves; -ENOMEM. `event` is copied.
+ * sio_run(). 0; -EINVAL for a name that is empty, or that the protocol reserves; -ENOMEM. `event` is copied.
  */
 SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
 /* Call the handler for each event that has none of its own. Before sio_run(). */
@@ -301,7 +301,7 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
  * a lock: where events are numbered, let one thread emit them. Only what a function emits that was put off (sio_with() on its own loop)
  * is ahead of what the handler has emitted behind that call, for receivers on that loop, and behind it for those on others. Cost:
  * O(targets), no copy per target. Any thread.
- * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, a reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
+ * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, an empty, reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
 SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
@@ -372,8 +372,8 @@ typedef void sio_replies_fn(const struct sio_replies *);
 /*
  * Emit an event to each socket of a target and have all their answers: `fn` is called once, when all have answered or gone, or time
  * is over; by the loop that is last. timeout_ms 0: wait as long as they live. Any thread, as sio_emit(), but in a namespace that is no
- * parent; is_volatile is not looked at. A call without a deadline has its place among SIO_EACH_WAITING_MAX until all have answered or
- * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS as sio_each().
+ * parent; is_volatile is not looked at. A call without a deadline has its place among SIO_ASK_ALL_WAITING_MAX until all have answered or
+ * gone. 0; -EINVAL, -ENOMEM as sio_emit(); -ENOBUFS: SIO_ASK_ALL_WAITING_MAX, or as sio_each().
  */
 SIO_API SIO_CHECK int sio_ask_all(struct sio_target, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_replies_fn *, void *ctx);

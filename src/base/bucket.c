@@ -36,12 +36,13 @@ struct bucket_rate bucket_rate(uint32_t rate, uint32_t per_s, uint32_t burst)
 	assert(rate <= BUCKET_RATE_MAX && per_s >= 1 && burst >= 1 && burst <= BUCKET_BURST_MAX);
 	r.step_us = (per_s * US_PER_S + rate - 1) / rate;
 	r.ahead_us = r.step_us * burst;
+	r.debt_us = BUCKET_DEBT_S * US_PER_S;
 	return r;
 }
 
 uint64_t bucket_charge(const struct bucket_rate *rate, uint64_t *full_us, uint64_t now_us)
 {
-	uint64_t most_us = now_us + rate->ahead_us + BUCKET_DEBT_S * US_PER_S;
+	uint64_t most_us = now_us + rate->ahead_us + rate->debt_us;
 
 	*full_us = (*full_us < now_us ? now_us : *full_us) + rate->step_us;
 	if (*full_us > most_us)

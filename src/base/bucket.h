@@ -16,12 +16,13 @@ enum {
 	BUCKETS_WAYS = 8, /* buckets of a set: half a MiB in all */
 	BUCKET_RATE_MAX = 1000000, /* a second */
 	BUCKET_BURST_MAX = 1000000,
-	BUCKET_DEBT_S = 60,
+	BUCKET_DEBT_S = 60, /* unless a rate says otherwise */
 };
 
 /* How fast a bucket fills, and how much it holds. */
 struct bucket_rate {
 	uint64_t step_us, ahead_us; /* of one; of a whole burst. step_us 0: unlimited */
+	uint64_t debt_us; /* the longest of a debt */
 };
 /* `rate` (0: unlimited) in `per_s` seconds, `burst` at once after a rest; both within their maximum, burst and per_s at least 1. */
 struct bucket_rate bucket_rate(uint32_t rate, uint32_t per_s, uint32_t burst);
@@ -39,7 +40,7 @@ __attribute__((warn_unused_result)) struct buckets *buckets_create(void);
 void buckets_destroy(struct buckets *);
 /*
  * Count one in the bucket of that kind and key, come what may, and have how long it is until it would have been there: 0 where it
- * was. Debts are at most BUCKET_DEBT_S long. O(1).
+ * was. Debts are at most the rate's debt_us. O(1).
  */
 uint64_t buckets_charge(
 	struct buckets *, const struct bucket_rate *, uint64_t kind, uint64_t key, uint64_t now_ns);

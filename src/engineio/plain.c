@@ -134,6 +134,8 @@ void eio_plain_serve(void *ctx, struct http_exchange *x, const struct http_reque
 	} else if (!may_connect(server->options.plain, request->head)) {
 		eio_count(&at->counts.refused);
 		refuse(x, 403, STR("not from this origin"), NULL, 0);
+	} else if (eio_is_too_fast(at, x)) {
+		return;
 	} else if (server->options.allow != NULL && !eio_is_allowed(server, x, request, NULL, &admission)) {
 		eio_count(&at->counts.refused);
 		refuse(x, 403, eio_refusal(&admission), NULL, 0);

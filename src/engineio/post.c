@@ -31,14 +31,16 @@ static void answer_ok(struct http_exchange *x)
 		"ok", 2);
 }
 
-/* Take packets from the next `turn_bytes`. True: there are no more to take. */
+/* Take packets from the next `turn_bytes`, as fast as it may send; SIZE_MAX: all of them. True: there are no more to take. */
 static bool take(struct eio_session *s, struct eio_payload *payload, size_t turn_bytes)
 {
 	size_t from = payload->at;
 	struct eio_packet packet;
 
 	while (s->state == EIO_STATE_OPEN && !s->overflowed) {
-		if (!payload->over && payload->at - from >= turn_bytes)
+		bool full =
+			payload->at - from >= turn_bytes || (turn_bytes < SIZE_MAX && eio_is_throttled(s));
+		if (full && !payload->over)
 			return false;
 		enum eio_payload_next got = eio_payload_next(payload, &packet);
 		if (got == EIO_PAYLOAD_BAD)

@@ -136,13 +136,15 @@ static void initial_headers(
 	ret->bytes = 0;
 	if (o->plain != NULL)
 		eio_plain_headers(o->plain, request->head, ret);
+	else if (websocket)
+		eio_ws_headers(request->head, ret);
 	if (o->cookie != NULL && !websocket)
 		add_cookie(s, o->cookie, ret);
 	if (o->initial_headers != NULL)
 		o->initial_headers(s->at->server->ctx, request, http_exchange_conn(x), ret);
 }
 
-/* Its address has begun too many lately. */
+/* Its address has begun too many lately: it is answered. */
 static void refuse_for_now(struct eio_loop *at, struct http_exchange *x, uint32_t retry_s)
 {
 	char text[12];
@@ -158,19 +160,23 @@ static void refuse_for_now(struct eio_loop *at, struct http_exchange *x, uint32_
 		"too many connections from this address", 38);
 }
 
+bool eio_is_too_fast(struct eio_loop *at, struct http_exchange *x)
+{
+	struct net_peer peer = net_conn_peer(http_exchange_conn(x));
+	uint32_t retry_s;
+
+	if (eio_may_come(at, &peer, &retry_s))
+		return false;
+	refuse_for_now(at, x, retry_s);
+	return true;
+}
+
 void eio_handshake(struct eio_loop *at, struct http_exchange *x, const struct http_request *request,
 	bool websocket, struct eio_admission *admission)
 {
 	const struct http_head *head = request->head;
 	const struct eio_headers *headers = &at->headers;
-	struct net_peer peer = net_conn_peer(http_exchange_conn(x));
 	char text[EIO_OPEN_PACKET_BYTES_MAX];
-	uint32_t retry_s;
-
-	if (!eio_may_come(at, &peer, &retry_s)) {
-		refuse_for_now(at, x, retry_s);
-		return;
-	}
 	struct eio_session *s =
 		net_loop_stopping(at->loop) ? NULL : eio_session_create(at, http_exchange_conn(x));
 	if (s == NULL) {
@@ -272,6 +278,12 @@ static int judge(struct eio_loop *at, const struct http_head *head, struct eio_s
 	return version ? REQUEST_OK : EIO_BAD_VERSION;
 }
 
+/* Of a request without a session: its version may be wrong. */
+static bool is_handshake(int wrong)
+{
+	return wrong == REQUEST_OK || wrong == EIO_BAD_VERSION;
+}
+
 /* The layer above has a say in handshakes, before their version is looked at, and in upgrades. */
 static bool is_to_be_asked(
 	const struct eio_server *server, const struct http_head *head, const struct eio_session *s, int wrong)
@@ -280,7 +292,7 @@ static bool is_to_be_asked(
 		return false;
 	if (s != NULL)
 		return head->upgrade && s->state == EIO_STATE_OPEN;
-	return wrong == REQUEST_OK || wrong == EIO_BAD_VERSION;
+	return is_handshake(wrong);
 }
 
 static void serve(void *ctx, struct http_exchange *x, const struct http_request *request)
@@ -294,6 +306,8 @@ static void serve(void *ctx, struct http_exchange *x, const struct http_request 
 	if (server->origins != NULL && eio_cors_serve(server, x, head))
 		return;
 	int wrong = judge(at, head, &s);
+	if (s == NULL && is_handshake(wrong) && eio_is_too_fast(at, x))
+		return;
 	if (is_to_be_asked(server, head, s, wrong) && !eio_is_allowed(server, x, request, s, &admission))
 		refuse_saying(at, x, head, EIO_FORBIDDEN, eio_refusal(&admission));
 	else if (wrong != REQUEST_OK)

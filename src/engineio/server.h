@@ -38,6 +38,9 @@ enum {
 	EIO_DOUBT_STEP_MS = 10, /* how often that is looked at */
 	EIO_ACK_DELAY_MS = 250, /* a kernel may acknowledge so late what it has */
 	EIO_THROTTLE_STEP_MS = 10, /* how exact a pause of who sends too fast is */
+	EIO_DEBT_S = 600, /* the longest that a session waits for what it has sent too much */
+	EIO_PARTIAL_BYTES_PER_S =
+		1000, /* of a plain WebSocket's message under way, by which it is to grow from ping to ping */
 	/* Sessions, in all and per address, for each connection that there may be. */
 	EIO_SESSIONS_PER_CONN_MAX = 2,
 	EIO_QUEUE_SOFT_BYTES = 256 << 10,

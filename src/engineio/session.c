@@ -235,16 +235,22 @@ static void begin_closing(struct eio_session *s, enum eio_reason reason)
 	}
 }
 
-void eio_session_end(struct eio_session *s, enum eio_reason reason)
+void eio_session_end_saying(struct eio_session *s, enum eio_reason reason, uint16_t code)
 {
 	if (s->state != EIO_STATE_OPEN)
 		return;
 	s->state = EIO_STATE_CLOSING;
-	s->close_code = reason == EIO_OVERFLOW        ? WS_CLOSE_TRY_LATER
-			: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
-						      : WS_CLOSE_NONE;
+	s->close_code = code;
 	s->at->server->events->closed(s->ctx, reason); /* while its queue is there */
 	begin_closing(s, reason);
+}
+
+void eio_session_end(struct eio_session *s, enum eio_reason reason)
+{
+	eio_session_end_saying(s, reason,
+		reason == EIO_OVERFLOW        ? WS_CLOSE_TRY_LATER
+		: reason == EIO_SHUTTING_DOWN ? WS_CLOSE_RESTART
+					      : WS_CLOSE_NONE);
 }
 
 void eio_close_saying(struct eio_session *s, uint16_t code)
@@ -298,11 +304,31 @@ void eio_closing_hurry(struct eio_session *s)
 		net_delay_start(&s->beat, &s->at->cuts, s->at->loop);
 }
 
+/*
+ * Control frames may stand in a message, so a peer that answers pings could have one half sent for ever, and the memory for it. Of one
+ * that is read, and has had one under way since the last ping, some more is to have come.
+ */
+static bool goes_on(struct eio_session *s)
+{
+	const struct eio_options *o = &s->at->server->options;
+	uint32_t before = s->partial_bytes, now = (uint32_t)ws_conn_partial_bytes(s->ws);
+	uint64_t wanted = (uint64_t)EIO_PARTIAL_BYTES_PER_S * o->ping_interval_ms / 1000;
+	bool is_same = before > 0 && !s->heard && now > 0;
+
+	s->partial_bytes = now;
+	s->heard = false;
+	return !is_same || s->held || eio_is_throttled(s) || now - before >= wanted;
+}
+
 void eio_ping_due(struct net_delay *d, void *loop)
 {
 	struct eio_session *s = of_beat(d);
 	struct eio_loop *at = loop;
 
+	if (at->server->options.plain != NULL && !goes_on(s)) {
+		eio_session_end_saying(s, EIO_TRANSPORT_ERROR, WS_CLOSE_POLICY);
+		return;
+	}
 	if (s->held || eio_is_throttled(s)) { /* its pong could not be heard */
 		net_delay_start(&s->beat, &at->pings, at->loop);
 	} else {
@@ -465,6 +491,11 @@ static void release(struct eio_session *s)
 	s->held = false;
 	if (!eio_is_throttled(s))
 		net_conn_resume(ws_conn_net(s->ws));
+	eio_session_ask(s);
+}
+
+void eio_session_ask(struct eio_session *s)
+{
 	s->awaiting_pong = true;
 	s->extended = false;
 	net_delay_start(&s->beat, &s->at->pongs, s->at->loop);

@@ -80,6 +80,8 @@ struct eio_session {
 	bool counted; /* for its peer */
 	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
+	bool heard; /* a plain WebSocket: a whole message, since it was last pinged */
+	uint32_t partial_bytes; /* likewise: what had come then of one that was not whole */
 	bool tried; /* a flush has been tried since the queue passed the soft limit */
 	uint16_t close_code; /* of the WebSocket's end, once it is known */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
@@ -158,6 +160,8 @@ enum eio_error {
 };
 /* Answer with an error, which is counted. */
 void eio_refuse(struct eio_loop *, struct http_exchange *, const struct http_head *, enum eio_error);
+/* A handshake, before anybody is asked whether it may be: true, and it is answered, if its address has begun too many lately. */
+bool eio_is_too_fast(struct eio_loop *, struct http_exchange *);
 /* A session for this request, on either transport; it is answered. */
 void eio_handshake(struct eio_loop *, struct http_exchange *, const struct http_request *, bool websocket,
 	struct eio_admission *);
@@ -199,6 +203,8 @@ bool eio_session_packet(struct eio_session *, const struct eio_packet *);
 void eio_session_bad_packet(struct eio_session *);
 /* End it for this reason: tell the layer above and the client. */
 void eio_session_end(struct eio_session *, enum eio_reason);
+/* The same by WebSocket, with that code in its close frame. */
+void eio_session_end_saying(struct eio_session *, enum eio_reason, uint16_t code);
 /* The transport has gone, or has sent the last: free. */
 void eio_session_free(struct eio_session *);
 /* Its WebSocket is not read until it has taken enough. */
@@ -209,6 +215,8 @@ void eio_session_owes(struct eio_session *);
 bool eio_session_past(const struct eio_session *);
 /* The queue has shrunk. */
 void eio_session_sent(struct eio_session *);
+/* It has a WebSocket, and is pinged: from now on its pong is due. */
+void eio_session_ask(struct eio_session *);
 /* Something shows that it is there: no pong is due. */
 void eio_session_alive(struct eio_session *);
 size_t eio_open_packet(const struct eio_session *, char *out, size_t out_bytes);
@@ -272,6 +280,8 @@ void eio_post_unpaused(struct eio_session *);
 void eio_post_forget(struct eio_session *);
 
 /* websocket.c */
+/* What the answer to a WebSocket's handshake has besides: the subprotocol, for its client wants one if it has asked. */
+void eio_ws_headers(const struct http_head *, struct eio_headers *);
 /* Make the exchange this session's WebSocket. False: no memory; it is still to be answered. */
 bool eio_ws_attach(
 	struct eio_session *, struct http_exchange *, const struct http_head *, const struct eio_headers *);

@@ -38,6 +38,7 @@ bool eio_throttles_create(struct eio_server *server)
 	const struct eio_rates *r = &server->options.rates;
 
 	server->messages = rate_of(r->messages);
+	server->messages.debt_us = (uint64_t)EIO_DEBT_S * US_PER_S; /* nobody else pays it */
 	server->address_messages = rate_of(r->address_messages);
 	server->address_sessions = rate_of(r->address_sessions);
 	if (r->address_messages.per_s == 0 && r->address_sessions.per_s == 0)

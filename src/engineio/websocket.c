@@ -37,6 +37,7 @@ static void on_plain_message(void *ctx, bool binary, uint8_t *data, size_t bytes
 {
 	struct eio_packet packet = { .type = EIO_MESSAGE, .binary = binary, .data = data, .bytes = bytes };
 
+	((struct eio_session *)ctx)->heard = true;
 	(void)eio_session_packet(ctx, &packet);
 }
 
@@ -117,9 +118,18 @@ static struct ws_conn *accept_ws(struct eio_loop *at, struct http_exchange *x, c
 {
 	const struct eio_options *o = &at->server->options;
 
-	return ws_conn_accept(x, head, headers == NULL ? NULL : headers->list,
-		headers == NULL ? 0 : headers->count, o->message_bytes_max,
+	return ws_conn_accept(x, head, headers->list, headers->count, o->message_bytes_max,
 		o->plain == NULL ? 0 : o->plain->fragments_max, ops, ctx);
+}
+
+/* As npm's ws has it where the application does not choose: the first that is offered. */
+void eio_ws_headers(const struct http_head *head, struct eio_headers *headers)
+{
+	struct str list = http_head_get(head, STR("sec-websocket-protocol")), protocol;
+
+	if (http_list_next(&list, &protocol) && http_is_token(protocol))
+		headers->list[headers->count++] =
+			(struct http_header){ .name = STR("Sec-WebSocket-Protocol"), .value = protocol };
 }
 
 bool eio_ws_attach(struct eio_session *s, struct http_exchange *x, const struct http_head *head,
@@ -225,7 +235,7 @@ static void take_over(struct eio_probe *p)
 		return;
 	}
 	if (s->awaiting_pong)
-		eio_ws_ping(s); /* the poll that was to carry it may never have come */
+		eio_session_ask(s); /* the poll that was to carry the ping may never have come */
 	if (s->is_lagging)
 		eio_session_hold(s); /* as a WebSocket does that lags */
 	eio_throttle_upgraded(s);
@@ -240,7 +250,7 @@ static void wait_for_post(struct eio_probe *p)
 	net_conn_pause(ws_conn_net(p->ws));
 }
 
-/* No more than one read has brought. */
+/* What has been read: of a connection that was handed over, no more than HTTP reads ahead. */
 static void keep_behind(struct eio_probe *p, bool binary, const uint8_t *data, size_t bytes)
 {
 	struct eio_behind b = { .bytes = bytes, .binary = binary };
@@ -379,8 +389,11 @@ static struct eio_probe *create_probe(
 {
 	struct eio_probe *p = calloc(1, sizeof(*p));
 
+	at->headers.count = 0;
+	at->headers.bytes = 0;
+	eio_ws_headers(head, &at->headers);
 	if (p != NULL)
-		p->ws = accept_ws(at, x, head, NULL, &probe_ops, p);
+		p->ws = accept_ws(at, x, head, &at->headers, &probe_ops, p);
 	if (p == NULL || p->ws == NULL) {
 		free(p);
 		eio_count(&at->counts.not_upgraded);

@@ -1,6 +1,9 @@
 /* http/head.c -- see http/head.h. */
 #include "http/head.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 #include "base/assert.h"
 #include "http/char_int.h"
 
@@ -311,6 +314,25 @@ static struct facts slice_headers(
 }
 
 /* A host and perhaps a port (RFC 3986, 3.2.2), without user information, escapes and sub-delimiters. */
+/* An address of IPv6 without its brackets, and maybe a port: as engine.io-client on Node sends it. */
+static bool is_bare_ipv6(struct str text)
+{
+	char address[INET6_ADDRSTRLEN + sizeof(":65535")];
+	struct in6_addr parsed;
+
+	if (text.bytes >= sizeof(address))
+		return false;
+	memcpy(address, text.s, text.bytes);
+	address[text.bytes] = '\0';
+	if (inet_pton(AF_INET6, address, &parsed) == 1)
+		return true;
+	char *port = strrchr(address, ':'); /* behind an address that is written out */
+	if (port == NULL || strspn(port + 1, "0123456789") != strlen(port + 1) || strlen(port + 1) > 5)
+		return false;
+	*port = '\0';
+	return inet_pton(AF_INET6, address, &parsed) == 1;
+}
+
 static bool is_host(struct str text)
 {
 	const uint8_t *at = (const uint8_t *)text.s;
@@ -370,7 +392,7 @@ static bool decide_target(struct http_head_scan *s, const struct facts *f, struc
 		return refuse(s, 400, "there is more than one Host");
 	if (f->hosts == 0 && h->minor == 1)
 		return refuse(s, 400, "there is no Host");
-	if (f->hosts == 1 && !is_host(f->host))
+	if (f->hosts == 1 && !is_host(f->host) && !is_bare_ipv6(f->host))
 		return refuse(s, 400, "the Host is no host");
 	if (rest.s[0] == '*') {
 		if (rest.bytes > 1 || h->method != HTTP_OPTIONS)
@@ -482,6 +504,11 @@ size_t http_head_count(const struct http_head *head, struct str name)
 	for (size_t i = 0; i < head->header_count; i++)
 		count += str_equal_nocase(head->headers[i].name, name);
 	return count;
+}
+
+bool http_is_token(struct str text)
+{
+	return text.bytes > 0 && http_char_all(text, HTTP_CHAR_TOKEN);
 }
 
 bool http_head_has_token(const struct http_head *head, struct str name, struct str token)

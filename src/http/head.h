@@ -113,6 +113,8 @@ __attribute__((warn_unused_result)) enum http_parse http_head_parse(
 struct str http_head_get(const struct http_head *head, struct str name);
 /* The number of headers of that name (any case). O(headers). */
 size_t http_head_count(const struct http_head *head, struct str name);
+/* It is a token (RFC 9110, 5.6.2). */
+bool http_is_token(struct str text);
 /* True if the comma-separated lists of all headers of that name have this token (any case). */
 bool http_head_has_token(const struct http_head *head, struct str name, struct str token);
 

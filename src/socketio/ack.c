@@ -60,7 +60,8 @@ static int deliver_answer(struct sio_loop *here, const struct sio_ack *ack, stru
 	}
 	if (s->recoverable != NULL)
 		sio_recoverable_answer(s, unit);
-	sio_deliver(s, unit, 0);
+	else
+		(void)sio_deliver(s, unit, 0);
 	return 0;
 }
 
@@ -235,7 +236,7 @@ int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, 
 	w->ctx = ctx;
 	list_push_back(&s->asks->waiting, &w->node);
 	s->asks->count++;
-	sio_deliver(s, unit, flags);
+	(void)sio_deliver(s, unit, flags);
 	return 0;
 }
 

@@ -103,7 +103,7 @@ static void end(struct asking *a)
 		replies.status = late > 0 ? -ETIMEDOUT : -ECONNRESET;
 	replies.count = all == NULL ? 0 : replies.count;
 	replies.answers = all;
-	atomic_fetch_sub_explicit(&a->space->server->eaches, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&a->space->server->askings_all, 1, memory_order_relaxed);
 	a->fn(&replies);
 	free(all);
 	for (uint32_t i = 0; i < a->loop_count; i++) {
@@ -276,7 +276,8 @@ int sio_ask_all(struct sio_target target, const char *event, struct sio_args arg
 		return -EINVAL;
 	if (sio_is_closed(server))
 		return -ENOBUFS;
-	if (atomic_fetch_add_explicit(&server->eaches, 1, memory_order_relaxed) < SIO_EACH_WAITING_MAX) {
+	if (atomic_fetch_add_explicit(&server->askings_all, 1, memory_order_relaxed) <
+		SIO_ASK_ALL_WAITING_MAX) {
 		a = calloc(1, sizeof(*a) + server->loop_count * sizeof(a->parts[0]));
 		rc = -ENOMEM;
 	}
@@ -293,7 +294,7 @@ int sio_ask_all(struct sio_target target, const char *event, struct sio_args arg
 	}
 	if (rc == 0)
 		return 0;
-	atomic_fetch_sub_explicit(&server->eaches, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&server->askings_all, 1, memory_order_relaxed);
 	free(a);
 	return rc;
 }

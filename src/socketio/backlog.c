@@ -2,8 +2,8 @@
  * socketio/backlog.c -- what was emitted in a namespace, as one loop has had it, to be sent again: see socketio/recovery_int.h.
  * Places have no gaps, so it is a ring; what was emitted is also found by its offset, and by its unit.
  *
- *      [ past 17 | past 18 | ... | past 93 ]     bounded by bytes and time; the oldest go first, whoever may want them
- *        ^ first_place                 ^ next_place - 1
+ *      [ past 17 | past 18 | ... | past 93 ]     bounded by bytes and time; the oldest go first, whoever may want them; answers
+ *        ^ first_place                 ^ next_place - 1        go for answers, and of all namespaces the oldest for the newest
  */
 #include <stdlib.h>
 
@@ -26,6 +26,7 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 	b->space = space;
 	b->at = at;
 	b->first_place = b->next_place = 1;
+	list_init(&b->answers);
 	net_delay_init(&b->sweep);
 	list_push_back(&at->backlogs, &b->node);
 	here->backlog = b;
@@ -63,6 +64,40 @@ static bool is_empty(const struct sio_backlog *b)
 	return b->first_place == b->next_place;
 }
 
+/* `more` may be less: it wraps. */
+static void count_bytes(struct sio_backlog *b, const struct sio_past *p, size_t more)
+{
+	b->bytes += more;
+	b->at->backlogs_bytes += more;
+	if (p->offset.count == 0)
+		b->answers_bytes += more;
+}
+
+static void destroy(struct sio_backlog *b, struct sio_past *p)
+{
+	if (p->offset.count > 0)
+		map_remove(&b->by_offset, &p->offset_node);
+	map_remove(&b->by_unit, &p->unit_node);
+	list_remove(&p->node);
+	list_remove(&p->answer_node);
+	count_bytes(b, p, -p->bytes);
+	*slot_of(b, p->place) = NULL;
+	blob_unkeep(p->unit);
+	blob_unref(p->unit);
+	free(p);
+	while (!is_empty(b) && *slot_of(b, b->first_place) == NULL)
+		b->first_place++;
+}
+
+/* The oldest answer: whoever it was for will not come back to before it. */
+static void drop_answer(struct sio_backlog *b)
+{
+	struct sio_past *p = list_entry(b->answers.next, struct sio_past, answer_node);
+
+	sio_recoverable_answer_lost(p);
+	destroy(b, p);
+}
+
 /* The oldest. */
 static void drop(struct sio_backlog *b)
 {
@@ -71,14 +106,7 @@ static void drop(struct sio_backlog *b)
 	assert(p->place == b->first_place);
 	if (is_seen_by_all(p->offset))
 		b->lost[p->offset.emitter] = larger(b->lost[p->offset.emitter], p->offset.count);
-	if (p->offset.count > 0)
-		map_remove(&b->by_offset, &p->offset_node);
-	map_remove(&b->by_unit, &p->unit_node);
-	b->first_place++;
-	b->bytes -= p->bytes;
-	blob_unkeep(p->unit);
-	blob_unref(p->unit);
-	free(p);
+	destroy(b, p);
 }
 
 static void drop_all(struct sio_backlog *b)
@@ -130,8 +158,23 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 	uint64_t now_ns = net_loop_now_ns(b->at->loop), window_ns = server->recovery_ms * CLOCK_NS_PER_MS;
 
 	while (!is_empty(b) && (now_ns - (*slot_of(b, b->first_place))->at_ns > window_ns ||
-				       b->bytes + more_bytes > server->backlog_bytes_max))
+				       b->bytes + more_bytes > server->backlog_bytes_max ||
+				       b->next_place - b->first_place >= SIO_PLACES_MAX))
 		drop(b);
+}
+
+/* For one more that is so large; one always fits, however large. */
+static void make_room(struct sio_backlog *b, struct sio_offset offset, size_t bytes)
+{
+	struct sio_loop *at = b->at;
+	size_t max = at->server->backlog_bytes_max;
+
+	while (offset.count == 0 && !list_empty(&b->answers) &&
+		b->answers_bytes + bytes > max / SIO_ANSWERS_PART)
+		drop_answer(b);
+	drop_old(b, bytes);
+	while (!list_empty(&at->pasts) && at->backlogs_bytes + bytes > max * SIO_BACKLOGS_MAX)
+		drop(list_entry(at->pasts.next, struct sio_past, node)->backlog);
 }
 
 void sio_backlog_sweep(struct net_delay *delay, void *loop)
@@ -183,7 +226,7 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 		see(b, offset);
 	if (atomic_load_explicit(&b->space->identities, memory_order_relaxed) == 0)
 		return skip(b, offset);
-	drop_old(b, bytes); /* one always fits, however large */
+	make_room(b, offset, bytes);
 	struct sio_past *p = has_room(b) ? malloc(sizeof(*p) + names_bytes) : NULL;
 	if (p == NULL)
 		return skip(b, offset);
@@ -192,13 +235,19 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 	p->at_ns = net_loop_now_ns(b->at->loop);
 	p->unit = unit;
 	p->bytes = bytes;
+	p->backlog = b;
+	list_init(&p->node);
+	list_init(&p->answer_node);
 	p->target = sio_target_copy(target, p->names);
 	if (!index_past(b, p)) {
 		free(p);
 		return skip(b, offset);
 	}
 	blob_keep(blob_ref(unit));
-	b->bytes += bytes;
+	count_bytes(b, p, bytes);
+	list_push_back(&b->at->pasts, &p->node);
+	if (offset.count == 0)
+		list_push_back(&b->answers, &p->answer_node);
 	*slot_of(b, b->next_place++) = p;
 	if (!net_delay_running(&b->sweep))
 		net_delay_start(&b->sweep, &b->at->sweeps, b->at->loop);
@@ -226,8 +275,9 @@ static bool is_same(struct sio_id a, struct sio_id b)
 
 bool sio_past_is_for(const struct sio_past *p, const struct sio_recoverable *r)
 {
+	if (p == NULL)
+		return false;
 	const struct sio_target *t = &p->target;
-
 	if (t->only.generation != 0)
 		return is_same(t->only, r->id);
 	if (is_same(t->except, r->id) || is_in_any(r, t->except_rooms, t->except_room_count))

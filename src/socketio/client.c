@@ -109,15 +109,32 @@ void sio_client_send_text(struct sio_client *c, const struct str *parts, size_t 
 	blob_unref(unit);
 }
 
+static bool is_in(const struct sio_socket *s, struct str space)
+{
+	return str_equal(space, str_of(s->space->name, s->space->name_bytes));
+}
+
 static struct sio_socket *socket_in(const struct sio_client *c, struct str space)
 {
 	for (struct list *n = c->sockets.next; n != &c->sockets; n = n->next) {
 		struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
 
-		if (str_equal(space, str_of(s->space->name, s->space->name_bytes)))
+		if (is_in(s, space))
 			return s;
 	}
 	return NULL;
+}
+
+/* In this iteration: what had been sent by then is as of one who has gone, and no fault. */
+static bool has_just_left(const struct sio_client *c, struct str space)
+{
+	for (struct list *n = c->at->dead_sockets.next; n != &c->at->dead_sockets; n = n->next) {
+		const struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
+
+		if (s->client == c && is_in(s, space))
+			return true;
+	}
+	return false;
 }
 
 /* `4{"message":"..."}`, or `4/custom,{"message":"..."}`; the message needs no escapes. */
@@ -206,8 +223,10 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 
 	if (s != NULL && s->is_leaving && p->type != SIO_DISCONNECT)
 		return; /* as of one that has gone already */
-	if ((s == NULL) != (p->type == SIO_CONNECT)) {
-		reject(c, "forced server close", s == NULL ? not_joined : "a second CONNECT");
+	if (s == NULL && p->type != SIO_CONNECT && has_just_left(c, p->space))
+		return;
+	if ((s == NULL) != (p->type == SIO_CONNECT) || p->type == SIO_CONNECT_ERROR) {
+		reject(c, "forced server close", s == NULL ? not_joined : "a packet out of place");
 		return;
 	}
 	switch (p->type) {
@@ -227,7 +246,7 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 			sio_ask_answered(s, p->id, &args);
 		break;
 	case SIO_CONNECT_ERROR:
-		assert(false); /* the decoder refuses it */
+		assert(false);
 	}
 }
 
@@ -260,7 +279,7 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 	}
 	if (!binary)
 		take_packet(c, &p, NULL);
-	else if (socket_in(c, p.space) == NULL)
+	else if (socket_in(c, p.space) == NULL && !has_just_left(c, p.space))
 		reject(c, "forced server close", not_joined);
 	else
 		c->pending->need = p.attachments;

@@ -148,17 +148,18 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	return 0;
 }
 
-void sio_deliver(struct sio_socket *s, struct blob_share *unit, unsigned flags)
+bool sio_deliver(struct sio_socket *s, struct blob_share *unit, unsigned flags)
 {
 	if (s->session == NULL)
-		return;
+		return false;
 	enum eio_send sent = eio_send(s->session, unit, flags);
 	if (sent == EIO_SEND_SKIPPED)
 		sio_count(&s->client->at->counts.skipped_volatile, 1);
 	if (sent != EIO_SEND_QUEUED)
-		return;
+		return false;
 	sio_count(&s->client->at->counts.deliveries, 1);
 	sio_count(&sio_here(s->space, s->client->at)->counts.deliveries, 1);
+	return true;
 }
 
 /* A broadcast's walk: the cost of a delivery is here and in eio_send(). */
@@ -201,6 +202,8 @@ static void deliver_one(struct sio_socket *s, void *ctx)
 	if (d->place > 0 && s->recoverable != NULL) {
 		s->recoverable->last_place = d->place;
 		s->recoverable->last = d->offset;
+		if (sent != EIO_SEND_QUEUED)
+			sio_recoverable_refused(s->recoverable, d->place);
 	}
 }
 
@@ -243,7 +246,7 @@ static void deliver(
 	if (t->only.generation != 0) {
 		struct sio_socket *only = sio_socket_find(here, t->only);
 		if (only != NULL && only->space == t->space)
-			sio_deliver(only, unit, t->is_volatile ? EIO_VOLATILE : 0);
+			(void)sio_deliver(only, unit, t->is_volatile ? EIO_VOLATILE : 0);
 		return;
 	}
 	if (t->except.generation != 0 && t->except.loop == index)
@@ -326,18 +329,21 @@ static bool is_now(const struct sio_loop *here, uint32_t loop, const struct sio_
 static int send_out(struct sio_server *server, struct sio_loop *here, const struct sio_target *target,
 	struct sio_offset offset, struct blob_share *unit)
 {
+	bool at_once = false;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		if (target->only.generation != 0 && target->only.loop != i)
 			continue;
 		if (is_now(here, i, target)) {
-			deliver(here, target, offset, unit);
+			at_once = true;
 			continue;
 		}
 		int posted = post(server, i, target, offset, unit);
 		rc = posted < 0 ? posted : rc;
 	}
+	if (at_once) /* last: what watches it may emit, which comes behind this everywhere */
+		deliver(here, target, offset, unit);
 	return rc;
 }
 
@@ -386,9 +392,9 @@ static int emit(const struct sio_target *target, struct str event, const struct 
 	if (!numbered || here != NULL)
 		return encode_and_send(here, target, &m, numbered);
 	/* All loops are to see what other threads emit in one order. */
-	pthread_mutex_lock(&server->outside_lock);
+	pthread_mutex_lock(&target->space->outside_lock);
 	int rc = encode_and_send(here, target, &m, numbered);
-	pthread_mutex_unlock(&server->outside_lock);
+	pthread_mutex_unlock(&target->space->outside_lock);
 	return rc;
 }
 
@@ -429,18 +435,34 @@ static void tell_others(const struct sio_target *target, const char *event, cons
 	hooks->broadcast(&told);
 }
 
-int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+static int emit_everywhere(const struct sio_target *target, const char *event, const struct sio_args *args)
 {
 	struct str name = str_c(event);
+	int rc = target->space->names != NULL ? emit_to_children(*target, name, args)
+					      : emit(target, name, args);
 
-	if (!sio_event_name_valid(name) || !sio_target_valid(&target))
-		return -EINVAL;
-	int rc = target.space->names != NULL ? emit_to_children(target, name, &args)
-					     : emit(&target, name, &args);
 	/* -ENOBUFS is of some receivers here. */
-	if (target.space->hooks->broadcast != NULL && !target.is_local && target.only.generation == 0 &&
+	if (target->space->hooks->broadcast != NULL && !target->is_local && target->only.generation == 0 &&
 		(rc == 0 || rc == -ENOBUFS))
-		tell_others(&target, event, &args);
+		tell_others(target, event, args);
+	return rc;
+}
+
+int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+{
+	const struct sio_hooks *hooks = target.space->hooks;
+
+	if (!sio_event_name_valid(str_c(event)) || !sio_target_valid(&target))
+		return -EINVAL;
+	if (hooks->any_out.fn == NULL && hooks->broadcast == NULL)
+		return emit_everywhere(&target, event, &args);
+	/* A name may be a room's own, which goes when whoever is called meanwhile makes the last one leave. */
+	char *names = malloc(sio_target_names_bytes(&target) + 1);
+	if (names == NULL)
+		return -ENOMEM;
+	target = sio_target_copy(&target, names);
+	int rc = emit_everywhere(&target, event, &args);
+	free(names);
 	return rc;
 }
 

@@ -168,11 +168,6 @@ struct eio_rates sio_engine_rates(const struct sio_rates *r)
 	};
 }
 
-static uint32_t otherwise(uint32_t given, uint32_t otherwise)
-{
-	return given == 0 ? otherwise : given;
-}
-
 /* A part of the machine's memory. */
 static size_t memory_part(void)
 {
@@ -183,10 +178,10 @@ static size_t memory_part(void)
 
 void sio_engine_defaults(struct eio_options *o)
 {
-	o->ping_interval_ms = otherwise(o->ping_interval_ms, 25000);
-	o->ping_timeout_ms = otherwise(o->ping_timeout_ms, 20000);
-	o->upgrade_timeout_ms = otherwise(o->upgrade_timeout_ms, 10000);
-	o->message_bytes_max = otherwise(o->message_bytes_max, 1000000);
+	o->ping_interval_ms = sio_otherwise(o->ping_interval_ms, 25000);
+	o->ping_timeout_ms = sio_otherwise(o->ping_timeout_ms, 20000);
+	o->upgrade_timeout_ms = sio_otherwise(o->upgrade_timeout_ms, 10000);
+	o->message_bytes_max = sio_otherwise(o->message_bytes_max, 1000000);
 	if (o->queue_bytes_max == 0) {
 		size_t twice = (size_t)o->message_bytes_max * 2;
 		o->queue_bytes_max = twice > EIO_QUEUE_HARD_BYTES_MIN ? twice : EIO_QUEUE_HARD_BYTES_MIN;

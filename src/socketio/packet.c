@@ -93,8 +93,13 @@ static const char *take_payload(char *text, size_t bytes, struct sio_packet *ret
 		return NULL;
 	case SIO_DISCONNECT:
 		return bytes > 0 ? "a DISCONNECT has a payload" : NULL;
-	case SIO_CONNECT_ERROR:
-		return "a CONNECT_ERROR from a client";
+	case SIO_CONNECT_ERROR: /* out of place, wherever it comes */
+		if (bytes > 0 && (!json_scan(ret->json, &value) ||
+					 (value.type != JSON_OBJECT && value.type != JSON_STRING)))
+			return "a CONNECT_ERROR payload is no JSON object";
+		if (bytes > 0)
+			ret->json = value.text;
+		return NULL;
 	case SIO_EVENT:
 	case SIO_BINARY_EVENT:
 		return split_event(text, bytes, ret);

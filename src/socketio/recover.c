@@ -241,7 +241,7 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 	r->resent_count = p->missed_count + 1;
 	r->resent_bytes = missed_bytes(p) + r->resent_count * sizeof(*resent);
 	r->joined = r->last_place = r->closed = place;
-	r->last_answer = 0;
+	r->last_answer = r->lost_answer = r->refused = 0;
 	r->last = (struct sio_offset){ 0 };
 	r->sent = (struct sio_cut){ .resent = 0, .place = place };
 	r->resent_is_lost = false;
@@ -439,7 +439,7 @@ static bool import_missed(struct recovering *p)
 
 static bool is_own(const struct recovering *p, const struct sio_past *past)
 {
-	return past->offset.count > 0 && past->offset.emitter < SIO_EMITTER_SELF &&
+	return past != NULL && past->offset.count > 0 && past->offset.emitter < SIO_EMITTER_SELF &&
 	       past->offset.count > p->seen[past->offset.emitter];
 }
 

@@ -267,7 +267,8 @@ static struct sio_cut find_sent(
 			return (struct sio_cut){ .resent = r->resent_count, .place = place - 1 };
 		*ret_lost |= r->resent_is_lost;
 	}
-	return (struct sio_cut){ .resent = r->resent_count, .place = b->next_place - 1 };
+	return (struct sio_cut){ .resent = r->resent_count,
+		.place = (r->refused > 0 ? r->refused : b->next_place) - 1 };
 }
 
 void sio_recoverable_closed(struct sio_socket *s, const char *reason)
@@ -438,54 +439,22 @@ bool sio_recoverable_cut(
 		known = true;
 	}
 	/* What is no more there was not for it, or it cannot be known. */
-	bool whole = cut.place + 1 >= b->first_place ||
-		     (r->last_place <= cut.place && r->last_answer <= cut.place &&
-			     r->closed + 1 >= b->first_place);
+	bool whole = r->lost_answer <= cut.place &&
+		     (cut.place + 1 >= b->first_place ||
+			     (r->last_place <= cut.place && r->last_answer <= cut.place &&
+				     r->closed + 1 >= b->first_place));
 	if (known && whole)
 		*ret = cut;
 	return known && whole;
 }
 
-void sio_recoverable_answer(struct sio_socket *s, struct blob_share *unit)
+struct sio_recoverable *sio_recoverable_by_id(const struct sio_backlog *b, struct sio_id id)
 {
-	struct sio_target self = sio_self(s);
-	struct sio_recoverable *r = s->recoverable;
-
-	r->last_answer = sio_backlog_add(r->backlog, &self, (struct sio_offset){ 0 }, unit);
-}
-
-/* Its client's event waits for this answer. */
-static bool take_ack(struct sio_recoverable *r, uint64_t id)
-{
-	if (r->socket != NULL)
-		return sio_take_ack(r->socket, id);
-	for (uint16_t i = 0; i < r->ack_count; i++) {
-		if (r->acks[i] != id)
-			continue;
-		memmove(&r->acks[i], &r->acks[i + 1], (size_t)(r->ack_count - i - 1) * sizeof(r->acks[0]));
-		r->ack_count--;
-		r->backlog->at->kept_bytes -= sizeof(r->acks[0]);
-		return true;
-	}
-	return false;
-}
-
-bool sio_recoverable_answer_kept(
-	const struct sio_loop *here, const struct sio_ack *ack, struct blob_share *unit)
-{
-	struct sio_backlog *b = sio_here(ack->space, here)->backlog;
 	uint32_t key[2];
 
-	if (b == NULL)
-		return false;
-	set_key(key, ack->socket);
+	set_key(key, id);
 	struct map_node *n = map_find(&b->by_id, str_of((const char *)key, sizeof(key)));
-	struct sio_recoverable *r = n == NULL ? NULL : map_entry(n, struct sio_recoverable, id_node);
-	if (r == NULL || !take_ack(r, ack->id))
-		return false;
-	struct sio_target only = { .space = ack->space, .only = ack->socket };
-	r->last_answer = sio_backlog_add(b, &only, (struct sio_offset){ 0 }, unit);
-	return true;
+	return n == NULL ? NULL : map_entry(n, struct sio_recoverable, id_node);
 }
 
 static uint32_t ms_until(uint64_t then_ns, uint64_t now_ns)

@@ -14,23 +14,17 @@ enum {
 	EPOCH_BYTES = 6,
 };
 
-static uint32_t otherwise(uint32_t given, uint32_t otherwise)
-{
-	return given == 0 ? otherwise : given;
-}
-
 void sio_recovery_init(struct sio_server *server, const struct sio_recovery *o)
 {
 	uint8_t random[EPOCH_BYTES];
 
-	pthread_mutex_init(&server->outside_lock, NULL);
 	if (o == NULL)
 		return;
 	server->recovers = true;
 	server->recovery_asks = o->asks_middleware;
-	server->recovery_ms = otherwise(o->window_ms, WINDOW_MS);
-	server->backlog_bytes_max = otherwise(o->backlog_bytes_max, BACKLOG_BYTES);
-	server->kept_max = otherwise(o->kept_max, KEPT);
+	server->recovery_ms = sio_otherwise(o->window_ms, WINDOW_MS);
+	server->backlog_bytes_max = sio_otherwise(o->backlog_bytes_max, BACKLOG_BYTES);
+	server->kept_max = sio_otherwise(o->kept_max, KEPT);
 	random_bytes(random, sizeof(random));
 	server->epoch[base64url_encode(server->epoch, random, sizeof(random))] = '\0';
 	assert(strlen(server->epoch) == SIO_EPOCH_CHARS);
@@ -41,6 +35,7 @@ void sio_recovery_init_loop(struct sio_loop *at)
 	uint32_t window_ms = at->server->recovery_ms;
 
 	list_init(&at->backlogs);
+	list_init(&at->pasts);
 	if (!at->server->recovers)
 		return;
 	net_delays_init(&at->keeps, at->loop, window_ms, sio_kept_over, at);

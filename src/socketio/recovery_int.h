@@ -26,6 +26,9 @@ enum {
 	SIO_SENT_LOOKUPS_MAX = 64, /* for what of a closed session's queue is of a backlog */
 	SIO_KEPT_BYTES_MAX = 16 << 20, /* of a loop's identities whose clients are away; */
 	SIO_RESENT_BYTES_MAX = 16 << 20, /* and of what was sent again to those who are back */
+	SIO_BACKLOGS_MAX = 8, /* all backlogs of a loop have so many times backlog_bytes_max */
+	SIO_ANSWERS_PART = 4, /* of one's bytes, answers have this part */
+	SIO_PLACES_MAX = 1 << 20, /* of one that are kept, or were and were answers */
 	SIO_RECOVER_STEP_MS = 10, /* between two looks at whether a recovery can go on, ... */
 	SIO_RECOVER_STEPS_MAX = 300, /* ... of which there are so many */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
@@ -40,7 +43,10 @@ struct sio_offset {
 /* Something that was emitted. */
 struct sio_past {
 	struct map_node offset_node; /* by_offset, unless its count is 0 */
-	struct map_node unit_node; /* by_unit */
+	struct map_node unit_node; /* by_unit, if it has one */
+	struct list node; /* in the loop's, in the order in which they came */
+	struct list answer_node; /* in `answers`, or in none */
+	struct sio_backlog *backlog;
 	uint64_t place; /* in this loop's order, from 1; without gaps */
 	struct sio_offset offset; /* count 0: an answer */
 	uint64_t at_ns;
@@ -54,10 +60,12 @@ struct sio_backlog {
 	struct list node; /* in the loop's */
 	struct sio_space *space;
 	struct sio_loop *at;
-	struct sio_past **ring; /* what is kept, by its place; NULL: nothing */
+	struct sio_past *
+		*ring; /* what is kept, by its place; NULL in it: an answer that was let go for newer ones */
 	uint64_t ring_cap; /* a power of two */
 	uint64_t first_place, next_place; /* of what is kept; of what comes */
-	size_t bytes;
+	size_t bytes, answers_bytes; /* in all; of answers */
+	struct list answers; /* the oldest first */
 	struct net_delay sweep; /* running while something is kept */
 	struct map by_pid, by_id, by_sid; /* recoverables */
 	struct map by_offset, by_unit; /* what is kept */
@@ -105,6 +113,8 @@ struct sio_recoverable {
 	uint64_t joined; /* all behind this place is for it */
 	uint64_t taken_by; /* who has brought it back last, by the number of its asking; 0: nobody */
 	uint64_t last_answer; /* the place of the last answer to it; 0: there was none */
+	uint64_t lost_answer; /* the place of the last one that was let go for newer ones; 0: none was */
+	uint64_t refused; /* the first place that its session did not take, for it ends; 0: there is none */
 	uint64_t last_place; /* the last event that was queued for it, ... */
 	struct sio_offset last; /* ... by its offset */
 	uint64_t expiry_ns, expiry_end_ns; /* when it is to be told; when it is closed */
@@ -123,7 +133,7 @@ struct sio_recoverable {
 };
 
 /* recovery.c */
-/* The next number of an emitter: `here`, or NULL for all other threads (under server->outside_lock). self: to one socket alone. */
+/* The next number of an emitter: `here`, or NULL for all other threads (under the namespace's outside_lock). self: to one socket alone. */
 struct sio_offset sio_number(struct sio_space *, const struct sio_loop *here, bool self);
 /* The last was not used: they are dense. */
 void sio_number_back(struct sio_space *, const struct sio_loop *here, bool self);
@@ -138,12 +148,12 @@ uint64_t sio_backlog_add(
 	struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
 /* Something is missing: nobody who was there can be sent all. */
 void sio_backlog_break(struct sio_backlog *);
-/* It was for this one, going by the rooms in which it was when it left. */
+/* It is kept, and was for this one, going by the rooms in which it was when it left. */
 bool sio_past_is_for(const struct sio_past *, const struct sio_recoverable *);
 /* The place of an event; 0: it is not there, or not any more. */
 uint64_t sio_backlog_find(const struct sio_backlog *, struct sio_offset);
 uint64_t sio_backlog_find_unit(const struct sio_backlog *, const struct blob_share *unit);
-/* What is kept at a place: from first_place on, before next_place. */
+/* What is kept at a place: from first_place on, before next_place. NULL: an answer that is not kept any more. */
 const struct sio_past *sio_backlog_at(const struct sio_backlog *, uint64_t place);
 
 /* word.c */
@@ -155,6 +165,10 @@ void sio_word_tell(struct sio_space *, const struct sio_recoverable *, uint32_t 
 /* It leaves this loop for another, which is told likewise. False: no memory. */
 bool sio_word_leave(struct sio_backlog *, const struct sio_recoverable *, uint32_t to);
 
+/* kept_answer.c */
+/* An answer is not kept any more: whose it is may have missed it. */
+void sio_recoverable_answer_lost(const struct sio_past *);
+
 /* recover.c */
 void sio_recover_step(struct net_delay *, void *loop);
 /* Those that wait when the server ends. */
@@ -162,6 +176,8 @@ void sio_recoverings_end(struct sio_loop *);
 
 /* recoverable.c */
 struct sio_recoverable *sio_recoverable_find(const struct sio_backlog *, struct str pid);
+/* ENDING or KEPT, by its socket's id. NULL: there is none. */
+struct sio_recoverable *sio_recoverable_by_id(const struct sio_backlog *, struct sio_id);
 /* Out of all tables, and freed. */
 void sio_recoverable_destroy(struct sio_recoverable *);
 void sio_recoverable_forget_resent(struct sio_recoverable *);

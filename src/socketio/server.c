@@ -122,11 +122,6 @@ static bool pool_options(
 	return true;
 }
 
-static uint32_t otherwise(uint32_t given, uint32_t otherwise)
-{
-	return given == 0 ? otherwise : given;
-}
-
 static uint32_t least(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
@@ -186,7 +181,7 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 		list_init(&at->dead_sockets);
 		list_init(&at->dead_clients);
 		net_task_init(&at->bury, sio_bury);
-		net_delays_init(&at->connectings, at->loop, otherwise(o->connect_timeout_ms, 45000),
+		net_delays_init(&at->connectings, at->loop, sio_otherwise(o->connect_timeout_ms, 45000),
 			sio_connecting_over, at);
 	}
 	return true;
@@ -234,7 +229,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	if (server == NULL)
 		return NULL;
 	p.ctx = server;
-	sio_spaces_init(server, otherwise(o->dynamic_spaces_max, DYNAMIC_SPACES));
+	sio_spaces_init(server, sio_otherwise(o->dynamic_spaces_max, DYNAMIC_SPACES));
 	sio_recovery_init(server, o->recovery);
 	server->keep_handshake = o->keep_handshake;
 	server->allow = o->allow;
@@ -250,7 +245,7 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 	server->http = http_server_create(server->pool);
 	if (server->http == NULL || !create_loops(server, o))
 		goto fail;
-	server->drain_ms = least(otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX);
+	server->drain_ms = least(sio_otherwise(o->drain_ms, DRAIN_MS), EIO_DRAIN_MS_MAX);
 	if (!o->without_socketio && !create_engine(server, o, err, err_bytes))
 		goto fail;
 	if (!load_tls(server, o, err, err_bytes) ||

@@ -204,8 +204,9 @@ struct sio_space {
 	atomic_uint identities; /* who is there or may come back (recovery): for nobody nothing is kept */
 	atomic_uint_fast64_t next_ask; /* the ids of our questions: one may be asked of many sockets */
 	struct sio_space_loop *loops;
-	uint64_t numbered,
-		numbered_self; /* as those of a loop, of all other threads; under server->outside_lock */
+	pthread_mutex_t
+		outside_lock; /* guards these two, and the order in which such events go to the loops */
+	uint64_t numbered, numbered_self; /* as those of a loop, of all other threads */
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
 };
@@ -234,6 +235,8 @@ struct sio_loop {
 	uint32_t visit; /* the number of the visit to a target, for each to be met once */
 	bool visiting; /* sockets are linked by next_visited, and handlers are called */
 	struct list backlogs;
+	struct list pasts; /* all that is in them, the oldest first */
+	size_t backlogs_bytes; /* of those */
 	struct net_delays keeps, resents, sweeps,
 		recoverings; /* of recovery: identities; what came again; backlogs; who waits */
 	uint32_t kept_count;
@@ -285,12 +288,11 @@ struct sio_server {
 	size_t backlog_bytes_max, queue_bytes_max;
 	size_t queued_bytes_max; /* as said; 0: each engine's default */
 	char epoch[12]; /* of offsets: this server's */
-	pthread_mutex_t
-		outside_lock; /* guards numbers of events that no loop emits, and their order on the way to the loops */
 	size_t pending_bytes_max; /* of a client's attachments that wait for the last of their packet */
 	atomic_uint_fast64_t answers_late, broadcasts_refused, events_out; /* from any thread */
 	atomic_uint_fast64_t askings; /* by clients that would come back, so far */
-	atomic_uint eaches; /* calls of sio_each(), sio_fetch() and sio_ask_all() under way */
+	atomic_uint eaches,
+		askings_all; /* calls under way: of sio_each() and sio_fetch(); of sio_ask_all() */
 	atomic_bool running;
 };
 
@@ -298,6 +300,12 @@ static inline void sio_count(atomic_uint_fast64_t *figure, uint64_t more)
 {
 	atomic_store_explicit(
 		figure, atomic_load_explicit(figure, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+/* An option: 0 is its default. */
+static inline uint32_t sio_otherwise(uint32_t given, uint32_t otherwise)
+{
+	return given == 0 ? otherwise : given;
 }
 
 /* What comes from it, and what becomes of it, is of interest: it has joined, and nobody has sent it away. */
@@ -466,9 +474,13 @@ void sio_recoverable_gone(struct sio_socket *);
 __attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_socket *);
 /* Its handlers have been called: what it had, and has no more, is destroyed. */
 void sio_recoverable_joined(struct sio_socket *);
-/* An answer to its event: kept, to be sent again. */
+
+/* kept_answer.c */
+/* An answer to its event: queued, and kept, to be sent again. */
 void sio_recoverable_answer(struct sio_socket *, struct blob_share *unit);
-/* The same where its connection has broken. False: it is not known, or does not wait for that answer. */
+/* What is at that place of its loop's backlog was not queued for it: its session ends. */
+void sio_recoverable_refused(struct sio_recoverable *, uint64_t place);
+/* As sio_recoverable_answer() where its connection has broken. False: it is not known, or does not wait for that answer. */
 bool sio_recoverable_answer_kept(const struct sio_loop *, const struct sio_ack *, struct blob_share *unit);
 
 /* recover.c */
@@ -531,8 +543,8 @@ bool sio_event_name_valid(struct str name);
 bool sio_args_valid(const struct sio_space *, const struct sio_args *);
 /* -EINVAL, -ENOMEM, or a unit with one reference. */
 int sio_encode(const struct sio_message *, struct blob_share **ret_unit);
-/* Queue for one socket; counts. Flags as eio_send()'s. */
-void sio_deliver(struct sio_socket *, struct blob_share *unit, unsigned flags);
+/* Queue for one socket; counts. Flags as eio_send()'s. True: it is queued. */
+bool sio_deliver(struct sio_socket *, struct blob_share *unit, unsigned flags);
 
 /* ack.c */
 /* An event waits for our answer. Past SIO_ACKS_WAITING_MAX the oldest is forgotten. False: no memory, it cannot be answered. */

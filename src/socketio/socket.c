@@ -307,6 +307,6 @@ void sio_set_data(struct sio_socket *s, void *data, void (*destroy)(void *))
 
 	s->data = data;
 	s->destroy_data = destroy;
-	if (destroy_old != NULL && old != data)
+	if (destroy_old != NULL && old != NULL && old != data)
 		destroy_old(old);
 }

@@ -52,6 +52,7 @@ static struct sio_space *create_space(struct sio_server *server, struct str name
 	}
 	atomic_init(&space->next_ask, 0);
 	atomic_init(&space->identities, 0);
+	pthread_mutex_init(&space->outside_lock, NULL);
 	space->server = server;
 	space->name_bytes = name.bytes;
 	if (name.bytes > 0)
@@ -77,6 +78,7 @@ static void destroy_space(struct sio_space *space)
 		map_finish(&space->loops[i].rooms);
 	if (space->parent == NULL)
 		destroy_hooks(space->hooks);
+	pthread_mutex_destroy(&space->outside_lock);
 	free(space->loops);
 	free(space);
 }
@@ -101,7 +103,6 @@ void sio_spaces_finish(struct sio_server *server)
 	for (uint32_t i = 0; i < server->parent_count; i++)
 		destroy_space(server->parents[i]);
 	pthread_mutex_destroy(&server->children_lock);
-	pthread_mutex_destroy(&server->outside_lock);
 }
 
 static struct sio_space *find_static(const struct sio_server *server, struct str name)
@@ -234,7 +235,7 @@ int sio_on(struct sio_space *space, const char *event, sio_handler_fn *fn, void 
 			return 0;
 		}
 	}
-	if (sio_event_reserved(name))
+	if (name.bytes == 0 || sio_event_reserved(name))
 		return -EINVAL;
 	struct map_node *n = map_find(&hooks->handlers, name);
 	struct sio_handler *h = n == NULL ? NULL : map_entry(n, struct sio_handler, node);

@@ -170,6 +170,11 @@ struct net_conn *ws_conn_net(const struct ws_conn *w)
 	return w->net;
 }
 
+size_t ws_conn_partial_bytes(const struct ws_conn *w)
+{
+	return w->reader.message_lent ? 0 : w->reader.message.bytes;
+}
+
 void ws_conn_want_send(struct ws_conn *w)
 {
 	net_conn_want_send(w->net);

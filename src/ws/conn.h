@@ -64,6 +64,8 @@ struct net_conn *ws_conn_net(const struct ws_conn *);
 
 /* Another owner from now on. */
 void ws_conn_set_ops(struct ws_conn *, const struct ws_conn_ops *, void *ctx);
+/* Of a message whose end has not come: what is held. 0: there is none. */
+size_t ws_conn_partial_bytes(const struct ws_conn *);
 /* There is something to gather. */
 void ws_conn_want_send(struct ws_conn *);
 /* A small frame that may overtake. False: the reserve (WS_RESERVE_BYTES_MAX) is full, it is closing, or no memory. */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 /* The linker's names for what is wrapped. */
 void *__real_malloc(size_t bytes);
@@ -18,6 +17,7 @@ void *__wrap_realloc(void *old, size_t bytes);
 
 /* Allocations number first_bad to last_bad fail; none while last_bad is 0. */
 static atomic_uint count, first_bad, last_bad;
+static _Thread_local void (*watcher)(size_t bytes);
 
 static void arm(unsigned first, unsigned last)
 {
@@ -32,6 +32,11 @@ void failing_alloc_arm(unsigned n)
 	arm(n, n);
 }
 
+void failing_alloc_watch(void (*fn)(size_t bytes))
+{
+	watcher = fn;
+}
+
 void failing_alloc_arm_from(unsigned n)
 {
 	arm(n, UINT_MAX);
@@ -43,10 +48,12 @@ bool failing_alloc_disarm(void)
 	return count >= first_bad;
 }
 
-static bool fails(void)
+static bool fails(size_t bytes)
 {
 	unsigned last = last_bad, n;
 
+	if (watcher != NULL)
+		watcher(bytes);
 	if (last == 0)
 		return false;
 	n = ++count;
@@ -58,15 +65,15 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t bytes)
 {
-	return fails() ? NULL : __real_malloc(bytes);
+	return fails(bytes) ? NULL : __real_malloc(bytes);
 }
 
 void *__wrap_calloc(size_t n, size_t bytes)
 {
-	return fails() ? NULL : __real_calloc(n, bytes);
+	return fails(n * bytes) ? NULL : __real_calloc(n, bytes);
 }
 
 void *__wrap_realloc(void *old, size_t bytes)
 {
-	return fails() ? NULL : __real_realloc(old, bytes);
+	return fails(bytes) ? NULL : __real_realloc(old, bytes);
 }

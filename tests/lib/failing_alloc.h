@@ -17,11 +17,16 @@
 #define TESTS_LIB_FAILING_ALLOC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The n-th allocation from now fails, and only that one. n > 0. */
 void failing_alloc_arm(unsigned n);
 /* The n-th allocation from now fails, and all after it. n > 0. */
 void failing_alloc_arm_from(unsigned n);
+/*
+ * Call `fn` before each allocation of this thread, with its size, which may wait; NULL: no more. It allocates nothing.
+ */
+void failing_alloc_watch(void (*fn)(size_t bytes));
 /* Allocations succeed again. Returns whether any has failed since it was armed. */
 bool failing_alloc_disarm(void);
 

@@ -518,6 +518,8 @@ int main(void)
 			ENV_TLS,
 			.connect_timeout_ms = env_number("CONNECT_TIMEOUT"),
 			.drain_ms = env_number("DRAIN_MS"),
+			.rates.address_sessions = env_rate("RATE_SESSIONS"),
+			.limit_loopback = getenv("LIMIT_LOOPBACK") != NULL,
 			.allow = allow,
 		},
 		err, sizeof(err));

@@ -264,6 +264,17 @@ if (ours) {
     await person.ask('nobody');
     await until(async () => (await counts(person)).withGone === before.withGone + 2, 'both to be run');
   });
+
+  test('who is refused by the application has come all the same', async () => {
+    const door = await startServer('door', { RATE_SESSIONS: '1:3', LIMIT_LOOPBACK: '1' });
+    const statuses = [];
+    for (let i = 0; i < 5; i++) {
+      const headers = { origin: 'http://evil.example' };
+      statuses.push((await request(door, { path: target({ EIO: 4, transport: 'polling' }), headers })).status);
+    }
+    assert.deepEqual(statuses, [403, 403, 403, 429, 429]);
+    await door.stop();
+  });
 }
 
 test('the server ends when told, and nothing is left', async () => {

@@ -12,7 +12,7 @@ const MAX_PAYLOAD = 10000;
 const PING_INTERVAL = 300;
 const PING_TIMEOUT = 200;
 const UPGRADE_TIMEOUT = 250;
-const EXACT_MS = 15 * slower;
+const EXACT_MS = 15 * slower; // of two programs; tests/unit/net/test_timer.c looks closer
 const ROUNDS = 3;
 
 const server = await startServer('probe', { MAX_PAYLOAD });
@@ -35,6 +35,22 @@ async function webSocketSession(t, on = server) {
 }
 
 // ---- WebSocket sessions
+
+test('of the subprotocols that are offered the first is agreed on, from the start and at the upgrade', async (t) => {
+  for (const protocols of [['one'], ['two', 'one']]) {
+    const socket = await RawWebSocket.open(server, {}, { protocols });
+    assert.equal(socket.ws.protocol, protocols[0]);
+    socket.terminate();
+    const client = await pollingSession(t);
+    const probing = await RawWebSocket.open(server, { sid: client.sid }, { protocols });
+    assert.equal(probing.ws.protocol, protocols[0]);
+    probing.send('2probe');
+    assert.equal(await probing.next('3probe'), '3probe');
+    probing.send('5');
+    await answersOn(probing);
+    probing.terminate();
+  }
+});
 
 test('a message of maxPayload passes, one byte more is closed with 1009', async (t) => {
   const client = await webSocketSession(t);
@@ -449,6 +465,25 @@ test('heartbeat goes on after an upgrade', async (t) => {
     await ping(client);
   }
   assert.equal(client.isClosed, false);
+});
+
+test('heartbeat: who upgrades while its pong is due has time for it anew', async (t) => {
+  const timeout_ms = 600 * slower;
+  const late = await startServer('probe', { PING_INTERVAL, PING_TIMEOUT: timeout_ms });
+  const client = await pollingSessionOn(t, late);
+  await until(async () => (await client.poll()).includes('2'), 'a ping');
+  const pinged = performance.now();
+  const socket = await probed(t, client);
+  const pause = (until_ms) => new Promise((resolve) => { setTimeout(resolve, pinged + until_ms - performance.now()); });
+  await pause(0.75 * timeout_ms);
+  socket.send('5');
+  await pause(1.25 * timeout_ms);
+  socket.send('3');
+  await until(async () => {
+    socket.send('4277["echo","over websocket"]');
+    return (await socket.next('the echo')) === '4377["over websocket"]';
+  }, 'the echo, behind pings');
+  await late.stop();
 });
 
 test('other clients were not disturbed, and the servers end without complaints', async () => {

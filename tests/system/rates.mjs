@@ -84,6 +84,18 @@ test('polling: who sends too fast and hears nothing meanwhile is not read on', a
   await server.stop();
 });
 
+test('polling: what one body has too many waits, too, however low the rate', async (t) => {
+  const server = await startServer('probe', { RATE_MESSAGES: '20:5' });
+  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+  const began = performance.now();
+  const count = 30;
+  assert.equal((await client.post(['40', ...Array(count - 1).fill('42["nothing"]')].join('\x1e'))).text, 'ok');
+  const took_ms = performance.now() - began;
+  t.comment(`taken in ${took_ms.toFixed()} ms`);
+  assert.ok(took_ms > ((count - 5 - 1) / 20) * 1000 * NEAR, `taken in ${took_ms} ms`);
+  await server.stop();
+});
+
 test('an address pays for all its clients', async (t) => {
   const server = await startServer('probe', { RATE_ADDRESS: `${RATE}:${BURST}`, LIMIT_LOOPBACK: '1', ...BEAT });
   const clients = await Promise.all(Array.from({ length: 4 }, (_, i) => SioClient.join(server, { transport: i % 2 ? 'polling' : 'websocket' })));

@@ -65,6 +65,15 @@ const CONNECTS = [
   ['0/custom,{"token":1}', '/custom', { token: 1 }],
 ];
 
+test('what comes in one payload behind a DISCONNECT is ignored, the connection lives', async (t) => {
+  const client = await joined(t, 'polling');
+  client.send('0/custom');
+  await greeted(client, '/custom');
+  const late = ['1/custom', '2/custom,["message","late"]', '2/custom,9["echo","late"]', '3/custom,9[]', '1/custom'];
+  assert.equal((await client.post(late.map((packet) => `4${packet}`).join('\x1e'))).status, 200);
+  await echoes(client);
+});
+
 for (const transport of TRANSPORTS) {
   test(`${transport}: forms of CONNECT, and the greeting in order`, async (t) => {
     for (const [packet, nsp, auth] of CONNECTS) {

@@ -245,6 +245,20 @@ test('who answers pings stays, and is served meanwhile', async (t) => {
   }
 });
 
+test('who has a message half sent and goes on with pongs alone is closed with 1008; who goes on with it is not', async (t) => {
+  const [idle, slow] = [await opened(t, {}, beating), await opened(t, {}, beating)];
+  const part = 'y'.repeat(3 * PING_INTERVAL); // more than a byte a millisecond
+  await idle.write(frame(OP.TEXT, 'x', { fin: false }));
+  await slow.write(frame(OP.TEXT, part, { fin: false }));
+  for (let i = 0; i < 6; i++) {
+    await slow.pings.next('a ping');
+    await slow.write(frame(OP.CONT, part, { fin: false }));
+  }
+  await slow.write(frame(OP.CONT, 'z'));
+  await slow.hears(`${part.repeat(7)}z`);
+  assert.equal((await idle.frames.next('its end')).payload.readUInt16BE(), 1008);
+});
+
 test('who says nothing is cut pingTimeout after its ping', async (t) => {
   const mute = async () => {
     const peer = await opened(t, { answersPings: false }, beating);

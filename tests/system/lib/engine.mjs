@@ -27,7 +27,7 @@ export class RawWebSocket {
     const path = target({ EIO: 4, transport: 'websocket', ...query }, server.path);
     this.frames = new Inbox();
     this.end = deferred();
-    this.ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`, { perMessageDeflate: false, ...options });
+    this.ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`, options.protocols ?? [], { perMessageDeflate: false, ...options });
     this.opened = deferred();
     this.ws.on('open', () => this.opened.resolve());
     this.ws.on('message', (data, binary) => this.frames.push(binary ? data : data.toString()));

@@ -70,7 +70,7 @@ static void add_json(struct buf *line, struct str json)
 	bool first = true;
 
 	assert_true(json_scan(json, &value));
-	if (value.type == JSON_OBJECT) {
+	if (value.type == JSON_OBJECT || value.type == JSON_STRING) {
 		add_quoted(line, json);
 		return;
 	}
@@ -212,7 +212,7 @@ static bool slow_packet(
 	uint64_t number;
 
 	*ret_tree = NULL;
-	if (s.bytes == 0 || s.s[0] < '0' || s.s[0] > '6' || s.s[0] == '4')
+	if (s.bytes == 0 || s.s[0] < '0' || s.s[0] > '6')
 		return false;
 	*ret = (struct sio_packet){ .type = (enum sio_type)(s.s[0] - '0'), .space = STR("/") };
 	s = str_of(s.s + 1, s.bytes - 1);
@@ -242,6 +242,8 @@ static bool slow_packet(
 		return s.bytes == 0;
 	if (ret->type == SIO_CONNECT)
 		return s.bytes == 0 || (tree != NULL && tree->kind == '{');
+	if (ret->type == SIO_CONNECT_ERROR)
+		return s.bytes == 0 || (tree != NULL && (tree->kind == '{' || tree->kind == '"'));
 	if (ret->type == SIO_EVENT || ret->type == SIO_BINARY_EVENT) {
 		if (!slow_event(tree, name, ret))
 			return false;
