@@ -23,6 +23,8 @@ SIO_API SIO_CHECK bool sio_json_item(struct sio_str array, size_t i, struct sio_
 SIO_API SIO_CHECK bool sio_json_string(struct sio_str value, char *out, size_t out_bytes);
 /* A whole number from 0 to max, written without sign, fraction and exponent. */
 SIO_API SIO_CHECK bool sio_json_number(struct sio_str value, uint64_t max, uint64_t *ret);
+/* Room that suffices for sio_json_quote(), of a text of so many bytes. */
+#define SIO_JSON_QUOTED_BYTES(bytes) (6 * (size_t)(bytes) + 3)
 /*
  * Write UTF-8 text as a JSON string with its quotes, and a NUL behind it. Returns its bytes without that; where they do not fit, or the
  * text is no UTF-8, 0, and `out` is empty.

@@ -51,7 +51,8 @@ struct sio_recovery {
 	/*
 	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
 	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this. It does not know yet who comes back:
-	 * data and a label that it sets hold, and those of before go, when "connection" has returned; the rooms are those of before.
+	 * data and a label that it sets hold, and those of before go: the data when "connection" has returned, which may look at it by
+	 * sio_data_before(). The rooms are those of before, even if it says that it is somebody else.
 	 */
 	bool asks_middleware;
 };
@@ -64,8 +65,8 @@ struct sio_rate {
 /* How fast clients may be. Addresses of this machine are exempt from the latter two, unless limit_loopback says otherwise. */
 struct sio_rates {
 	/*
-	 * Messages of one client. Who sends faster is read more slowly: nothing is lost, and its heartbeats wait meanwhile
-	 * (sessions_throttled).
+	 * Messages of one client: of Engine.IO or of a plain WebSocket, so each binary of an event is one, too; heartbeats are none. Who
+	 * sends faster is read more slowly: nothing is lost, and no pong is due that waits in what is not read (sessions_throttled).
 	 */
 	struct sio_rate messages;
 	struct sio_rate address_messages; /* of all clients of one address, likewise */

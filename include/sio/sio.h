@@ -70,7 +70,11 @@ struct sio_str {
 };
 
 /* Of a literal. */
+#ifdef __cplusplus
+#define SIO_STR(literal) (sio_str{ "" literal, sizeof(literal) - 1 })
+#else
 #define SIO_STR(literal) ((struct sio_str){ "" literal, sizeof(literal) - 1 })
+#endif
 /* Of text with a NUL behind it, which is lent. */
 static inline struct sio_str sio_text(const char *text)
 {
@@ -139,9 +143,12 @@ struct sio_request {
 /* The value of a header field: the first of that name, whatever its case. False: there is none. O(headers). */
 SIO_API SIO_CHECK bool sio_request_header(
 	const struct sio_request *, const char *name, struct sio_str *ret_value);
+/* A parameter of its query, decoded, with a NUL behind it. False: none, twice, bad, or it does not fit. */
+SIO_API SIO_CHECK bool sio_request_param(
+	const struct sio_request *, const char *name, char *out, size_t out_bytes);
 /* The peer's address, without the port: `out` has SIO_ADDRESS_BYTES. */
 SIO_API void sio_request_address(const struct sio_request *, char *out);
-/* The peer is this machine. */
+/* The peer's address is 127.0.0.0/8 or ::1. With a proxy on this machine everybody's is. */
 SIO_API bool sio_request_from_loopback(const struct sio_request *);
 
 /*
@@ -192,7 +199,9 @@ SIO_API const char *sio_space_name(const struct sio_space *);
  * "disconnect", "lagging" (past queue_bytes_soft although we tried to send), "drained" (empty again) and "expired"
  * (sio_set_expiry()) are the server's own. A socket whose client lags already when it joins hears
  * "lagging" right after "connection", so that none hears "drained" before it. The last one set for a name stands. Before
- * sio_run(). 0; -EINVAL for a name that is empty, or that the protocol reserves; -ENOMEM. `event` is copied.
+ * sio_run(). 0; -EINVAL for a name that is empty, or that the protocol reserves, and no namespace; -EBUSY: the server
+ * runs; -ENOMEM. `event` is copied. A handler that is NULL: none. Clients cannot call those of the server's own: what they emit by such a
+ * name goes to sio_on_other(), or ends them where the protocol reserves it.
  */
 SIO_API int sio_on(struct sio_space *, const char *event, sio_handler_fn *, void *ctx);
 /* Call the handler for each event that has none of its own. Before sio_run(). */
@@ -210,13 +219,14 @@ SIO_API void sio_on_any_out(struct sio_space *, sio_handler_fn *, void *ctx);
 typedef bool sio_filter_fn(const struct sio_event *);
 /*
  * Ask the function of each event that comes, behind sio_on_any() and before the event's own handler; as Node's socket.use().
- * Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX.
+ * Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX; -EBUSY: the server runs; -EINVAL.
  */
 SIO_API SIO_CHECK int sio_use_events(struct sio_space *, sio_filter_fn *, void *ctx);
 
 /* What a client that may not join a namespace is told: its `connect_error` has the message, and data if there is any. */
 struct sio_refusal {
-	const char *message; /* UTF-8; lent until the function's next call on that loop. NULL: "Forbidden" */
+	/* UTF-8. Of a function's, lent until its next call on that loop: no array of its own. NULL: "Forbidden" */
+	const char *message;
 	struct sio_str
 		data_json; /* one JSON value, lent likewise; empty: none. What is no JSON is left out, and logged */
 };
@@ -227,12 +237,12 @@ enum sio_verdict {
 };
 /*
  * May this client join? Asked on its loop before "connection", with the socket and the client's auth. The socket may be given
- * data, but has not joined: it cannot be emitted to, joins no room (-EINVAL), and to disconnect it does nothing; sio_with() finds
- * it. Who is refused has its data destroyed, and "disconnect" is not called for it. It may ask again until connect_timeout_ms is
+ * data and a label, but has not joined: it cannot be emitted to, joins no room (-EINVAL), and to disconnect it does nothing; sio_with() finds
+ * it, and sio_decide() may be called there. Who is refused has its data destroyed, and "disconnect" is not called for it. It may ask again until connect_timeout_ms is
  * over, which counts while it waits for SIO_LATER too.
  */
 typedef enum sio_verdict sio_middleware_fn(const struct sio_event *, struct sio_refusal *);
-/* Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX. */
+/* Several are asked in their order. Before sio_run(). 0; -ENOSPC: SIO_MIDDLEWARE_MAX; -EBUSY: the server runs; -EINVAL. */
 SIO_API SIO_CHECK int sio_use(struct sio_space *, sio_middleware_fn *, void *ctx);
 /*
  * What a function that said SIO_LATER has found out, once, from any thread: `ticket` is its event's `ack`. Refusal NULL: let in.
@@ -264,7 +274,7 @@ SIO_API SIO_CHECK bool sio_handshake_param(
 SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, const char *file);
 
 /*
- * Whom to send to. A plain value: build, narrow, pass on; nothing to free. Who is in several of its rooms gets it once. A room whose
+ * Whom to send to. A plain value: build, narrow, pass on; nothing to free, and names are needed for the call alone. Who is in several of its rooms gets it once. A room whose
  * name is the public id of a socket (sio_sid()) is that socket, as on Node: so names that clients choose want a prefix. Who is away and may
  * be recovered hears what is emitted, and is not met by sio_each(), sio_fetch() and what is done to all.
  */
@@ -275,7 +285,7 @@ struct sio_target {
 	uint32_t room_count; /* at most SIO_TARGET_ROOMS_MAX */
 	uint32_t except_room_count; /* likewise */
 	const char *const *except_rooms; /* nobody who is in one of these */
-	struct sio_id only; /* generation != 0: this one socket */
+	struct sio_id only; /* generation != 0: this one socket, whatever rooms are named */
 	struct sio_id except; /* generation != 0: all but this one */
 	bool is_volatile; /* skip those who cannot take it now */
 	bool uncompressed; /* nothing is gained by compressing it: a polling response of only such events is not */
@@ -301,7 +311,7 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
  * a lock: where events are numbered, let one thread emit them. Only what a function emits that was put off (sio_with() on its own loop)
  * is ahead of what the handler has emitted behind that call, for receivers on that loop, and behind it for those on others. Cost:
  * O(targets), no copy per target. Any thread.
- * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, an empty, reserved or overlong name, too many rooms; -ENOMEM. Nothing is then
+ * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, an empty, reserved or overlong name, too many rooms (wrong arguments are logged, too); -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
 SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
@@ -406,7 +416,10 @@ SIO_API SIO_CHECK int sio_join_all(struct sio_target, const char *room);
 /* The same: who is not in it is left alone. */
 SIO_API SIO_CHECK int sio_leave_all(struct sio_target, const char *room);
 
-/* Send it away from the namespace; `close`: and close its connection, with all its namespaces. "disconnect" is called. */
+/*
+ * Send it away from the namespace; `close`: and close its connection, with all its namespaces. "disconnect" is called, later. What is
+ * emitted to it from now on goes to nobody, and its events cannot be answered.
+ */
 SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /* The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
@@ -465,6 +478,12 @@ SIO_API SIO_CHECK int sio_fetch(struct sio_target, sio_fetched_fn *, void *ctx);
  */
 SIO_API bool sio_recovered(const struct sio_socket *);
 
+/*
+ * In "connection" of one that is recovered, and has been given other data by middleware (recovery.asks_middleware): what it had kept. It
+ * is destroyed when the handler has returned. NULL otherwise.
+ */
+SIO_API void *sio_data_before(const struct sio_socket *);
+
 /* Its name, to be kept. */
 SIO_API struct sio_id sio_id(const struct sio_socket *);
 /* The namespace it is in. */
@@ -497,6 +516,8 @@ SIO_API SIO_CHECK bool sio_arg(const struct sio_event *, size_t i, struct sio_st
  * not fit into out_bytes with its NUL.
  */
 SIO_API SIO_CHECK bool sio_arg_string(const struct sio_event *, size_t i, char *out, size_t out_bytes);
+/* The i-th argument if it is binary: that attachment, lent as args.attachments are. */
+SIO_API SIO_CHECK bool sio_arg_bytes(const struct sio_event *, size_t i, struct sio_bytes *ret);
 
 #ifdef __cplusplus
 }

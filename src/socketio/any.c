@@ -15,8 +15,11 @@
 
 int sio_use_events(struct sio_space *space, sio_filter_fn *fn, void *ctx)
 {
-	struct sio_hooks *hooks = space->hooks;
+	int rc = fn == NULL ? -EINVAL : sio_may_set(space);
 
+	if (rc < 0)
+		return rc;
+	struct sio_hooks *hooks = space->hooks;
 	if (hooks->filter_count == SIO_MIDDLEWARE_MAX)
 		return -ENOSPC;
 	hooks->filters[hooks->filter_count++] = (struct sio_filter){ .fn = fn, .ctx = ctx };
@@ -25,12 +28,14 @@ int sio_use_events(struct sio_space *space, sio_filter_fn *fn, void *ctx)
 
 void sio_on_any(struct sio_space *space, sio_handler_fn *fn, void *ctx)
 {
-	space->hooks->any = (struct sio_hook){ .fn = fn, .ctx = ctx };
+	if (sio_sets(space, __func__))
+		space->hooks->any = (struct sio_hook){ .fn = fn, .ctx = ctx };
 }
 
 void sio_on_any_out(struct sio_space *space, sio_handler_fn *fn, void *ctx)
 {
-	space->hooks->any_out = (struct sio_hook){ .fn = fn, .ctx = ctx };
+	if (sio_sets(space, __func__))
+		space->hooks->any_out = (struct sio_hook){ .fn = fn, .ctx = ctx };
 }
 
 bool sio_any_in(struct sio_event *e)

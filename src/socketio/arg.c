@@ -25,6 +25,19 @@ bool sio_arg(const struct sio_event *e, size_t i, struct sio_str *ret_json)
 	return true;
 }
 
+bool sio_arg_bytes(const struct sio_event *e, size_t i, struct sio_bytes *ret)
+{
+	struct json_value item, is_placeholder, num;
+	uint64_t n;
+
+	if (!item_at(e, i, &item) || !json_member(item, STR("_placeholder"), &is_placeholder) ||
+		is_placeholder.type != JSON_TRUE || !json_member(item, STR("num"), &num) ||
+		!str_parse_u64(num.text, UINT32_MAX, &n) || n >= e->args.attachment_count)
+		return false;
+	*ret = e->args.attachments[n];
+	return true;
+}
+
 bool sio_arg_string(const struct sio_event *e, size_t i, char *out, size_t out_bytes)
 {
 	struct sio_str text;

@@ -8,11 +8,16 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "socketio/recovery_int.h"
 
-enum { HEAD_BYTES_MAX = 64 }; /* type, attachments, ack id and brackets: all but names and arguments */
+enum {
+	HEAD_BYTES_MAX = 64, /* type, attachments, ack id and brackets: all but names and arguments */
+	LOGGED_BYTES_MAX = 80, /* of what an application wanted to send */
+};
 
 static bool is_space_char(char c)
 {
@@ -47,6 +52,17 @@ static bool is_lent(const struct sio_space *space, const struct sio_args *args)
 	       here->lent.attachment_count == args->attachment_count;
 }
 
+/* Their sender may not look at what sio_emit() says. At most once a second. */
+static void log_invalid(struct str json)
+{
+	static atomic_uint_fast64_t last_s;
+	uint64_t now_s = clock_now_ns() / CLOCK_NS_PER_S;
+
+	if (atomic_exchange_explicit(&last_s, now_s, memory_order_relaxed) != now_s)
+		log_line(LOG_WARN, "not sent, for it is no JSON array, or names what is not attached: %.*s",
+			(int)(json.bytes > LOGGED_BYTES_MAX ? LOGGED_BYTES_MAX : json.bytes), json.s);
+}
+
 bool sio_args_valid(const struct sio_space *space, const struct sio_args *args)
 {
 	struct str json = { .s = args->json.s, .bytes = args->json.bytes };
@@ -56,8 +72,12 @@ bool sio_args_valid(const struct sio_space *space, const struct sio_args *args)
 		return false;
 	if (is_lent(space, args))
 		return true;
-	return utf8_valid((const uint8_t *)json.s, json.bytes) && json_scan_array(json, NULL, 0, &count) &&
-	       (args->attachment_count == 0 || sio_placeholders_valid(json, args->attachment_count));
+	bool valid = utf8_valid((const uint8_t *)json.s, json.bytes) &&
+		     json_scan_array(json, NULL, 0, &count) &&
+		     (args->attachment_count == 0 || sio_placeholders_valid(json, args->attachment_count));
+	if (!valid)
+		log_invalid(json);
+	return valid;
 }
 
 bool sio_event_name_valid(struct str name)
@@ -416,6 +436,8 @@ static int emit_to_children(struct sio_target target, struct str event, const st
 
 void sio_on_broadcast(struct sio_space *space, sio_broadcast_fn *fn, void *ctx)
 {
+	if (!sio_sets(space, __func__))
+		return;
 	space->hooks->broadcast = fn;
 	space->hooks->broadcast_ctx = ctx;
 }
@@ -450,8 +472,9 @@ static int emit_everywhere(const struct sio_target *target, const char *event, c
 
 int sio_emit(struct sio_target target, const char *event, struct sio_args args)
 {
+	if (target.space == NULL)
+		return -EINVAL;
 	const struct sio_hooks *hooks = target.space->hooks;
-
 	if (!sio_event_name_valid(str_c(event)) || !sio_target_valid(&target))
 		return -EINVAL;
 	if (hooks->any_out.fn == NULL && hooks->broadcast == NULL)

@@ -82,6 +82,8 @@ int sio_path_add(struct sio_server *server, const char *path, const struct http_
 	struct http_route r = *route;
 
 	*ret_path = NULL;
+	if (atomic_load(&server->running))
+		return -EBUSY;
 	if (path[0] != '/' || bytes > SIO_PATH_BYTES_MAX)
 		return -EINVAL;
 	if (server->path_count == SIO_HTTP_PATHS_MAX)
@@ -118,7 +120,7 @@ int sio_http(struct sio_server *server, const char *path, uint32_t body_bytes_ma
 	struct sio_path *p;
 	size_t bytes = strlen(path);
 
-	if (body_bytes_max > HTTP_BODY_BYTES_MAX)
+	if (fn == NULL || body_bytes_max > HTTP_BODY_BYTES_MAX)
 		return -EINVAL;
 	struct http_route route = {
 		.prefix = bytes > 1 && path[bytes - 1] == '/',

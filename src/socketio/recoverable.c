@@ -556,6 +556,11 @@ struct sio_socket *sio_recoverable_called(
 	return s == NULL || s->session == NULL ? NULL : s;
 }
 
+void *sio_data_before(const struct sio_socket *s)
+{
+	return s->recoverable == NULL ? NULL : s->recoverable->data;
+}
+
 bool sio_recovered(const struct sio_socket *s)
 {
 	return s->recoverable != NULL && s->recoverable->has_come_back;

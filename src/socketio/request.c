@@ -1,4 +1,5 @@
 /* socketio/request.c -- a request of HTTP as the application sees it: see sio/sio.h. */
+#include "http/url.h"
 #include "net/address.h"
 #include "socketio/server_int.h"
 
@@ -27,6 +28,17 @@ bool sio_request_header(const struct sio_request *r, const char *name, struct si
 	if (value.s == NULL)
 		return false;
 	*ret_value = lend(value);
+	return true;
+}
+
+bool sio_request_param(const struct sio_request *r, const char *name, char *out, size_t out_bytes)
+{
+	struct str value;
+
+	if (out_bytes == 0 || http_query_get(str_of(r->query.s, r->query.bytes), str_c(name), out,
+				      out_bytes - 1, &value) != HTTP_QUERY_ONE)
+		return false;
+	out[value.bytes] = '\0';
 	return true;
 }
 

@@ -391,6 +391,10 @@ void sio_path_serve_asset(void *path, struct http_exchange *, const struct http_
 void sio_paths_finish(struct sio_server *);
 
 /* space.c */
+/* May handlers and the like still be set, of a namespace that may be NULL? 0; -EBUSY: it runs; -EINVAL. */
+int sio_may_set(const struct sio_space *);
+/* The same for what has no way to say it: false, and that is logged. `what`: the function. */
+bool sio_sets(const struct sio_space *, const char *what);
 void sio_spaces_init(struct sio_server *, uint32_t dynamic_max);
 void sio_spaces_finish(struct sio_server *);
 /* The namespace of that name, made if a parent wants it. NULL: there is none. Auth is of who asks for it. */

@@ -224,11 +224,32 @@ const char *sio_space_name(const struct sio_space *space)
 	return space->name;
 }
 
+int sio_may_set(const struct sio_space *space)
+{
+	if (space == NULL)
+		return -EINVAL;
+	return atomic_load(&space->server->running) ? -EBUSY : 0;
+}
+
+/* The same for what has no way to say it. */
+bool sio_sets(const struct sio_space *space, const char *what)
+{
+	int rc = sio_may_set(space);
+
+	if (rc < 0)
+		log_line(LOG_ERROR, "%s() is called %s: nothing is set", what,
+			rc == -EBUSY ? "when the server runs" : "for no namespace");
+	return rc == 0;
+}
+
 int sio_on(struct sio_space *space, const char *event, sio_handler_fn *fn, void *ctx)
 {
-	struct sio_hooks *hooks = space->hooks;
 	struct str name = str_c(event);
+	int rc = sio_may_set(space);
 
+	if (rc < 0)
+		return rc;
+	struct sio_hooks *hooks = space->hooks;
 	for (size_t i = 0; i < SIO_OWN_COUNT; i++) {
 		if (strcmp(event, sio_own_names[i]) == 0) {
 			hooks->own[i] = (struct sio_hook){ .fn = fn, .ctx = ctx };
@@ -256,13 +277,17 @@ int sio_on(struct sio_space *space, const char *event, sio_handler_fn *fn, void 
 
 void sio_on_other(struct sio_space *space, sio_handler_fn *fn, void *ctx)
 {
-	space->hooks->other = (struct sio_hook){ .fn = fn, .ctx = ctx };
+	if (sio_sets(space, __func__))
+		space->hooks->other = (struct sio_hook){ .fn = fn, .ctx = ctx };
 }
 
 int sio_use(struct sio_space *space, sio_middleware_fn *fn, void *ctx)
 {
-	struct sio_hooks *hooks = space->hooks;
+	int rc = fn == NULL ? -EINVAL : sio_may_set(space);
 
+	if (rc < 0)
+		return rc;
+	struct sio_hooks *hooks = space->hooks;
 	if (hooks->middleware_count == SIO_MIDDLEWARE_MAX)
 		return -ENOSPC;
 	hooks->middleware[hooks->middleware_count++] = (struct sio_middleware){ .fn = fn, .ctx = ctx };

@@ -22,7 +22,7 @@ static struct sio_space *root, *two;
 static atomic_uint connected, recovered, left, destroyed, asked;
 static struct sio_ack held;
 static char kept[] = "kept", given[] = "given";
-static _Atomic(const char *) data_seen, label_seen;
+static _Atomic(const char *) data_seen, label_seen, before_seen;
 static atomic_bool destroy_sends_away; /* all of them */
 
 static void destroy(void *data)
@@ -41,6 +41,7 @@ static const char *known_label(struct sio_str label)
 static void on_connection(const struct sio_event *e)
 {
 	atomic_store(&data_seen, (const char *)sio_data(e->socket));
+	atomic_store(&before_seen, (const char *)sio_data_before(e->socket));
 	atomic_store(&label_seen, known_label(sio_label(e->socket)));
 	if (!sio_recovered(e->socket)) {
 		sio_set_data(e->socket, kept, destroy);
@@ -279,11 +280,13 @@ static void middleware_may_give_others(void **state)
 	say_and_leave(&guest, "1");
 	assert_true(comes_back(&guest, text)); /* gives */
 	assert_ptr_equal(atomic_load(&data_seen), given);
+	assert_ptr_equal(atomic_load(&before_seen), kept);
 	assert_string_equal(atomic_load(&label_seen), "given");
 	assert_int_equal(atomic_load(&destroyed), 1);
 	say_and_leave(&guest, "1");
 	assert_true(comes_back(&guest, text)); /* gives nothing */
 	assert_ptr_equal(atomic_load(&data_seen), given);
+	assert_null(atomic_load(&before_seen));
 	assert_string_equal(atomic_load(&label_seen), "given");
 	close(guest.fd);
 	served_finish(&s);

@@ -1,0 +1,194 @@
+/* What is set too late, or for nobody, is refused and changes nothing; and small things that a handler reads. */
+#include <errno.h>
+
+#include "served.h"
+#include "sio/eio.h"
+#include "sio/http.h"
+#include "sio/ws.h"
+
+static struct served s;
+static struct sio_space *root;
+static atomic_uint heard, late;
+static atomic_bool read_all;
+
+static void on_late(const struct sio_event *e)
+{
+	(void)e;
+	atomic_fetch_add(&late, 1);
+}
+
+static bool late_filter(const struct sio_event *e)
+{
+	on_late(e);
+	return false;
+}
+
+static enum sio_verdict late_middleware(const struct sio_event *e, struct sio_refusal *refusal)
+{
+	(void)refusal;
+	on_late(e);
+	return SIO_REFUSE;
+}
+
+static void late_broadcast(const struct sio_broadcast *b)
+{
+	(void)b;
+	atomic_fetch_add(&late, 1);
+}
+
+static void late_path(const struct sio_request *r, struct sio_exchange x, void *ctx)
+{
+	(void)r;
+	(void)x;
+	(void)ctx;
+	atomic_fetch_add(&late, 1);
+}
+
+static void on_said(const struct sio_event *e)
+{
+	assert(sio_emit(sio_all(root), "heard", e->args) == 0);
+	atomic_fetch_add(&heard, 1);
+}
+
+static void expect_nothing_set(struct sio_space *space, int why)
+{
+	assert_int_equal(sio_on(space, "said", on_late, NULL), why);
+	assert_int_equal(sio_use(space, late_middleware, NULL), why);
+	assert_int_equal(sio_use_events(space, late_filter, NULL), why);
+	sio_on_other(space, on_late, NULL);
+	sio_on_any(space, on_late, NULL);
+	sio_on_any_out(space, on_late, NULL);
+	sio_on_broadcast(space, late_broadcast, NULL);
+}
+
+static void nobody_and_nothing(void **state)
+{
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	expect_nothing_set(NULL, -EINVAL);
+	assert_int_equal(sio_on(root, "", on_late, NULL), -EINVAL);
+	assert_int_equal(sio_on(root, "disconnecting", NULL, NULL), 0);
+	assert_int_equal(sio_use(root, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_use_events(root, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_http(s.io, "/page", 0, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_emit((struct sio_target){ 0 }, "x", sio_json("[]")), -EINVAL);
+	assert_int_equal(sio_emit(sio_all(root), "", sio_json("[]")), -EINVAL);
+	served_finish(&s);
+}
+
+static void too_late(void **state)
+{
+	char target[100];
+
+	(void)state;
+	atomic_store(&late, 0);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	assert_int_equal(sio_on(root, "said", on_said, NULL), 0);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target)); /* it runs */
+	expect_nothing_set(root, -EBUSY);
+	assert_int_equal(sio_http(s.io, "/late", 0, late_path, NULL), -EBUSY);
+	assert_int_equal(sio_serve_file(s.io, "/late", "/proc/self/exe"), -EBUSY);
+	assert_null(sio_ws(s.io, "/late", NULL, NULL));
+	assert_null(sio_eio(s.io, "/late/", NULL, NULL));
+	assert_null(sio_of(s.io, "/late"));
+	assert_int_equal(served_ask(fd, "POST", target,
+				 "40"
+				 "\x1e"
+				 "42[\"said\",1]"
+				 "\x1e"
+				 "42[\"other\"]",
+				 NULL),
+		200);
+	WAIT_FOR(atomic_load(&heard) == 1);
+	assert_int_equal(served_ask(fd, "GET", "/late", "", NULL), 404);
+	assert_int_equal(atomic_load(&late), 0);
+	close(fd);
+	served_finish(&s);
+}
+
+/* Which of the arguments are binary, and which of the attachments they are. */
+static void on_bytes(const struct sio_event *e)
+{
+	struct sio_bytes got;
+
+	assert(e->args.attachment_count == 2);
+	assert(sio_arg_bytes(e, 1, &got) && got.bytes == 1 && memcmp(got.data, "\2", 1) == 0);
+	assert(sio_arg_bytes(e, 3, &got) && got.bytes == 3 && memcmp(got.data, "\1\2\3", 3) == 0);
+	for (size_t i = 0; i < 8; i++)
+		assert(i == 1 || i == 3 || !sio_arg_bytes(e, i, &got));
+	atomic_store(&read_all, true);
+}
+
+static void arguments_that_are_binary(void **state)
+{
+	char target[100];
+
+	(void)state;
+	atomic_store(&read_all, false);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	assert_int_equal(sio_on(root, "bytes", on_bytes, NULL), 0);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target));
+	assert_int_equal(
+		served_ask(fd, "POST", target,
+			"40"
+			"\x1e"
+			"452-[\"bytes\",\"text\",{\"num\":1,\"_placehol\\u0064er\":true},{\"num\":0},"
+			"{\"_placeholder\":true,\"num\":0},{\"_placeholder\":false,\"num\":0},[0],7]"
+			"\x1e"
+			"bAQID"
+			"\x1e"
+			"bAg==",
+			NULL),
+		200);
+	WAIT_FOR(atomic_load(&read_all));
+	close(fd);
+	served_finish(&s);
+}
+
+static void on_page(const struct sio_request *r, struct sio_exchange x, void *ctx)
+{
+	char text[8];
+
+	(void)ctx;
+	assert(sio_request_param(r, "a", text, sizeof(text)) && strcmp(text, "b c") == 0);
+	assert(sio_request_param(r, "empty", text, sizeof(text)) && text[0] == '\0');
+	assert(sio_request_param(r, "fits", text, sizeof(text)) && strcmp(text, "1234567") == 0);
+	assert(!sio_request_param(r, "fits", text, 7) && !sio_request_param(r, "fits", text, 0));
+	assert(!sio_request_param(r, "twice", text, sizeof(text)));
+	assert(!sio_request_param(r, "bad", text, sizeof(text)));
+	assert(!sio_request_param(r, "none", text, sizeof(text)));
+	assert(sio_reply(x, &(struct sio_response){ .status = 204 }, SIO_STR("")) == 0);
+}
+
+static void parameters_of_a_request(void **state)
+{
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1, .without_socketio = true });
+	assert_int_equal(sio_http(s.io, "/page", 0, on_page, NULL), 0);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_int_equal(
+		served_ask(fd, "GET", "/page?a=b%20c&empty=&fits=1234567&twice=1&twice=1&bad=%zz", "", NULL),
+		204);
+	close(fd);
+	served_finish(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_and_nothing),
+		cmocka_unit_test(too_late),
+		cmocka_unit_test(arguments_that_are_binary),
+		cmocka_unit_test(parameters_of_a_request),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
