@@ -23,6 +23,7 @@ FOLDER = ROOT / "tests" / "system"
 SCRIPTS = {"ack": {}, "clients": {}, "close_wait": {}, "cross_origin": {}, "door": {}, "eio_plain": {}, "engineio_raw": {}, "engineio_ws": {}, "joining": {},
            "mutate": {}, "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "volatile": {}, "ws_plain": {}}
 TIMEOUT_SECONDS = 240
+THREATS = 64  # numbers of the list of bad input that are tested
 SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\]")
 
 
@@ -63,13 +64,22 @@ def wrong(outcome, known):
             yield f"on the list, but Node agrees at times: {what}"
 
 
+def has_title(source, title):
+    """It stands in a text of a script, from a word's end on, and not in a comment."""
+    wanted = re.compile(r"[`'\"][^\n]*" + re.escape(title.replace("'", "\\'")) + r"(?!\w)")
+    return any(wanted.search(line) for line in source.splitlines() if not line.lstrip().startswith(("//", "*")))
+
+
 def not_there(page):
-    """Of the tests that docs/protocol-tests.md names: scripts that it does not name, and tests that are in none of them."""
-    tested = set(re.findall(r"(?<!\[)`(\w+)`", page))
+    """What docs/protocol-tests.md says and is not so: scripts, tests of them, brackets, a number of bad input without a test."""
+    tested = {name for name in re.findall(r"(?<!\[)`(\w+)`", page) if (FOLDER / f"{name}.mjs").exists()}
     yield from (f"not there: {name}" for name in sorted(set(SCRIPTS) - tested))
+    yield from (f"does not run against Node, and is not in brackets: {name}" for name in sorted(tested - set(SCRIPTS)))
     for name, titles in re.findall(r'`(\w+)`\]?((?:,? "[^"]+")+)', page):
         source = (FOLDER / f"{name}.mjs").read_text()
-        yield from (f"{name} has no such test: {title}" for title in re.findall(r'"([^"]+)"', titles) if title not in source)
+        yield from (f"{name} has no such test: {title}" for title in re.findall(r'"([^"]+)"', titles) if not has_title(source, title))
+    numbers = [int(number) for number, named in re.findall(r'^\| (\d+) \| .*"threat (\d+)', page, re.MULTILINE) if number == named]
+    yield from (f"bad input without a test: {number}" for number in range(1, THREATS + 1) if number not in numbers)
 
 
 def main():

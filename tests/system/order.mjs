@@ -27,6 +27,12 @@ class Ledger {
     this.complete = deferred();
   }
 
+  // One more of each sender: what was repeated comes before it, and fails.
+  oneMore() {
+    this.left = this.next.length;
+    this.complete = deferred();
+  }
+
   note(sender, seq, body) {
     const wanted = this.next[sender];
     if (seq !== wanted) {
@@ -174,6 +180,9 @@ async function conversation(t, env) {
   ]);
   const started = performance.now();
   await within(Promise.race([work, failures]), 'everybody to hear everything', DEADLINE_MS * slower);
+  ledgers.forEach((ledger) => ledger.oneMore());
+  talkers.forEach((talker, i) => talker.say(i, MESSAGES, bodyOf(i, MESSAGES)));
+  await within(Promise.race([Promise.all(ledgers.map(({ complete }) => complete.promise)), failures]), 'the last of each', DEADLINE_MS * slower);
   t.comment(`${CLIENTS * CLIENTS * MESSAGES} deliveries in ${Math.round(performance.now() - started)} ms`);
   talkers.forEach((talker) => talker.leave());
   agent.destroy();
