@@ -238,7 +238,7 @@ static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_uni
 /* Compressed where that is worth it. */
 static void answer_body(struct eio_session *s, struct http_exchange *x, struct buf *body, bool compress)
 {
-	enum http_coding coding = (enum http_coding)s->poll_coding;
+	enum http_coding coding = s->poll_coding;
 	bool worth_it = compress && body->bytes >= HTTP_COMPRESS_BYTES_MIN &&
 			body->bytes <= EIO_COMPRESS_BYTES_MAX && !s->lost_poll;
 	struct http_response r = poll_response;
@@ -339,7 +339,7 @@ static void serve_get(struct eio_session *s, struct http_exchange *x, const stru
 	if (s->rest != NULL && s->awaiting_pong)
 		eio_session_alive(s); /* its pong has to wait until it has our answer to what it posted */
 	s->poll = x;
-	s->poll_coding = (uint8_t)http_coding_best(head);
+	s->poll_coding = http_coding_best(head);
 	http_watch(x, &poll_ops, s);
 	if (s->state == EIO_STATE_CLOSING && s->queue.count == 0)
 		s->close_due = true; /* it asks again, so it has not heard */

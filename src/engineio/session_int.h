@@ -12,6 +12,7 @@
 #include "engineio/payload.h"
 #include "engineio/queue.h"
 #include "engineio/server.h"
+#include "http/coding.h"
 #include "net/address.h"
 #include "net/timer.h"
 #include "ws/conn.h"
@@ -74,16 +75,18 @@ struct eio_session {
 	uint32_t own_burst; /* weight of units of its own past the hard limit since the queue was judged */
 	struct net_task task; /* answer the probe and the poll; judge the queue */
 	struct net_delay beat; /* ping due, pong due, or the end of closing */
-	bool awaiting_pong, extended; /* its deadline runs; it was put off once */
-	uint8_t poll_coding; /* enum http_coding: what the waiting poll takes */
-	bool poll_mixed; /* it came on a connection whose request before it was another session's */
+	bool awaiting_pong; /* its deadline runs ... */
 	bool counted; /* for its peer */
-	bool lost_poll; /* the poll before was lost: compressing again and again would be too dear */
 	bool ping_due, noop_due, close_due; /* for the next poll's answer */
-	bool heard; /* a plain WebSocket: a whole message, since it was last pinged */
-	uint32_t partial_bytes; /* likewise: what had come then of one that was not whole */
-	bool tried; /* a flush has been tried since the queue passed the soft limit */
+	bool extended : 1; /* ... and was put off once */
+	bool poll_mixed : 1; /* it came on a connection whose request before it was another session's */
+	bool lost_poll : 1; /* the poll before was lost: compressing again and again would be too dear */
+	bool tried : 1; /* a flush has been tried since the queue passed the soft limit */
+	bool heard : 1; /* a plain WebSocket: a whole message, since it was last pinged */
+	enum http_coding poll_coding : 2; /* what the waiting poll takes */
 	uint16_t close_code; /* of the WebSocket's end, once it is known */
+	uint32_t
+		partial_bytes; /* a plain WebSocket: what had come, at the last ping, of a message that was not whole */
 	uint8_t random[EIO_SID_RANDOM_BYTES];
 };
 
