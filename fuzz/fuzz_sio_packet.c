@@ -46,7 +46,6 @@ static void check_packet(const struct sio_packet *p, const char *text, size_t by
 	struct json_value value;
 	size_t count;
 
-	assert(p->type != SIO_CONNECT_ERROR);
 	assert(binary ? p->attachments > 0 && p->attachments <= SIO_ATTACHMENTS_MAX : p->attachments == 0);
 	assert(p->space.bytes > 0 && p->space.s[0] == '/' && memchr(p->space.s, ',', p->space.bytes) == NULL);
 	assert(fuzz_within(p->space, text, bytes) || str_equal(p->space, STR("/")));
@@ -56,7 +55,9 @@ static void check_packet(const struct sio_packet *p, const char *text, size_t by
 	if (is_event(p) || is_ack(p))
 		assert(json_scan_array(p->json, NULL, 0, &count));
 	else if (p->json.bytes > 0)
-		assert(p->type == SIO_CONNECT && json_scan(p->json, &value) && value.type == JSON_OBJECT);
+		assert((p->type == SIO_CONNECT || p->type == SIO_CONNECT_ERROR) && json_scan(p->json, &value) &&
+			(value.type == JSON_OBJECT ||
+				(value.type == JSON_STRING && p->type == SIO_CONNECT_ERROR)));
 	if (is_event(p)) {
 		assert(fuzz_within(p->name, text, bytes) && !sio_event_reserved(p->name));
 		assert(utf8_valid((const uint8_t *)p->name.s, p->name.bytes));

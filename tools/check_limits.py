@@ -107,11 +107,11 @@ def evaluated(text, source):
 
 
 def defaults():
-    """name: [(where, value)] of the options for which the code names a default, as `otherwise(o->NAME, VALUE)`."""
+    """name: [(where, value)] of the options for which the code names a default, as `sio_otherwise(o->NAME, VALUE)`."""
     found = {}
     for path in sorted(ROOT.glob("src/socketio/*.c")):
         source = without_comments(path.read_text())
-        for name, value in re.findall(r"\botherwise\(o->(\w+), (\w+)\)", source):
+        for name, value in re.findall(r"\bsio_otherwise\(o->(\w+), (\w+)\)", source):
             found.setdefault(name, []).append((str(path.relative_to(ROOT)), evaluated(value, source)))
     for path in sorted(ROOT.glob("include/sio/*.h")):
         # At the beginning of a comment before the field, or behind it.

@@ -10,6 +10,7 @@ enum {
 
 static struct harness h;
 static struct sides sides;
+static enum net_fate fate; /* written by a call on the loop, read behind it */
 
 static void start(const struct side_hooks *hooks)
 {
@@ -332,6 +333,12 @@ static void finishing_a_slow_reader(void **state)
 	harness_finish(&h);
 }
 
+static void do_ask_fate(struct net_loop *loop, void *ctx)
+{
+	(void)loop;
+	fate = net_conn_fate(((struct side *)ctx)->conn);
+}
+
 /* Who has ended its side and does not read yet may still take it all, or go: nothing is said before that is known. */
 static void finishing_with_bytes_under_way(void **state)
 {
@@ -354,6 +361,8 @@ static void finishing_with_bytes_under_way(void **state)
 		for (unsigned turn = 0; turn < 10; turn++)
 			harness_call(&h, 0, do_nothing, NULL);
 		assert_int_equal(atomic_load(&s->closes), 0);
+		harness_call(&h, 0, do_ask_fate, s);
+		assert_int_equal(fate, NET_FATE_ENDING);
 		if (round % 3 != 0) {
 			client_expect_stream(fd, 1000, LARGE_BYTES - 1000);
 			client_expect_end(fd);
@@ -362,6 +371,26 @@ static void finishing_with_bytes_under_way(void **state)
 		WAIT_FOR(atomic_load(&s->closes) == 1);
 		assert_int_equal(atomic_load(&s->error), round % 3 == 0 ? ECONNRESET : 0);
 	}
+	harness_finish(&h);
+}
+
+/* Both sides have ended: it is closed at once, whether the other closes its descriptor or not. */
+static void finishing_where_the_peer_has_ended(void **state)
+{
+	(void)state;
+	start(NULL);
+	int fd = client_connect(&h);
+	struct side *s = sides_wait(&sides, 0);
+
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	WAIT_FOR(atomic_load(&s->ends) == 1);
+	uint64_t began_ns = clock_now_ns();
+	harness_call(&h, 0, do_finish, s);
+	client_expect_end(fd);
+	WAIT_FOR(atomic_load(&s->closes) == 1);
+	assert_true(clock_now_ns() - began_ns < NET_LINGER_MS * CLOCK_NS_PER_MS / 2);
+	assert_int_equal(atomic_load(&s->error), 0);
+	close(fd);
 	harness_finish(&h);
 }
 
@@ -475,6 +504,7 @@ int main(void)
 		cmocka_unit_test(finishing_from_within_callbacks),
 		cmocka_unit_test(finishing_a_slow_reader),
 		cmocka_unit_test(finishing_with_bytes_under_way),
+		cmocka_unit_test(finishing_where_the_peer_has_ended),
 		cmocka_unit_test(finishing_while_paused),
 		cmocka_unit_test(cutting_one_that_finishes),
 		cmocka_unit_test(a_reset_while_finishing),
