@@ -55,7 +55,8 @@ static void check_packet(const struct sio_packet *p, const char *text, size_t by
 	if (is_event(p) || is_ack(p))
 		assert(json_scan_array(p->json, NULL, 0, &count));
 	else if (p->json.bytes > 0)
-		assert((p->type == SIO_CONNECT || p->type == SIO_CONNECT_ERROR) && json_scan(p->json, &value) &&
+		assert((p->type == SIO_CONNECT || p->type == SIO_CONNECT_ERROR) &&
+			json_scan(p->json, &value) &&
 			(value.type == JSON_OBJECT ||
 				(value.type == JSON_STRING && p->type == SIO_CONNECT_ERROR)));
 	if (is_event(p)) {

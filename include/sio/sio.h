@@ -311,7 +311,7 @@ SIO_API struct sio_target sio_self(const struct sio_socket *);
  * a lock: where events are numbered, let one thread emit them. Only what a function emits that was put off (sio_with() on its own loop)
  * is ahead of what the handler has emitted behind that call, for receivers on that loop, and behind it for those on others. Cost:
  * O(targets), no copy per target. Any thread.
- * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, an empty, reserved or overlong name, too many rooms (wrong arguments are logged, too); -ENOMEM. Nothing is then
+ * 0; -EINVAL: arguments that are no JSON array, wrong placeholders, an empty, reserved or overlong name, too many rooms (wrong JSON is logged, too, once a second at most); -ENOMEM. Nothing is then
  * queued anywhere. -ENOBUFS: a loop is so far behind that it takes no more; its clients will be closed, the others got it.
  */
 SIO_API int sio_emit(struct sio_target, const char *event, struct sio_args args);
@@ -329,7 +329,7 @@ typedef void sio_broadcast_fn(const struct sio_broadcast *);
  * Call the function for each event that was emitted in the namespace, but not to one socket alone (`only`) or as is_local: so that the
  * application hands it to other processes, by a bus of its own, and each of them emits it as is_local, to those it has. It replaces
  * the broadcasts of Node's adapters. Of sio_emit() alone: sio_ask_all(), sio_fetch() and what is done to all of a target stay
- * in their process. The function runs on the thread that emits, on several at once, within sio_emit(), when it has been queued here; in
+ * in their process. The function runs on the thread that emits, on several at once, within sio_emit(), before it is queued here; in
  * order with what else that thread emits. It must not wait. What it emits is to be is_local, else it is told of that, too. The last one set
  * stands. Before sio_run().
  */

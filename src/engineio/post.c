@@ -81,7 +81,7 @@ static void await_turn(struct eio_rest *rest)
 	eio_session_owes(s);
 	if (has_a_turn(s))
 		net_defer_next(s->at->loop, &rest->task);
-	else if (s->awaiting_pong)
+	else if (s->awaiting_pong && rest->exchange != NULL)
 		eio_session_alive(s); /* its pong may be in what is held back */
 }
 
@@ -155,6 +155,12 @@ static bool keep(struct eio_session *s, struct http_exchange *x, const struct ei
 	http_watch(x, &rest_ops, rest);
 	await_turn(rest);
 	return true;
+}
+
+bool eio_is_attended(const struct eio_session *s)
+{
+	return s->ws != NULL || s->poll != NULL || s->post != NULL ||
+	       (s->rest != NULL && s->rest->exchange != NULL);
 }
 
 bool eio_post_begin(struct eio_session *s, struct http_exchange *x)

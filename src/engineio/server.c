@@ -136,12 +136,12 @@ static void initial_headers(
 	ret->bytes = 0;
 	if (o->plain != NULL)
 		eio_plain_headers(o->plain, request->head, ret);
-	else if (websocket)
-		eio_ws_headers(request->head, ret);
 	if (o->cookie != NULL && !websocket)
 		add_cookie(s, o->cookie, ret);
 	if (o->initial_headers != NULL)
 		o->initial_headers(s->at->server->ctx, request, http_exchange_conn(x), ret);
+	if (o->plain == NULL && websocket)
+		eio_ws_headers(request->head, ret);
 }
 
 /* Its address has begun too many lately: it is answered. */

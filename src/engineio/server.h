@@ -98,12 +98,13 @@ struct eio_events {
 
 enum {
 	EIO_HEADERS_MAX = 16, /* further ones of a handshake's answer */
+	EIO_PROTOCOL_BYTES_MAX = 64, /* of a subprotocol that is agreed on */
 	EIO_HEADERS_BYTES_MAX = 4 << 10, /* of them all */
 };
 
 /* Further headers of a handshake's answer: eio_headers_add(). Zeroed is none. */
 struct eio_headers {
-	struct http_header list[EIO_HEADERS_MAX];
+	struct http_header list[EIO_HEADERS_MAX + 1]; /* and the subprotocol */
 	uint32_t count;
 	size_t bytes; /* of text */
 	char text[EIO_HEADERS_BYTES_MAX];

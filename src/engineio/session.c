@@ -329,7 +329,7 @@ void eio_ping_due(struct net_delay *d, void *loop)
 		eio_session_end_saying(s, EIO_TRANSPORT_ERROR, WS_CLOSE_POLICY);
 		return;
 	}
-	if (s->held || eio_is_throttled(s)) { /* its pong could not be heard */
+	if (s->held || (eio_is_throttled(s) && eio_is_attended(s))) { /* its pong could not be heard */
 		net_delay_start(&s->beat, &at->pings, at->loop);
 	} else {
 		s->awaiting_pong = true;
@@ -489,8 +489,13 @@ void eio_session_hold(struct eio_session *s)
 static void release(struct eio_session *s)
 {
 	s->held = false;
-	if (!eio_is_throttled(s))
-		net_conn_resume(ws_conn_net(s->ws));
+	s->heard = true;
+	if (eio_is_throttled(s)) { /* no pong could be heard */
+		net_delay_start(&s->beat, &s->at->pings, s->at->loop);
+		eio_ws_ping(s);
+		return;
+	}
+	net_conn_resume(ws_conn_net(s->ws));
 	eio_session_ask(s);
 }
 

@@ -82,7 +82,7 @@ struct eio_session {
 	bool poll_mixed : 1; /* it came on a connection whose request before it was another session's */
 	bool lost_poll : 1; /* the poll before was lost: compressing again and again would be too dear */
 	bool tried : 1; /* a flush has been tried since the queue passed the soft limit */
-	bool heard : 1; /* a plain WebSocket: a whole message, since it was last pinged */
+	bool heard : 1; /* a plain WebSocket, since it was last pinged: a whole message, or it was not read for a while */
 	enum http_coding poll_coding : 2; /* what the waiting poll takes */
 	uint16_t close_code; /* of the WebSocket's end, once it is known */
 	uint32_t
@@ -272,6 +272,8 @@ void eio_throttle_upgraded(struct eio_session *);
 void eio_throttle_step(struct net_delay *, void *loop);
 
 /* post.c */
+/* Its client shows itself: by a WebSocket, or a request that waits for its answer. */
+bool eio_is_attended(const struct eio_session *);
 /* A POST whose body is to come. False: another is under way, so this one is to be served without. */
 bool eio_post_begin(struct eio_session *, struct http_exchange *);
 void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);

@@ -114,6 +114,7 @@ void eio_throttle_step(struct net_delay *delay, void *loop)
 		return;
 	}
 	t->on = false;
+	s->heard = true; /* what is under way could not come */
 	if (s->ws != NULL && !s->held)
 		net_conn_resume(ws_conn_net(s->ws));
 	eio_post_unpaused(s);
@@ -144,8 +145,8 @@ void eio_throttle_message(struct eio_session *s)
 	net_delay_start(&t->step, &at->throttles, at->loop);
 	if (s->ws != NULL)
 		net_conn_pause(ws_conn_net(s->ws));
-	if (s->awaiting_pong)
-		eio_session_alive(s); /* it may be in what is not read now */
+	if (s->awaiting_pong && s->ws != NULL)
+		eio_session_alive(s); /* it may be in what is not read now; of a POST, post.c sees to that */
 }
 
 void eio_throttle_upgraded(struct eio_session *s)

@@ -20,6 +20,7 @@ enum { EIO_UNIT_BINARIES_MAX = 10 };
 enum {
 	EIO_UNIT_UNCOMPRESSED = 1, /* nobody gains by compressing it */
 	EIO_UNIT_PAST = 2, /* the layer above may send it again */
+	EIO_UNIT_ABOVE_SHIFT = 8, /* bits from here on are for the layer above */
 };
 
 /*

@@ -43,7 +43,10 @@ static void on_plain_message(void *ctx, bool binary, uint8_t *data, size_t bytes
 
 static void on_plain_pong(void *ctx)
 {
-	(void)eio_session_packet(ctx, &(struct eio_packet){ .type = EIO_PONG });
+	const struct eio_session *s = ctx;
+
+	if (s->awaiting_pong) /* else it would put its pings off for ever, and what is looked at then */
+		(void)eio_session_packet(ctx, &(struct eio_packet){ .type = EIO_PONG });
 }
 
 static void on_gather(void *ctx, struct net_gather *g)
@@ -127,7 +130,8 @@ void eio_ws_headers(const struct http_head *head, struct eio_headers *headers)
 {
 	struct str list = http_head_get(head, STR("sec-websocket-protocol")), protocol;
 
-	if (http_list_next(&list, &protocol) && http_is_token(protocol))
+	if (http_list_next(&list, &protocol) && protocol.bytes <= EIO_PROTOCOL_BYTES_MAX &&
+		http_is_token(protocol))
 		headers->list[headers->count++] =
 			(struct http_header){ .name = STR("Sec-WebSocket-Protocol"), .value = protocol };
 }

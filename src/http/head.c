@@ -313,7 +313,6 @@ static struct facts slice_headers(
 	return facts;
 }
 
-/* A host and perhaps a port (RFC 3986, 3.2.2), without user information, escapes and sub-delimiters. */
 /* An address of IPv6 without its brackets, and maybe a port: as engine.io-client on Node sends it. */
 static bool is_bare_ipv6(struct str text)
 {
@@ -333,6 +332,7 @@ static bool is_bare_ipv6(struct str text)
 	return inet_pton(AF_INET6, address, &parsed) == 1;
 }
 
+/* A host and perhaps a port (RFC 3986, 3.2.2), without user information, escapes and sub-delimiters. */
 static bool is_host(struct str text)
 {
 	const uint8_t *at = (const uint8_t *)text.s;

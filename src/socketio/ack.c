@@ -128,7 +128,7 @@ int sio_answer(struct sio_ack ack, struct sio_args args)
 	if (rc < 0)
 		return rc;
 	if (server->recovers)
-		blob_set_tag(unit, EIO_UNIT_PAST);
+		blob_set_tag(unit, sio_past_tag(ack.space));
 	if (sio_is_now(here, ack.socket.loop))
 		rc = deliver_answer(here, &ack, unit);
 	else

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "socketio/server_int.h"
 
+enum { JUST_LEFT_MAX = 64 }; /* sockets that are looked at for one who has just left */
+
 static const char not_joined[] = "a packet for a namespace that was not joined";
 
 static void drop_pending(struct sio_client *c)
@@ -128,7 +130,11 @@ static struct sio_socket *socket_in(const struct sio_client *c, struct str space
 /* In this iteration: what had been sent by then is as of one who has gone, and no fault. */
 static bool has_just_left(const struct sio_client *c, struct str space)
 {
-	for (struct list *n = c->at->dead_sockets.next; n != &c->at->dead_sockets; n = n->next) {
+	const struct list *dead = &c->at->dead_sockets;
+	unsigned looked_at = 0;
+
+	/* The list is of all clients, so no more than its end is looked at. */
+	for (struct list *n = dead->prev; n != dead && looked_at < JUST_LEFT_MAX; n = n->prev, looked_at++) {
 		const struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
 
 		if (s->client == c && is_in(s, space))
@@ -189,10 +195,9 @@ static void take_event(struct sio_socket *s, const struct sio_packet *p, const s
 	bool watched = hooks->any.fn != NULL || hooks->filter_count > 0;
 
 	struct sio_hook hook = hooks->other;
-	if (n != NULL) {
-		const struct sio_handler *h = map_entry(n, struct sio_handler, node);
+	const struct sio_handler *h = n == NULL ? NULL : map_entry(n, struct sio_handler, node);
+	if (h != NULL && h->fn != NULL)
 		hook = (struct sio_hook){ .fn = h->fn, .ctx = h->ctx };
-	}
 	sio_count(&sio_here(s->space, at)->counts.events_in, 1);
 	if (hook.fn == NULL && !watched)
 		return; /* nobody will answer it either */
@@ -281,8 +286,10 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 		take_packet(c, &p, NULL);
 	else if (socket_in(c, p.space) == NULL && !has_just_left(c, p.space))
 		reject(c, "forced server close", not_joined);
-	else
+	else {
 		c->pending->need = p.attachments;
+		c->pending->late = socket_in(c, p.space) == NULL;
+	}
 }
 
 static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
@@ -314,7 +321,8 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 	pending->attachments[pending->have] = (struct sio_bytes){ .data = data, .bytes = bytes };
 	const char *wrong = sio_packet_decode(pending->text, pending->text_bytes, &p);
 	assert(wrong == NULL);
-	take_packet(c, &p, pending->attachments);
+	if (!pending->late || socket_in(c, p.space) != NULL)
+		take_packet(c, &p, pending->attachments);
 	for (uint32_t i = 0; i < pending->have; i++)
 		free((void *)(uintptr_t)pending->attachments[i].data);
 	free(pending);

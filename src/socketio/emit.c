@@ -59,7 +59,8 @@ static void log_invalid(struct str json)
 	uint64_t now_s = clock_now_ns() / CLOCK_NS_PER_S;
 
 	if (atomic_exchange_explicit(&last_s, now_s, memory_order_relaxed) != now_s)
-		log_line(LOG_WARN, "not sent, for it is no JSON array, or names what is not attached: %.*s",
+		log_line(LOG_WARN,
+			"not sent, for it is no JSON array of UTF-8, or names what is not attached: %.*s",
 			(int)(json.bytes > LOGGED_BYTES_MAX ? LOGGED_BYTES_MAX : json.bytes), json.s);
 }
 
@@ -362,7 +363,7 @@ static int send_out(struct sio_server *server, struct sio_loop *here, const stru
 		int posted = post(server, i, target, offset, unit);
 		rc = posted < 0 ? posted : rc;
 	}
-	if (at_once) /* last: what watches it may emit, which comes behind this everywhere */
+	if (at_once) /* last: what watches it may emit, and that comes behind it, on other loops too */
 		deliver(here, target, offset, unit);
 	return rc;
 }
@@ -394,8 +395,8 @@ static int encode_and_send(
 		return rc;
 	}
 	if (numbered || target->uncompressed)
-		blob_set_tag(unit,
-			(numbered ? EIO_UNIT_PAST : 0) | (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
+		blob_set_tag(unit, (numbered ? sio_past_tag(target->space) : 0) |
+					   (target->uncompressed ? EIO_UNIT_UNCOMPRESSED : 0));
 	rc = send_out(server, here, target, offset, unit);
 	sio_count_emitted(server, here);
 	blob_unref(unit);
@@ -460,14 +461,14 @@ static void tell_others(const struct sio_target *target, const char *event, cons
 static int emit_everywhere(const struct sio_target *target, const char *event, const struct sio_args *args)
 {
 	struct str name = str_c(event);
-	int rc = target->space->names != NULL ? emit_to_children(*target, name, args)
-					      : emit(target, name, args);
 
-	/* -ENOBUFS is of some receivers here. */
-	if (target->space->hooks->broadcast != NULL && !target->is_local && target->only.generation == 0 &&
-		(rc == 0 || rc == -ENOBUFS))
-		tell_others(target, event, args);
-	return rc;
+	if (target->space->hooks->broadcast != NULL && !target->is_local && target->only.generation == 0) {
+		if (!sio_args_valid(target->space, args))
+			return -EINVAL;
+		tell_others(target, event, args); /* first: a watcher of what goes out may emit */
+	}
+	return target->space->names != NULL ? emit_to_children(*target, name, args)
+					    : emit(target, name, args);
 }
 
 int sio_emit(struct sio_target target, const char *event, struct sio_args args)

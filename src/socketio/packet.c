@@ -96,7 +96,7 @@ static const char *take_payload(char *text, size_t bytes, struct sio_packet *ret
 	case SIO_CONNECT_ERROR: /* out of place, wherever it comes */
 		if (bytes > 0 && (!json_scan(ret->json, &value) ||
 					 (value.type != JSON_OBJECT && value.type != JSON_STRING)))
-			return "a CONNECT_ERROR payload is no JSON object";
+			return "a CONNECT_ERROR payload is no JSON object or string";
 		if (bytes > 0)
 			ret->json = value.text;
 		return NULL;

@@ -244,7 +244,7 @@ static bool enter(struct recovering *p, struct sio_recoverable *r, struct sio_ba
 	r->last_answer = r->lost_answer = r->refused = 0;
 	r->last = (struct sio_offset){ 0 };
 	r->sent = (struct sio_cut){ .resent = 0, .place = place };
-	r->resent_is_lost = false;
+	r->resent_is_lost = r->resent_is_refused = false;
 	r->has_come_back = true;
 	return sio_recoverable_enter(r, b);
 }

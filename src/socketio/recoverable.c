@@ -251,9 +251,9 @@ static struct sio_cut find_sent(
 	const struct blob_share *unit;
 	uint32_t lookups = 0;
 
-	*ret_lost = false;
+	*ret_lost = r->resent_is_refused;
 	for (uint32_t i = 0; (unit = eio_unsent(session, i)) != NULL; i++) {
-		if ((blob_tag(unit) & EIO_UNIT_PAST) == 0)
+		if ((blob_tag(unit) & ~(uint32_t)EIO_UNIT_UNCOMPRESSED) != sio_past_tag(r->space))
 			continue;
 		if (++lookups > SIO_SENT_LOOKUPS_MAX)
 			return (struct sio_cut){ .resent = 0,
@@ -265,7 +265,7 @@ static struct sio_cut find_sent(
 		uint64_t place = sio_backlog_find_unit(b, unit);
 		if (place > r->joined)
 			return (struct sio_cut){ .resent = r->resent_count, .place = place - 1 };
-		*ret_lost |= r->resent_is_lost;
+		*ret_lost |= place == 0; /* not kept any more, and it has not left */
 	}
 	return (struct sio_cut){ .resent = r->resent_count,
 		.place = (r->refused > 0 ? r->refused : b->next_place) - 1 };
@@ -521,7 +521,7 @@ bool sio_recoverable_restore(struct sio_socket *s)
 		return false;
 	for (uint32_t i = 0; i < r->resent_count; i++) {
 		if (r->resent[i].unit != NULL)
-			sio_deliver(s, r->resent[i].unit, 0);
+			r->resent_is_refused |= !sio_deliver(s, r->resent[i].unit, 0);
 	}
 	return true;
 }

@@ -1,5 +1,5 @@
 /*
- * socketio/recovery_int.h -- what outlives a connection that breaks, shared by backlog.c, recoverable.c and recover.c.
+ * socketio/recovery_int.h -- what outlives a connection that breaks, shared by backlog.c, recoverable.c, kept_answer.c, recover.c, word.c and recovery.c.
  *
  *      namespace --> backlog (one per loop): what was emitted, in the order of this loop
  *                       `-- recoverables: who is there, or was a moment ago, by its private id (pid)
@@ -28,7 +28,7 @@ enum {
 	SIO_RESENT_BYTES_MAX = 16 << 20, /* and of what was sent again to those who are back */
 	SIO_BACKLOGS_MAX = 8, /* all backlogs of a loop have so many times backlog_bytes_max */
 	SIO_ANSWERS_PART = 4, /* of one's bytes, answers have this part */
-	SIO_PLACES_MAX = 1 << 20, /* of one that are kept, or were and were answers */
+	SIO_PLACES_MAX = 1 << 18, /* of one that are kept, or were and were answers */
 	SIO_RECOVER_STEP_MS = 10, /* between two looks at whether a recovery can go on, ... */
 	SIO_RECOVER_STEPS_MAX = 300, /* ... of which there are so many */
 	SIO_RECOVER_HOPS_MAX = 8, /* from loop to loop, after one that moves */
@@ -43,7 +43,7 @@ struct sio_offset {
 /* Something that was emitted. */
 struct sio_past {
 	struct map_node offset_node; /* by_offset, unless its count is 0 */
-	struct map_node unit_node; /* by_unit, if it has one */
+	struct map_node unit_node; /* by_unit */
 	struct list node; /* in the loop's, in the order in which they came */
 	struct list answer_node; /* in `answers`, or in none */
 	struct sio_backlog *backlog;
@@ -106,6 +106,7 @@ struct sio_recoverable {
 	bool has_expiry; /* its authentication has a deadline: times of clock_now_ns() */
 	bool resent_is_lost; /* not kept any more, although it may not have had it */
 	bool sent_is_lost; /* `sent` is not known */
+	bool resent_is_refused; /* some of it was not queued: its session ends */
 	uint16_t ack_count; /* of `acks` */
 	uint32_t resent_count, room_count;
 	struct sio_id id; /* the socket's */

@@ -94,6 +94,7 @@ struct sio_socket {
 /* A binary packet whose attachments are coming. */
 struct sio_pending {
 	uint32_t need, have;
+	bool late; /* its socket had just left when it began: it is for nobody */
 	size_t bytes; /* that are kept */
 	struct sio_bytes attachments[SIO_ATTACHMENTS_MAX]; /* owned, all but a last one that is lent */
 	size_t text_bytes;
@@ -207,6 +208,7 @@ struct sio_space {
 	pthread_mutex_t
 		outside_lock; /* guards these two, and the order in which such events go to the loops */
 	uint64_t numbered, numbered_self; /* as those of a loop, of all other threads */
+	uint32_t number; /* of all that the server has made: in the tag of what may be sent again */
 	size_t name_bytes;
 	char name[SIO_SPACE_BYTES_MAX + 1];
 };
@@ -269,7 +271,7 @@ struct sio_server {
 	struct sio_space *parents[SIO_PARENTS_MAX];
 	pthread_mutex_t children_lock; /* guards the table, and the making of children */
 	struct map children;
-	uint32_t children_max;
+	uint32_t children_max, spaces_made;
 	bool children_told; /* that there are so many; under the lock */
 	struct sio_loop *loops;
 	struct sio_endpoint *endpoints[SIO_ENDPOINTS_MAX];
@@ -530,6 +532,12 @@ bool sio_any_in(struct sio_event *);
 void sio_any_out(struct sio_loop *, const struct sio_target *, const struct blob_share *unit);
 
 /* emit.c */
+/* The tag of a unit that may be sent again: whose it is, too. */
+static inline uint32_t sio_past_tag(const struct sio_space *space)
+{
+	return space->number << EIO_UNIT_ABOVE_SHIFT | EIO_UNIT_PAST;
+}
+
 /* What is to be encoded: an event (name) or an answer (no name). */
 struct sio_message {
 	const struct sio_space *space;

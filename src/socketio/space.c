@@ -54,6 +54,7 @@ static struct sio_space *create_space(struct sio_server *server, struct str name
 	atomic_init(&space->identities, 0);
 	pthread_mutex_init(&space->outside_lock, NULL);
 	space->server = server;
+	space->number = server->spaces_made++;
 	space->name_bytes = name.bytes;
 	if (name.bytes > 0)
 		memcpy(space->name, name.s, name.bytes);
@@ -231,7 +232,6 @@ int sio_may_set(const struct sio_space *space)
 	return atomic_load(&space->server->running) ? -EBUSY : 0;
 }
 
-/* The same for what has no way to say it. */
 bool sio_sets(const struct sio_space *space, const char *what)
 {
 	int rc = sio_may_set(space);

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { EngineClient } from './lib/engine.mjs';
-import { request, target } from './lib/http.mjs';
+import { RawSocket, request, target } from './lib/http.mjs';
 import { serverIsNode, startServer } from './lib/server.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
@@ -93,6 +93,19 @@ test('polling: what one body has too many waits, too, however low the rate', asy
   const took_ms = performance.now() - began;
   t.comment(`taken in ${took_ms.toFixed()} ms`);
   assert.ok(took_ms > ((count - 5 - 1) / 20) * 1000 * NEAR, `taken in ${took_ms} ms`);
+  await server.stop();
+});
+
+test('polling: who has gone is not kept for what it has posted too much', async () => {
+  const server = await startServer('probe', { RATE_MESSAGES: '5:1', PING_INTERVAL: 200, PING_TIMEOUT: 200 });
+  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+  const socket = await RawSocket.open(server);
+  const body = Array(200).fill('42["nothing"]').join('\x1e');
+  await socket.write(`POST ${target(client.query4)} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length + 3}\r\n\r\n40\x1e${body}`);
+  await new Promise((resolve) => { setTimeout(resolve, 100); });
+  socket.destroy();
+  await new Promise((resolve) => { setTimeout(resolve, 1500 * slower); });
+  assert.match((await client.get()).text, /unknown/);
   await server.stop();
 });
 

@@ -65,6 +65,17 @@ const CONNECTS = [
   ['0/custom,{"token":1}', '/custom', { token: 1 }],
 ];
 
+test('a binary event behind a DISCONNECT, and its attachment later, are for nobody', async (t) => {
+  const client = await joined(t, 'polling');
+  client.send('0/custom');
+  await greeted(client, '/custom');
+  await t.deviates('an attachment that comes late closes the connection', async () => {
+    await client.post('41/custom\x1e451-/custom,["message",{"_placeholder":true,"num":0}]');
+    await client.post('bAQID');
+    await echoes(client);
+  });
+});
+
 test('what comes in one payload behind a DISCONNECT is ignored, the connection lives', async (t) => {
   const client = await joined(t, 'polling');
   client.send('0/custom');

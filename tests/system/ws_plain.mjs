@@ -246,9 +246,12 @@ test('who answers pings stays, and is served meanwhile', async (t) => {
 });
 
 test('who has a message half sent and goes on with pongs alone is closed with 1008; who goes on with it is not', async (t) => {
-  const [idle, slow] = [await opened(t, {}, beating), await opened(t, {}, beating)];
+  const [idle, unasked, slow] = await Promise.all(Array.from({ length: 3 }, () => opened(t, {}, beating)));
   const part = 'y'.repeat(3 * PING_INTERVAL); // more than a byte a millisecond
   await idle.write(frame(OP.TEXT, 'x', { fin: false }));
+  await unasked.write(frame(OP.TEXT, 'x', { fin: false }));
+  const pongs = setInterval(() => unasked.write(frame(OP.PONG, '')), PING_INTERVAL / 4);
+  t.after(() => clearInterval(pongs));
   await slow.write(frame(OP.TEXT, part, { fin: false }));
   for (let i = 0; i < 6; i++) {
     await slow.pings.next('a ping');
@@ -257,7 +260,9 @@ test('who has a message half sent and goes on with pongs alone is closed with 10
   await slow.write(frame(OP.CONT, 'z'));
   await slow.hears(`${part.repeat(7)}z`);
   await t.deviates('a message half sent is kept as long as pings are answered', async () => {
-    assert.equal((await within(idle.frames.next('its end'), 'its end', 10 * PING_INTERVAL * slower)).payload.readUInt16BE(), 1008);
+    for (const peer of [idle, unasked]) {
+      assert.equal((await within(peer.frames.next('its end'), 'its end', 10 * PING_INTERVAL * slower)).payload.readUInt16BE(), 1008);
+    }
   });
 });
 

@@ -43,6 +43,19 @@ static void on_say(const struct sio_event *e)
 	assert(rc == 0);
 }
 
+/* What it emits itself comes behind, elsewhere too. */
+static void on_watched(const struct sio_event *e)
+{
+	if (e->name.bytes == 5 && memcmp(e->name.s, "first", 5) == 0)
+		assert(sio_emit(sio_all(((struct node *)e->ctx)->root), "second", sio_json("[]")) == 0);
+}
+
+static void on_lead(const struct sio_event *e)
+{
+	int rc = sio_emit(sio_all(sio_space_of(e->socket)), "first", sio_json("[]"));
+	assert(rc == 0);
+}
+
 static bool any_team(void *ctx, struct sio_str name, struct sio_str auth)
 {
 	(void)ctx;
@@ -79,6 +92,9 @@ static int start(void **state)
 		assert_non_null(node->teams);
 		assert_int_equal(sio_on(node->root, "connection", on_connection, NULL), 0);
 		assert_int_equal(sio_on(node->root, "say", on_say, NULL), 0);
+		assert_int_equal(sio_on(node->root, "lead", on_lead, NULL), 0);
+		if (i == 0)
+			sio_on_any_out(node->root, on_watched, node);
 		sio_on_broadcast(node->root, pass_on, node);
 		sio_on_broadcast(node->teams, pass_on, node);
 	}
@@ -165,6 +181,14 @@ static void a_parent_is_told_of_once(void **state)
 	assert_int_equal(atomic_load(&nodes[0].told), 1);
 }
 
+static void watched_and_passed_on_in_order(void **state)
+{
+	(void)state;
+	assert_int_equal(served_ask(nodes[0].fd, "POST", nodes[0].target, "42[\"lead\"]", NULL), 200);
+	for (size_t i = 0; i < 2; i++)
+		expect(i, "42[\"first\"]" NEXT "42[\"second\"]");
+}
+
 /* With recovery other threads' emits have one order, under a lock: which is free again when the function runs. */
 static void from_another_thread_with_recovery(void **state)
 {
@@ -189,6 +213,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_for_one_process_stays, start, finish),
 		cmocka_unit_test_setup_teardown(rooms_to_leave_out_and_flags_go_along, start, finish),
 		cmocka_unit_test_setup_teardown(a_parent_is_told_of_once, start, finish),
+		cmocka_unit_test_setup_teardown(watched_and_passed_on_in_order, start, finish),
 		cmocka_unit_test_prestate_setup_teardown(
 			from_another_thread_with_recovery, start, finish, &recovers),
 	};

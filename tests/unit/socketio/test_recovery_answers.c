@@ -185,6 +185,25 @@ static void who_may_have_missed_an_answer_is_new(void **state)
 	served_finish(&s);
 }
 
+/* It was in its queue when it was let go, and its client says nothing of what it has had. */
+static void who_has_not_been_sent_an_answer_is_new(void **state)
+{
+	struct client guest, busy;
+	char text[4096];
+
+	(void)state;
+	start(0);
+	arrive(&guest);
+	arrive(&busy);
+	post(&guest, "4211[\"ask\"]");
+	ask_much(&busy);
+	go(&guest);
+	assert_false(comes_back(&guest, "none of yours", text));
+	close(guest.fd);
+	close(busy.fd);
+	served_finish(&s);
+}
+
 /* Of all namespaces of a loop, the oldest goes for the newest. */
 static void namespaces_have_a_bound_together(void **state)
 {
@@ -251,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_do_not_push_out_events),
 		cmocka_unit_test(who_may_have_missed_an_answer_is_new),
+		cmocka_unit_test(who_has_not_been_sent_an_answer_is_new),
 		cmocka_unit_test(namespaces_have_a_bound_together),
 		cmocka_unit_test(what_was_not_taken_was_not_sent),
 	};

@@ -123,6 +123,82 @@ static void on_bytes(const struct sio_event *e)
 	atomic_store(&read_all, true);
 }
 
+/* Who is no handler any more leaves it to that of all others. */
+static void one_that_is_taken_back(void **state)
+{
+	char target[100];
+
+	(void)state;
+	atomic_store(&late, 0);
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	assert_int_equal(sio_on(root, "said", on_said, NULL), 0);
+	assert_int_equal(sio_on(root, "said", NULL, NULL), 0);
+	sio_on_other(root, on_late, NULL);
+	served_run(&s);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target));
+	assert_int_equal(served_ask(fd, "POST", target,
+				 "40"
+				 "\x1e"
+				 "42[\"said\",1]",
+				 NULL),
+		200);
+	WAIT_FOR(atomic_load(&late) == 1);
+	close(fd);
+	served_finish(&s);
+}
+
+static void add_headers(void *ctx, const struct sio_request *r, struct sio_headers *headers)
+{
+	char value[201];
+
+	(void)ctx;
+	(void)r;
+	memset(value, 'h', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	for (unsigned i = 0; i < SIO_HTTP_HEADERS_MAX; i++)
+		assert(sio_headers_add(headers, "X-More", value) == 0);
+}
+
+/* As long as a head may be, beside the application's headers: it is not agreed on, and the handshake goes on. */
+static void a_long_subprotocol(void **state)
+{
+	static const char head[] =
+		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n"
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ";
+	enum { HEAD_MAX = 16384 };
+	static char request[HEAD_MAX + 1];
+	size_t lengths[] = { 1, 64, 65, HEAD_MAX - sizeof(head) - 3 };
+
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1, .initial_headers = add_headers });
+	served_run(&s);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		char answer[8192];
+		size_t at = sizeof(head) - 1, bytes = 0;
+		int fd = client_connect(&s.h);
+
+		memcpy(request, head, at);
+		memset(request + at, 'p', lengths[i]);
+		memcpy(request + at + lengths[i], "\r\n\r\n", 5);
+		client_send_text(fd, request);
+		do {
+			WAIT_FOR(client_readable(fd));
+			ssize_t n = recv(fd, answer + bytes, sizeof(answer) - bytes - 1, 0);
+			assert_true(n > 0);
+			bytes += (size_t)n;
+			answer[bytes] = '\0';
+		} while (strstr(answer, "0{\"sid\"") == NULL && bytes < sizeof(answer) - 1 &&
+			 memmem(answer, bytes, "0{\"sid\"", 7) == NULL);
+		assert_memory_equal(answer, "HTTP/1.1 101", 12);
+		assert_int_equal(strstr(answer, "Sec-WebSocket-Protocol: p") != NULL, lengths[i] <= 64);
+		close(fd);
+	}
+	served_finish(&s);
+}
+
 static void arguments_that_are_binary(void **state)
 {
 	char target[100];
@@ -186,6 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_and_nothing),
 		cmocka_unit_test(too_late),
+		cmocka_unit_test(one_that_is_taken_back),
+		cmocka_unit_test(a_long_subprotocol),
 		cmocka_unit_test(arguments_that_are_binary),
 		cmocka_unit_test(parameters_of_a_request),
 	};
