@@ -14,6 +14,7 @@
 
 enum { JUST_LEFT_MAX = 64 }; /* sockets that are looked at for one who has just left */
 
+static const char left_itself[] = "client namespace disconnect";
 static const char not_joined[] = "a packet for a namespace that was not joined";
 
 static void drop_pending(struct sio_client *c)
@@ -128,7 +129,7 @@ static struct sio_socket *socket_in(const struct sio_client *c, struct str space
 }
 
 /* In this iteration: what had been sent by then is as of one who has gone, and no fault. */
-static bool has_just_left(const struct sio_client *c, struct str space)
+static const struct sio_socket *just_left(const struct sio_client *c, struct str space)
 {
 	const struct list *dead = &c->at->dead_sockets;
 	unsigned looked_at = 0;
@@ -137,10 +138,21 @@ static bool has_just_left(const struct sio_client *c, struct str space)
 	for (struct list *n = dead->prev; n != dead && looked_at < JUST_LEFT_MAX; n = n->prev, looked_at++) {
 		const struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
 
-		if (s->client == c && is_in(s, space))
-			return true;
+		if (s->client == c && s->reason != NULL && is_in(s, space))
+			return s;
 	}
-	return false;
+	return NULL;
+}
+
+/*
+ * But a DISCONNECT that has crossed ours: behind it there may be a CONNECT, and a client that is told of its end then would not know
+ * that it has joined.
+ */
+static bool is_late(const struct sio_client *c, const struct sio_packet *p)
+{
+	const struct sio_socket *left = just_left(c, p->space);
+
+	return left != NULL && (p->type != SIO_DISCONNECT || strcmp(left->reason, left_itself) == 0);
 }
 
 /* `4{"message":"..."}`, or `4/custom,{"message":"..."}`; the message needs no escapes. */
@@ -228,7 +240,7 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 
 	if (s != NULL && s->is_leaving && p->type != SIO_DISCONNECT)
 		return; /* as of one that has gone already */
-	if (s == NULL && p->type != SIO_CONNECT && has_just_left(c, p->space))
+	if (s == NULL && p->type != SIO_CONNECT && is_late(c, p))
 		return;
 	if ((s == NULL) != (p->type == SIO_CONNECT) || p->type == SIO_CONNECT_ERROR) {
 		reject(c, "forced server close", s == NULL ? not_joined : "a packet out of place");
@@ -239,7 +251,7 @@ static void take_packet(struct sio_client *c, const struct sio_packet *p, const 
 		take_connect(c, p);
 		break;
 	case SIO_DISCONNECT:
-		sio_socket_close(s, "client namespace disconnect");
+		sio_socket_close(s, left_itself);
 		break;
 	case SIO_EVENT:
 	case SIO_BINARY_EVENT:
@@ -284,7 +296,7 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 	}
 	if (!binary)
 		take_packet(c, &p, NULL);
-	else if (socket_in(c, p.space) == NULL && !has_just_left(c, p.space))
+	else if (socket_in(c, p.space) == NULL && !is_late(c, &p))
 		reject(c, "forced server close", not_joined);
 	else {
 		c->pending->need = p.attachments;
