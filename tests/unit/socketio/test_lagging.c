@@ -42,7 +42,7 @@ static void on_own(const struct sio_event *e)
 	atomic_fetch_add(&calls, 1);
 }
 
-static void start(void)
+static void create(void)
 {
 	static const char *const own[] = { "connection", "disconnect", "lagging", "drained" };
 	struct sio_space **spaces[] = { &root, &other, &left };
@@ -58,6 +58,11 @@ static void start(void)
 		for (size_t j = 0; j < sizeof(own) / sizeof(own[0]); j++)
 			assert_int_equal(sio_on(*spaces[i], own[j], on_own, NULL), 0);
 	}
+}
+
+static void start(void)
+{
+	create();
 	served_run(&s);
 }
 
@@ -231,11 +236,12 @@ static void who_lags_gets_no_volatile_event(void **state)
 	struct sio_stats stats;
 
 	(void)state;
-	start();
+	create();
 	assert_int_equal(sio_on(other, "stand", on_stand, NULL), 0);
 	assert_int_equal(sio_on(other, "tell", on_tell, NULL), 0);
 	atomic_store(&loop_does, NOTHING);
 	assert_int_equal(sio_on(other, "fill", on_fill, NULL), 0);
+	served_run(&s);
 	int standing = join_other(standing_target), telling = join_other(telling_target);
 	int fd = join_on_websocket();
 	assert_int_equal(served_ask(telling, "POST", telling_target, "42/other,[\"fill\"]", NULL), 200);
