@@ -151,8 +151,8 @@ static void answers_do_not_push_out_events(void **state)
 	ask_much(&busy);
 	assert_true(comes_back(&guest, guest.offset, text));
 	assert_int_equal(count_of(text, "[\"said\",2"), 1);
-	close(guest.fd);
-	close(busy.fd);
+	go(&guest);
+	go(&busy);
 	served_finish(&s);
 }
 
@@ -180,8 +180,8 @@ static void who_may_have_missed_an_answer_is_new(void **state)
 	go(&guest);
 	ask_much(&busy);
 	assert_false(comes_back(&guest, guest.offset, text));
-	close(guest.fd);
-	close(busy.fd);
+	go(&guest);
+	go(&busy);
 	served_finish(&s);
 }
 
@@ -199,8 +199,8 @@ static void who_has_not_been_sent_an_answer_is_new(void **state)
 	ask_much(&busy);
 	go(&guest);
 	assert_false(comes_back(&guest, "none of yours", text));
-	close(guest.fd);
-	close(busy.fd);
+	go(&guest);
+	go(&busy);
 	served_finish(&s);
 }
 
@@ -223,6 +223,7 @@ static void namespaces_have_a_bound_together(void **state)
 		for (unsigned n = 0; n < BACKLOG_BYTES / ANSWER_BYTES; n++)
 			assert_int_equal(sio_emit(sio_all(spaces[i]), "said", sio_json(large)), 0);
 	}
+	close(guest.fd);
 	served_end(&s);
 	size_t bytes[SPACES], all = 0;
 	for (size_t i = 0; i < SPACES; i++) {
@@ -234,7 +235,6 @@ static void namespaces_have_a_bound_together(void **state)
 	assert_true(all > (size_t)(SIO_BACKLOGS_MAX - 1) * BACKLOG_BYTES);
 	assert_int_equal(bytes[0], 0);
 	assert_true(bytes[SPACES - 1] > BACKLOG_BYTES / 2);
-	close(guest.fd);
 	served_finish(&s);
 	for (size_t i = 0; i < SPACES; i++)
 		spaces[i] = NULL;
@@ -261,7 +261,7 @@ static void what_was_not_taken_was_not_sent(void **state)
 	joined(&guest, text);
 	assert_string_equal(guest.pid, pid);
 	assert_int_equal(count_of(text, "[\"said\",\"refused\""), 1);
-	close(guest.fd);
+	go(&guest);
 	served_finish(&s);
 }
 
