@@ -45,6 +45,14 @@ void refused_options(uint8_t which, const struct sio_options *good)
 		kernel_fail("wrong options %u are taken, or refused without a word", which);
 }
 
+static void nobody_asks(const struct sio_request *r, struct sio_exchange x, void *ctx)
+{
+	(void)r;
+	(void)x;
+	(void)ctx;
+	kernel_fail("a path that was refused is served");
+}
+
 /* Before the server runs. */
 void refused_services(const struct sio_ws_options *good_ws, const struct sio_eio_options *good_eio)
 {
@@ -78,10 +86,10 @@ void refused_services(const struct sio_ws_options *good_ws, const struct sio_eio
 	eio.queue_bytes_max = 1000;
 	if (sio_ws(io, "/other", &ws, NULL) != NULL || sio_eio(io, "/other/", &eio, NULL) != NULL)
 		kernel_fail("wrong options of an endpoint are taken");
-	if (sio_http(io, "none", 0, NULL, NULL) != -EINVAL ||
-		sio_http(io, "/http", 0, NULL, NULL) != -EEXIST ||
-		sio_http(io, "/none", UINT32_MAX, NULL, NULL) != -EINVAL ||
-		sio_serve_asset(io, &asset) != -EINVAL)
+	if (sio_http(io, "none", 0, nobody_asks, NULL) != -EINVAL ||
+		sio_http(io, "/http", 0, nobody_asks, NULL) != -EEXIST ||
+		sio_http(io, "/none", UINT32_MAX, nobody_asks, NULL) != -EINVAL ||
+		sio_http(io, "/none", 0, NULL, NULL) != -EINVAL || sio_serve_asset(io, &asset) != -EINVAL)
 		kernel_fail("a path is taken that is none, or taken already");
 }
 
