@@ -65,6 +65,14 @@ const CONNECTS = [
   ['0/custom,{"token":1}', '/custom', { token: 1 }],
 ];
 
+test('who leaves and joins again while it is sent away loses its connection: it would not know that it has joined', async (t) => {
+  const client = await joined(t, 'polling');
+  client.send('0/custom');
+  await greeted(client, '/custom');
+  await client.post('42/custom,["kick"]\x1e41/custom\x1e40/custom');
+  await client.whenClosed();
+});
+
 test('a binary event behind a DISCONNECT, and its attachment later, are for nobody', async (t) => {
   const client = await joined(t, 'polling');
   client.send('0/custom');
