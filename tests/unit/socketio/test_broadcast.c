@@ -189,7 +189,7 @@ static void watched_and_passed_on_in_order(void **state)
 		expect(i, "42[\"first\"]" NEXT "42[\"second\"]");
 }
 
-/* With recovery other threads' emits have one order, under a lock: which is free again when the function runs. */
+/* With recovery other threads' emits have one order, under a lock: which is free when the function runs. */
 static void from_another_thread_with_recovery(void **state)
 {
 	struct buf body;

@@ -131,6 +131,27 @@ static void ask_much(struct client *c)
 	}
 }
 
+/* Two that have both heard one event. */
+static void begin(struct client *guest, struct client *busy)
+{
+	char text[4096];
+
+	start(0);
+	arrive(guest);
+	arrive(busy);
+	post(busy, "42[\"say\",1]");
+	poll_until(guest, text, "[\"said\",1");
+	heard(guest, text);
+	poll_until(busy, text, "[\"said\",1");
+}
+
+static void end(struct client *guest, struct client *busy)
+{
+	go(guest);
+	go(busy);
+	served_finish(&s);
+}
+
 static void answers_do_not_push_out_events(void **state)
 {
 	struct client guest, busy;
@@ -138,22 +159,14 @@ static void answers_do_not_push_out_events(void **state)
 
 	(void)state;
 	_Static_assert(ANSWERS * ANSWER_BYTES > 4 * BACKLOG_BYTES, "more than is kept");
-	start(0);
-	arrive(&guest);
-	arrive(&busy);
-	post(&busy, "42[\"say\",1]");
-	poll_until(&guest, text, "[\"said\",1");
-	heard(&guest, text);
-	poll_until(&busy, text, "[\"said\",1");
+	begin(&guest, &busy);
 	go(&guest);
 	post(&busy, "42[\"say\",2]");
 	poll_until(&busy, text, "[\"said\",2");
 	ask_much(&busy);
 	assert_true(comes_back(&guest, guest.offset, text));
 	assert_int_equal(count_of(text, "[\"said\",2"), 1);
-	go(&guest);
-	go(&busy);
-	served_finish(&s);
+	end(&guest, &busy);
 }
 
 /* Of answers that it may not have had some are not kept any more: it cannot be said to have missed nothing. */
@@ -163,13 +176,7 @@ static void who_may_have_missed_an_answer_is_new(void **state)
 	char text[4096];
 
 	(void)state;
-	start(0);
-	arrive(&guest);
-	arrive(&busy);
-	post(&busy, "42[\"say\",1]");
-	poll_until(&guest, text, "[\"said\",1");
-	heard(&guest, text);
-	poll_until(&busy, text, "[\"said\",1");
+	begin(&guest, &busy);
 	post(&guest, "4211[\"ask\"]");
 	go(&guest); /* and has not taken the answer */
 	assert_true(comes_back(&guest, guest.offset, text));
@@ -180,9 +187,7 @@ static void who_may_have_missed_an_answer_is_new(void **state)
 	go(&guest);
 	ask_much(&busy);
 	assert_false(comes_back(&guest, guest.offset, text));
-	go(&guest);
-	go(&busy);
-	served_finish(&s);
+	end(&guest, &busy);
 }
 
 /* It was in its queue when it was let go, and its client says nothing of what it has had. */
@@ -199,9 +204,7 @@ static void who_has_not_been_sent_an_answer_is_new(void **state)
 	ask_much(&busy);
 	go(&guest);
 	assert_false(comes_back(&guest, "none of yours", text));
-	go(&guest);
-	go(&busy);
-	served_finish(&s);
+	end(&guest, &busy);
 }
 
 /* Of all namespaces of a loop, the oldest goes for the newest. */
