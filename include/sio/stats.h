@@ -36,11 +36,15 @@ struct sio_stats {
 	uint64_t sockets_recovered; /* of those connected: they were here before */
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
+	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */
 	uint64_t deliveries; /* to one socket each */
 	uint64_t skipped_volatile;
 	uint64_t answers_late; /* to a socket that has gone, or given already */
+	uint64_t acks_forgotten; /* events that waited for our answer, SIO_ACKS_WAITING_MAX before the last */
+	uint64_t questions_refused; /* SIO_ACKS_WAITING_MAX of them waited for that socket */
+	uint64_t replies_dropped; /* to sio_ask_all(), past SIO_REPLIES_BYTES_MAX */
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out; /* in: without what TLS adds; out: with it */
 };

@@ -14,6 +14,7 @@ bool sio_ack_expect(struct sio_socket *s, uint64_t id)
 {
 	/* Who leaves so many unanswered will hardly answer the oldest any more. */
 	if (s->ack_count == SIO_ACKS_WAITING_MAX) {
+		sio_count(&s->client->at->counts.acks_dropped, 1);
 		s->ack_count--;
 		memmove(&s->acks[0], &s->acks[1], s->ack_count * sizeof(s->acks[0]));
 	}
@@ -198,9 +199,13 @@ void sio_asks_end(struct sio_socket *s)
 			-ECONNRESET, NULL);
 }
 
-static bool asked_enough(const struct sio_socket *s)
+/* True, and counted: it is not asked. */
+static bool refuse_question(const struct sio_socket *s)
 {
-	return s->asks != NULL && s->asks->count == SIO_ACKS_WAITING_MAX;
+	if (s->asks == NULL || s->asks->count < SIO_ACKS_WAITING_MAX)
+		return false;
+	sio_count(&s->client->at->counts.questions_refused, 1);
+	return true;
 }
 
 /* False: no memory. */
@@ -218,7 +223,7 @@ static bool have_asks(struct sio_socket *s)
 int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, unsigned flags,
 	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
 {
-	if (asked_enough(s))
+	if (refuse_question(s))
 		return -EAGAIN;
 	if (!have_asks(s))
 		return -ENOMEM;
@@ -248,7 +253,7 @@ static int ask(struct sio_socket *s, struct str event, struct sio_args args, uin
 	struct sio_loop *at = s->client->at;
 	struct blob_share *unit;
 
-	if (asked_enough(s))
+	if (refuse_question(s))
 		return -EAGAIN;
 	m.id = atomic_fetch_add_explicit(&s->space->next_ask, 1, memory_order_relaxed);
 	int rc = sio_encode(&m, &unit);

@@ -36,15 +36,17 @@ struct asking {
 };
 
 /* A copy of somebody's answer in one block; false: no memory, or more than may be kept. */
-static bool keep(struct part *p, struct sio_id socket, const struct sio_args *args)
+static bool keep(struct part *p, struct sio_socket *socket, const struct sio_args *args)
 {
 	size_t bytes = args->attachment_count * sizeof(struct sio_bytes) + args->json.bytes;
 
 	for (uint32_t i = 0; i < args->attachment_count; i++)
 		bytes += args->attachments[i].bytes;
 	size_t before = atomic_fetch_add_explicit(&p->whole->bytes, bytes, memory_order_relaxed);
-	if (before + bytes > SIO_REPLIES_BYTES_MAX)
+	if (before + bytes > SIO_REPLIES_BYTES_MAX) {
+		sio_count(&socket->client->at->counts.replies_dropped, 1);
 		return false;
+	}
 	if (p->count == p->cap) {
 		uint32_t cap = p->cap == 0 ? 16 : p->cap * 2;
 		struct sio_given *bigger = realloc(p->answers, cap * sizeof(*bigger));
@@ -59,7 +61,7 @@ static bool keep(struct part *p, struct sio_id socket, const struct sio_args *ar
 	char *at = (char *)(attachments + args->attachment_count);
 	memcpy(at, args->json.s, args->json.bytes);
 	p->answers[p->count++] = (struct sio_given){
-		.socket = socket,
+		.socket = sio_id(socket),
 		.args = { { at, args->json.bytes }, attachments, args->attachment_count },
 	};
 	at += args->json.bytes;
@@ -130,7 +132,7 @@ static void on_reply(const struct sio_reply *r)
 	p->waiting--;
 	if (r->status == -ETIMEDOUT)
 		p->late++;
-	else if (r->status == 0 && !keep(p, sio_id(r->socket), &r->args))
+	else if (r->status == 0 && !keep(p, r->socket, &r->args))
 		atomic_store(&p->whole->lost, true);
 	end_part(p);
 }

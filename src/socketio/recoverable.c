@@ -401,6 +401,7 @@ void sio_resent_make_room(struct sio_loop *at)
 		struct net_delay *d = list_entry(at->resents.delays.next, struct net_delay, node);
 
 		net_delay_stop(d);
+		sio_count(&at->counts.resent_dropped, 1);
 		sio_resent_over(d, at);
 	}
 }

@@ -216,7 +216,8 @@ struct sio_space {
 struct sio_counts {
 	atomic_uint_fast64_t connected, disconnected, refused, expired, packets_in, packets_bad;
 	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
-	atomic_uint_fast64_t recovered, not_recovered, kept_dropped;
+	atomic_uint_fast64_t recovered, not_recovered, kept_dropped, resent_dropped;
+	atomic_uint_fast64_t acks_dropped, questions_refused, replies_dropped;
 };
 
 /* What a loop's own thread has put off to the end of the iteration's callbacks, and what it has emitted since. */

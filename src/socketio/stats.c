@@ -74,6 +74,10 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 		ret->sockets_recovered += atomic_load_explicit(&c->recovered, memory_order_relaxed);
 		ret->sockets_not_recovered += atomic_load_explicit(&c->not_recovered, memory_order_relaxed);
 		ret->sockets_forgotten += atomic_load_explicit(&c->kept_dropped, memory_order_relaxed);
+		ret->resent_forgotten += atomic_load_explicit(&c->resent_dropped, memory_order_relaxed);
+		ret->acks_forgotten += atomic_load_explicit(&c->acks_dropped, memory_order_relaxed);
+		ret->questions_refused += atomic_load_explicit(&c->questions_refused, memory_order_relaxed);
+		ret->replies_dropped += atomic_load_explicit(&c->replies_dropped, memory_order_relaxed);
 		ret->packets_in += atomic_load_explicit(&c->packets_in, memory_order_relaxed);
 		ret->packets_bad += atomic_load_explicit(&c->packets_bad, memory_order_relaxed);
 		ret->events_out += atomic_load_explicit(&c->events_out, memory_order_relaxed);
@@ -131,6 +135,8 @@ static const struct counter {
 	FIGURE("sockets_not_recovered", sockets_not_recovered, "Sockets that have come back as others."),
 	FIGURE("sockets_forgotten", sockets_forgotten,
 		"Sockets that were kept for recovery, and given up for others."),
+	FIGURE("resent_forgotten", resent_forgotten,
+		"Sockets that were back, and whose repeated events were let go for others'."),
 	FIGURE("packets_in", packets_in, "Messages from clients."),
 	FIGURE("packets_bad", packets_bad, "Packets that closed their client."),
 	FIGURE("events_out", events_out,
@@ -138,6 +144,12 @@ static const struct counter {
 	FIGURE("deliveries", deliveries, "Events queued for a socket each."),
 	FIGURE("skipped_volatile", skipped_volatile, "Volatile events left out for slow clients."),
 	FIGURE("answers_late", answers_late, "Answers and decisions that came too late."),
+	FIGURE("acks_forgotten", acks_forgotten,
+		"Events of clients whose answer is not waited for any more, for later ones."),
+	FIGURE("questions_refused", questions_refused,
+		"Questions not asked, for too many waited for their client."),
+	FIGURE("replies_dropped", replies_dropped,
+		"Answers to a question to many that took too much memory."),
 	FIGURE("broadcasts_refused", broadcasts_refused,
 		"Broadcasts that a loop was too far behind to take."),
 	FIGURE("bytes_in", bytes_in, "Bytes received."),

@@ -454,6 +454,7 @@ static void what_was_sent_again_is_bounded(void **state)
 {
 	struct client guests[2];
 	char pid[SIO_SID_BYTES];
+	struct sio_stats stats;
 
 	(void)state;
 	start(&(struct sio_options){ .queue_bytes_max = 3 * LARGE_COUNT * LARGE_BYTES }, false);
@@ -471,6 +472,8 @@ static void what_was_sent_again_is_bounded(void **state)
 	assert_int_equal(atomic_load(&recovered), 2);
 	assert_true(held_now().resent > (size_t)LARGE_COUNT * LARGE_BYTES);
 	assert_true(held_now().resent <= SIO_RESENT_BYTES_MAX);
+	sio_stats(s.io, &stats);
+	assert_int_equal(stats.resent_forgotten, 1);
 	close(guests[0].fd);
 	close(guests[1].fd);
 	served_finish(&s);
