@@ -49,10 +49,11 @@ struct sio_recovery {
 	/* 65536: sockets that are away, in equal parts of each loop, one at least; the first to go is forgotten for one more. */
 	uint32_t kept_max;
 	/*
-	 * Middleware is asked of those who come back, too. Else it is not, as with Node; and who is away is not reached by
-	 * sio_disconnect_all() and the like, so a ban that must hold for them wants this. It does not know yet who comes back:
-	 * data and a label that it sets hold, and those of before go: the data when "connection" has returned, which may look at it by
-	 * sio_data_before(). The rooms are those of before, even if it says that it is somebody else.
+	 * Middleware is asked of those who come back, too. Else it is not, as with Node, so a ban that is known to it alone does not
+	 * hold for them; sio_disconnect_all() reaches who is away, the other functions of targets do not. It does not know yet who
+	 * comes back, but that somebody wants to: then its auth has a member "pid". Data and a label that it sets hold, and those of
+	 * before go: the data when "connection" has returned, which may look at it by sio_data_before(). The rooms are those of before,
+	 * even if it says that it is somebody else.
 	 */
 	bool asks_middleware;
 };

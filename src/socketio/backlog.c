@@ -256,6 +256,8 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 
 static bool is_in(const struct sio_recoverable *r, const char *room)
 {
+	if (r->socket != NULL && r->rooms == NULL && sio_is_in(r->socket, room))
+		return true; /* it has not left them yet */
 	return strcmp(r->sid, room) == 0 || sio_recoverable_was_in(r, room);
 }
 
@@ -273,17 +275,19 @@ static bool is_same(struct sio_id a, struct sio_id b)
 	return a.loop == b.loop && a.slot == b.slot && a.generation == b.generation;
 }
 
-bool sio_past_is_for(const struct sio_past *p, const struct sio_recoverable *r)
+bool sio_target_was_for(const struct sio_target *t, const struct sio_recoverable *r)
 {
-	if (p == NULL)
-		return false;
-	const struct sio_target *t = &p->target;
 	if (t->only.generation != 0)
 		return is_same(t->only, r->id);
 	if (is_same(t->except, r->id) || is_in_any(r, t->except_rooms, t->except_room_count))
 		return false;
 	return (t->room == NULL && t->room_count == 0) || (t->room != NULL && is_in(r, t->room)) ||
 	       is_in_any(r, t->rooms, t->room_count);
+}
+
+bool sio_past_is_for(const struct sio_past *p, const struct sio_recoverable *r)
+{
+	return p != NULL && sio_target_was_for(&p->target, r);
 }
 
 uint64_t sio_backlog_find(const struct sio_backlog *b, struct sio_offset offset)

@@ -179,6 +179,8 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		reject(c, "forced close", "an overlong namespace");
 		return;
 	}
+	/* An official client that disconnects and connects again before it is let in says so by another CONNECT alone. */
+	sio_joining_forget(c, p->space);
 	if (c->socket_count + sio_joining_count(c) >= SIO_SOCKETS_PER_CLIENT_MAX) {
 		send_connect_error(c, p->space, STR("Too many namespaces"));
 		return;
@@ -193,8 +195,6 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		return; /* who was asked for the name has closed it */
 	if (space == NULL)
 		send_connect_error(c, p->space, STR("Invalid namespace"));
-	else if (sio_is_joining(c, space))
-		reject(c, "forced server close", "a second CONNECT");
 	else if (!sio_socket_connect(c, space, auth))
 		sio_client_close(c, "forced server close"); /* no memory */
 }

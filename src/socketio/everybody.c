@@ -68,11 +68,20 @@ static void end_each(struct each *each)
 	free(each);
 }
 
+/* Who is cut off comes back. */
+static bool is_for_those_away(const struct posted *p)
+{
+	return p->doing == SEND_AWAY && p->way != SIO_CUT && p->target.space->server->recovers;
+}
+
 static void run(struct net_loop *loop, struct net_message *message)
 {
 	struct posted *p = list_entry(message, struct posted, message);
+	struct sio_loop *at = &p->target.space->server->loops[net_loop_index(loop)];
 
-	sio_visit_all(&p->target.space->server->loops[net_loop_index(loop)], &p->target, do_it, p);
+	sio_visit_all(at, &p->target, do_it, p);
+	if (is_for_those_away(p))
+		sio_away_forget(at, &p->target);
 	end_each(p->each);
 	free(p);
 }
@@ -128,6 +137,8 @@ static int do_in_space(const struct posted *what)
 			return -ENOMEM;
 		}
 	}
+	for (uint32_t i = 0; i < server->loop_count && is_for_those_away(what); i++)
+		sio_away_asked(what->target.space, i);
 	for (uint32_t i = 0; i < server->loop_count; i++) {
 		/* A function of the application's waits until this call has returned, and nobody is visited within a visit. */
 		if (what->doing != CALL && sio_is_now(here, i) && !here->visiting)

@@ -270,13 +270,29 @@ bool sio_socket_connect(struct sio_client *c, struct sio_space *space, struct st
 	return false;
 }
 
-bool sio_is_joining(const struct sio_client *c, const struct sio_space *space)
+/* Whatever is decided for it comes too late. What is kept with it is destroyed when all handlers have returned. */
+static void give_up(struct sio_joining *j)
 {
-	for (const struct sio_joining *j = c->joining; j != NULL; j = j->next) {
-		if (j->socket->space == space)
-			return true;
+	struct sio_loop *at = j->socket->client->at;
+
+	slots_take(&at->sockets, j->socket->slot);
+	list_push_back(&at->dead_sockets, &j->socket->in_client);
+	net_defer(at->loop, &at->bury);
+	free(j);
+}
+
+void sio_joining_forget(struct sio_client *c, struct str space)
+{
+	for (struct sio_joining **link = &c->joining; *link != NULL; link = &(*link)->next) {
+		struct sio_joining *j = *link;
+		const struct sio_space *its = j->socket->space;
+
+		if (!str_equal(space, str_of(its->name, its->name_bytes)))
+			continue;
+		*link = j->next;
+		give_up(j);
+		return;
 	}
-	return false;
 }
 
 uint32_t sio_joining_count(const struct sio_client *c)
@@ -303,10 +319,7 @@ void sio_joining_end(struct sio_client *c)
 		struct sio_joining *j = c->joining;
 
 		c->joining = j->next;
-		slots_take(&c->at->sockets, j->socket->slot);
-		/* What is kept with it is destroyed when all handlers have returned. */
-		list_push_back(&c->at->dead_sockets, &j->socket->in_client);
-		free(j);
+		give_up(j);
 	}
 }
 

@@ -48,6 +48,7 @@ struct recovering {
 	char pid[SIO_PID_CHARS], offset[SIO_OFFSET_CHARS_MAX];
 	struct sio_recoverable *r; /* FOUND, RETURNED: owned */
 	uint64_t place; /* the giver's, when it gave it away */
+	uint32_t aways; /* how often the giver had looked for who was to be sent away, then */
 	struct missed *missed; /* owned */
 	uint32_t missed_count, missed_cap;
 	uint64_t seen[]; /* by the giver, then */
@@ -214,6 +215,7 @@ static bool give(struct recovering *p, struct sio_recoverable *r)
 	memcpy(p->seen, b->seen, (p->space->server->loop_count + 1) * sizeof(p->seen[0]));
 	p->place = b->next_place - 1;
 	p->giver = net_loop_index(p->at->loop);
+	p->aways = sio_away_done(p->space, p->giver);
 	p->r = r;
 	go_to(p, p->socket.loop, FOUND);
 	return true;
@@ -474,6 +476,10 @@ static void settle(struct recovering *p)
 		go_to(p, p->giver, RETURNED);
 		return;
 	}
+	if (sio_away_was_asked(p->space, p->giver, p->aways)) {
+		lose(p);
+		return;
+	}
 	if (b != NULL && !caught_up && wait_more(p))
 		return;
 	if (!caught_up || has_lost(p, b) || !import_missed(p)) {
@@ -502,8 +508,9 @@ static void take_back(struct recovering *p)
 	struct sio_recoverable *r = p->r;
 	struct sio_backlog *b = sio_here(p->space, p->at)->backlog;
 
+	bool sent_away = sio_away_done(p->space, p->giver) != p->aways;
 	p->r = NULL;
-	if (!import_missed(p) || !enter(p, r, b, p->place)) {
+	if (sent_away || !import_missed(p) || !enter(p, r, b, p->place)) {
 		sio_word_tell(p->space, r, p->giver, 0);
 		sio_recoverable_destroy(r);
 	} else {

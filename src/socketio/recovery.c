@@ -52,6 +52,7 @@ void sio_recovery_finish(struct sio_server *server)
 
 		if (server->recovers)
 			sio_recoverings_end(&server->loops[i]);
+		sio_away_bury(&server->loops[i]);
 		while (!list_empty(backlogs))
 			sio_backlog_destroy(list_entry(backlogs->next, struct sio_backlog, node));
 	}

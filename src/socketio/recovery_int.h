@@ -1,5 +1,6 @@
 /*
- * socketio/recovery_int.h -- what outlives a connection that breaks, shared by backlog.c, recoverable.c, kept_answer.c, recover.c, word.c and recovery.c.
+ * socketio/recovery_int.h -- what outlives a connection that breaks, shared by backlog.c, recoverable.c, kept_answer.c, away.c, recover.c, word.c and
+ * recovery.c.
  *
  *      namespace --> backlog (one per loop): what was emitted, in the order of this loop
  *                       `-- recoverables: who is there, or was a moment ago, by its private id (pid)
@@ -149,7 +150,9 @@ uint64_t sio_backlog_add(
 	struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
 /* Something is missing: nobody who was there can be sent all. */
 void sio_backlog_break(struct sio_backlog *);
-/* It is kept, and was for this one, going by the rooms in which it was when it left. */
+/* This one is of it, going by the rooms in which it was when it left, or is while it leaves. */
+bool sio_target_was_for(const struct sio_target *, const struct sio_recoverable *);
+/* It is kept, and was for this one. */
 bool sio_past_is_for(const struct sio_past *, const struct sio_recoverable *);
 /* The place of an event; 0: it is not there, or not any more. */
 uint64_t sio_backlog_find(const struct sio_backlog *, struct sio_offset);
@@ -169,6 +172,12 @@ bool sio_word_leave(struct sio_backlog *, const struct sio_recoverable *, uint32
 /* kept_answer.c */
 /* An answer is not kept any more: whose it is may have missed it. */
 void sio_recoverable_answer_lost(const struct sio_past *);
+
+/* away.c */
+/* How often this loop has looked for who was to be sent away; on it, or by who knows that it stands still. */
+uint32_t sio_away_done(const struct sio_space *, uint32_t loop);
+/* Since it had done so as often, somebody was to be sent away there: whoever has left it meanwhile may be meant. */
+bool sio_away_was_asked(const struct sio_space *, uint32_t loop, uint32_t done);
 
 /* recover.c */
 void sio_recover_step(struct net_delay *, void *loop);

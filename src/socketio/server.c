@@ -179,6 +179,7 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 		net_task_init(&at->later.task, sio_later_run);
 		sio_recovery_init_loop(at);
 		list_init(&at->dead_sockets);
+		list_init(&at->forgotten);
 		list_init(&at->dead_clients);
 		net_task_init(&at->bury, sio_bury);
 		net_delays_init(&at->connectings, at->loop, sio_otherwise(o->connect_timeout_ms, 45000),

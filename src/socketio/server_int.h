@@ -167,6 +167,8 @@ struct sio_space_loop {
 	struct sio_room *all;
 	struct map rooms;
 	struct sio_backlog *backlog; /* for recovery; NULL: nothing was emitted yet */
+	atomic_uint aways_asked; /* of recovery: how often some were to be sent away, by any thread; */
+	uint32_t aways_done; /* and how often this loop has looked for them */
 	uint64_t numbered, numbered_self; /* events of this emitter, to any and to one socket */
 	struct sio_space_counts counts;
 };
@@ -246,6 +248,8 @@ struct sio_loop {
 	size_t kept_bytes, resent_bytes;
 	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;
+	struct sio_socket *burying; /* its handlers are being called; it is in no list */
+	struct list forgotten; /* identities of who was sent away while away: what is kept with them goes */
 	struct net_task bury;
 	struct sio_counts counts;
 };
@@ -423,8 +427,9 @@ bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth
 struct sio_socket *sio_joining_recovers(const struct sio_loop *, const struct sio_space *, struct sio_id);
 /* It is known: with its identity (s->recoverable) or without it joins. */
 void sio_joining_recovered(struct sio_loop *, struct sio_space *, struct sio_id);
-/* It waits for that namespace's middleware; for how many in all. */
-bool sio_is_joining(const struct sio_client *, const struct sio_space *);
+/* One that waits to be let into the namespace of that name is as one whose client has gone. */
+void sio_joining_forget(struct sio_client *, struct str space);
+/* How many wait. */
 uint32_t sio_joining_count(const struct sio_client *);
 /* Of what is kept of them meanwhile. */
 size_t sio_joining_auth_bytes(const struct sio_client *);
@@ -481,6 +486,16 @@ void sio_recoverable_gone(struct sio_socket *);
 __attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_socket *);
 /* Its handlers have been called: what it had, and has no more, is destroyed. */
 void sio_recoverable_joined(struct sio_socket *);
+
+/* away.c: of a server that recovers */
+/* This loop is about to hear of one of the next two. */
+void sio_away_asked(struct sio_space *, uint32_t loop);
+/* Who is of the target and away does not come back as who it was. Calls nobody back. */
+void sio_away_forget(struct sio_loop *, const struct sio_target *);
+/* The same by its socket's id. False: it is not away. */
+bool sio_away_forget_id(struct sio_loop *, struct sio_space *, struct sio_id);
+/* What was kept with them is destroyed. */
+void sio_away_bury(struct sio_loop *);
 
 /* kept_answer.c */
 /* An answer to its event: queued, and kept, to be sent again. */

@@ -79,12 +79,14 @@ static void bury_socket(struct sio_socket *s)
 		sio_socket_free(s);
 		return;
 	}
+	s->client->at->burying = s;
 	sio_asks_end(s);
 	sio_call_own(s, SIO_ON_DISCONNECTING, STR(""), str_c(s->reason));
 	if (s->recoverable != NULL)
 		sio_recoverable_leaves(s);
 	sio_rooms_leave_all(s);
 	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(s->reason));
+	s->client->at->burying = NULL;
 	if (s->recoverable != NULL)
 		sio_recoverable_gone(s);
 	sio_socket_free(s);
@@ -99,6 +101,9 @@ void sio_bury(struct net_task *task)
 		while (!list_empty(&at->dead_sockets))
 			bury_socket(
 				list_entry(list_take_first(&at->dead_sockets), struct sio_socket, in_client));
+		sio_away_bury(at);
+		if (!list_empty(&at->dead_sockets))
+			continue;
 		if (list_empty(&at->dead_clients))
 			return;
 		sio_client_free(list_entry(list_take_first(&at->dead_clients), struct sio_client, dead));
@@ -155,20 +160,35 @@ void sio_send_away(struct sio_socket *s, enum sio_way way)
 	sio_client_close(c, "forced close"); /* as by Node's conn.close() */
 }
 
+/* Who is cut off comes back. */
+static bool is_for_those_away(const struct sio_space *space, enum sio_way way)
+{
+	return way != SIO_CUT && space->server->recovers;
+}
+
 struct posted {
 	struct net_message message;
-	struct sio_server *server;
+	struct sio_space *space;
 	struct sio_id id;
 	enum sio_way way;
 };
 
+/* On its loop. False: it is neither there nor kept for a client that is away. */
+static bool send_away_here(struct sio_loop *here, struct sio_space *space, struct sio_id id, enum sio_way way)
+{
+	struct sio_socket *s = sio_socket_find(here, id);
+	bool was_away = is_for_those_away(space, way) && sio_away_forget_id(here, space, id);
+
+	if (s != NULL)
+		sio_send_away(s, way);
+	return s != NULL || was_away;
+}
+
 static void disconnect_run(struct net_loop *loop, struct net_message *message)
 {
 	struct posted *p = list_entry(message, struct posted, message);
-	struct sio_socket *s = sio_socket_find(&p->server->loops[net_loop_index(loop)], p->id);
 
-	if (s != NULL)
-		sio_send_away(s, p->way);
+	(void)send_away_here(&p->space->server->loops[net_loop_index(loop)], p->space, p->id, p->way);
 	free(p);
 }
 
@@ -185,21 +205,21 @@ static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way 
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;
 	if (sio_is_now(here, id.loop)) {
-		struct sio_socket *s = sio_socket_find(here, id);
-		if (s == NULL)
-			return -ENOENT;
-		sio_send_away(s, way);
-		return 0;
+		if (is_for_those_away(space, way))
+			sio_away_asked(space, id.loop);
+		return send_away_here(here, space, id, way) ? 0 : -ENOENT;
 	}
 	struct posted *p = malloc(sizeof(*p));
 	if (p == NULL)
 		return -ENOMEM;
 	*p = (struct posted){
 		.message = { .run = disconnect_run, .discard = disconnect_discard, .bytes = sizeof(*p) },
-		.server = server,
+		.space = space,
 		.id = id,
 		.way = way,
 	};
+	if (is_for_those_away(space, way))
+		sio_away_asked(space, id.loop);
 	sio_hand_over_reserved(server, id.loop, &p->message);
 	return 0;
 }

@@ -7,7 +7,7 @@ import { SioClient } from './lib/sio.mjs';
 import { EngineClient } from './lib/engine.mjs';
 import { Person, refused as refusedBy } from './lib/person.mjs';
 import { run, test } from './lib/tap.mjs';
-import { until } from './lib/wait.mjs';
+import { limits, until } from './lib/wait.mjs';
 
 const WAYS = { websocket: ['websocket'], polling: ['polling'], upgrade: ['polling', 'websocket'] };
 const WAIT_MS = 50;
@@ -57,11 +57,36 @@ test('an event before it is let in closes the connection', async (t) => {
   await client.whenClosed();
 });
 
-test('a second CONNECT while the first waits closes the connection', async (t) => {
+test('of two CONNECTs the second holds while the first waits', async (t) => {
   const client = await EngineClient.open(server);
   t.after(() => client.terminate());
-  client.send('0{"wait":300}', '0{"wait":300}');
-  await t.deviates('both are taken', () => client.whenClosed());
+  await t.deviates('both are taken', async () => {
+    client.send('0/child-1,{"wait":20,"refuse":1}', '0/child-1,{"wait":200}');
+    assert.match(await client.next('CONNECT'), /^0\/child-1,\{"sid":/);
+    assert.match(await client.next('welcome'), /^2\/child-1,\["welcome"/);
+    client.send('0/child-2,{"wait":20}', '0/child-2,{"wait":200,"refuse":1}');
+    assert.match(await client.next('the refusal'), /^4\/child-2,/);
+  });
+});
+
+// A view that is mounted twice, as in React's strict mode: it says no DISCONNECT, for it has not joined.
+test('an official client that connects anew before it is let in disturbs nobody else', async (t) => {
+  const person = await arrive(t, '/');
+  let ends = 0;
+  person.socket.on('disconnect', () => (ends += 1));
+  const view = person.socket.io.socket('/child-3', { auth: { wait: WAIT_MS } });
+  const sids = [];
+  view.on('connect', () => sids.push(view.id));
+  for (let i = 0; i < 3; i++) {
+    view.disconnect();
+    view.connect();
+  }
+  await until(() => sids.length > 0, 'it to join');
+  assert.deepEqual(await view.timeout(limits.wait_ms).emitWithAck('rooms'), []);
+  await t.deviates('both are taken', () => assert.equal(sids.length, 1));
+  assert.ok(person.socket.connected);
+  assert.equal(ends, 0);
+  view.disconnect();
 });
 
 test('who goes while it waits is forgotten', async (t) => {
