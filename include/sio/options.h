@@ -150,8 +150,12 @@ struct sio_options {
 	 */
 	uint32_t drain_ms;
 	enum sio_log_level log_least; /* SIO_LOG_INFO */
-	void (*log)(
-		void *ctx, enum sio_log_level, const char *text); /* NULL: lines to stderr. From any thread */
+	/*
+	 * NULL: lines to stderr. It is called from any thread, several at a time, and may be so within any call of libsio; it may emit. The
+	 * log is one for the process, from sio_create() on that of the server made last, even when that is destroyed: log_ctx lives as
+	 * long as another server runs or is made.
+	 */
+	void (*log)(void *ctx, enum sio_log_level, const char *text);
 	void *log_ctx;
 };
 

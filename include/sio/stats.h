@@ -18,6 +18,8 @@ struct sio_stats {
 	uint64_t connections_refused; /* by a limit, or for want of descriptors */
 	uint64_t
 		connections_insecure; /* their handshake of TLS was wrong or late, or what came later was no TLS */
+	uint64_t
+		connections_stalled; /* cut: their peer took nothing for 15 s, or did not end its side in 5 s */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
 	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
 	uint64_t sessions_not_upgraded; /* WebSockets that were to take one over, and did not */
@@ -28,6 +30,11 @@ struct sio_stats {
 	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t queues_shed; /* of those overflows: too much waited for all clients (queued_bytes_max) */
+	uint64_t
+		sessions_cut; /* closed, and not all that waited was taken in 30 s, or when the server ended */
+	uint64_t sessions_not_joined; /* closed: connect_timeout_ms */
+	uint64_t
+		polls_cut; /* answers that neither arrived nor were lost while the client polled anew; given again */
 	uint64_t sessions_lagged; /* times that one had more than queue_bytes_soft waiting: "lagging" */
 	uint64_t sessions_lagging; /* now */
 	uint64_t queued_bytes; /* now: what waits for clients in the whole process, each message once */
@@ -36,6 +43,7 @@ struct sio_stats {
 	uint64_t sockets_recovered; /* of those connected: they were here before */
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
+	uint64_t events_forgotten; /* and answers, not kept for recovery any more, for newer ones */
 	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */
@@ -45,6 +53,9 @@ struct sio_stats {
 	uint64_t acks_forgotten; /* events that waited for our answer, SIO_ACKS_WAITING_MAX before the last */
 	uint64_t questions_refused; /* SIO_ACKS_WAITING_MAX of them waited for that socket */
 	uint64_t replies_dropped; /* to sio_ask_all(), past SIO_REPLIES_BYTES_MAX */
+	uint64_t joins_refused; /* SIO_ROOMS_PER_SOCKET_MAX */
+	uint64_t spaces_refused; /* dynamic_spaces_max */
+	uint64_t loop_stalls; /* times that a loop stood still for a second */
 	uint64_t broadcasts_refused; /* by a loop that is too far behind */
 	uint64_t bytes_in, bytes_out; /* in: without what TLS adds; out: with it */
 };

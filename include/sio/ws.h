@@ -54,9 +54,10 @@ struct sio_ws_options {
 };
 
 /*
- * Serve WebSockets at a path. `ctx` is what all callbacks are given; options NULL: all defaults. A request that is none gets 426, a wrong one 400, 403, 405 or 426; none of
- * them ends its connection but that of one with a body. Before sio_run(). NULL: a path that is no path or is served
- * already, options that make no sense, SIO_ENDPOINTS_MAX, no memory; the log says which.
+ * Serve WebSockets at a path. `ctx` is what all callbacks are given; options NULL: all defaults. A request that is none gets 426, a
+ * wrong one 400, 403, 405 or 426; none of them ends its connection but that of one with a body. Past a rate (429) or a limit, or while
+ * the server stops (503), none is served. Before sio_run(). NULL: a path that is no path or is served already, options that make no
+ * sense, SIO_ENDPOINTS_MAX, no memory; the log says which.
  */
 SIO_API SIO_CHECK struct sio_endpoint *sio_ws(
 	struct sio_server *, const char *path, const struct sio_ws_options *, void *ctx);

@@ -1,21 +1,32 @@
 /* base/log.c -- see base/log.h. */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static enum log_level log_least = LOG_INFO;
-static log_fn *log_sink;
-static void *log_ctx;
+static atomic_int log_least = LOG_INFO; /* as the sink's: most lines are asked for nothing but this */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the sink; not held while it is called */
+static struct log_sink log_sink = { .least = LOG_INFO };
 
 void log_set(enum log_level least, log_fn *fn, void *ctx)
 {
-	log_least = least;
-	log_sink = fn;
-	log_ctx = ctx;
+	pthread_mutex_lock(&lock);
+	log_sink = (struct log_sink){ .least = least, .fn = fn, .ctx = ctx };
+	atomic_store_explicit(&log_least, (int)least, memory_order_relaxed);
+	pthread_mutex_unlock(&lock);
+}
+
+struct log_sink log_get(void)
+{
+	pthread_mutex_lock(&lock);
+	struct log_sink sink = log_sink;
+	pthread_mutex_unlock(&lock);
+	return sink;
 }
 
 /* Bytes at the front that a terminal would obey: C0, DEL, and C1 as UTF-8 writes it. */
@@ -54,16 +65,17 @@ void log_line(enum log_level level, const char *format, ...)
 	char raw[LOG_LINE_BYTES_MAX], text[LOG_LINE_BYTES_MAX], line[LOG_LINE_BYTES_MAX + 16];
 	va_list args;
 
-	if (level < log_least || level >= LOG_OFF)
+	if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed) || level >= LOG_OFF)
 		return;
+	const struct log_sink sink = log_get();
 	va_start(args, format);
 	int wrote = vsnprintf(raw, sizeof(raw), format, args);
 	va_end(args);
 	if (wrote < 0)
 		return;
 	escape(text, sizeof(text), raw);
-	if (log_sink != NULL) {
-		log_sink(log_ctx, level, text);
+	if (sink.fn != NULL) {
+		sink.fn(sink.ctx, level, text);
 		return;
 	}
 	int bytes = snprintf(line, sizeof(line), "%s: %s\n", names[level], text);

@@ -141,6 +141,7 @@ static void cut_doubt(struct eio_session *s)
 {
 	struct http_exchange *x = s->doubt->exchange;
 
+	eio_count(&s->at->counts.polls_cut);
 	http_unwatch(x);
 	http_exchange_cut(x);
 	settle(s, false);

@@ -468,6 +468,8 @@ void eio_server_counters(const struct eio_server *server, struct eio_counters *r
 		ret->shed += atomic_load_explicit(&c->shed, memory_order_relaxed);
 		ret->throttled += atomic_load_explicit(&c->throttled, memory_order_relaxed);
 		ret->too_fast += atomic_load_explicit(&c->too_fast, memory_order_relaxed);
+		ret->closings_cut += atomic_load_explicit(&c->closings_cut, memory_order_relaxed);
+		ret->polls_cut += atomic_load_explicit(&c->polls_cut, memory_order_relaxed);
 		ret->messages_in += atomic_load_explicit(&c->messages_in, memory_order_relaxed);
 	}
 }

@@ -206,6 +206,9 @@ struct eio_counters {
 	uint64_t shed; /* of overflows: too much waited for all */
 	uint64_t throttled; /* times that a session was not read, for it sent too much */
 	uint64_t too_fast; /* handshakes refused, for their address had too many */
+	uint64_t closings_cut; /* closed sessions whose client did not take all in time */
+	uint64_t
+		polls_cut; /* answers to polls that neither arrived nor were lost, while the client asked anew */
 };
 /* Its figures are added to *ret. */
 void eio_server_counters(const struct eio_server *, struct eio_counters *ret);
@@ -248,6 +251,8 @@ struct net_peer eio_session_peer(const struct eio_session *);
 /* EIO_SID_CHARS characters, no NUL. */
 void eio_session_sid(const struct eio_session *, char *out);
 bool eio_session_on_websocket(const struct eio_session *);
+/* It is not read now, for it sends or takes too much: what it has sent may have to wait. */
+bool eio_session_waits(const struct eio_session *);
 /* For people: Node's names of the reasons. */
 const char *eio_reason_text(enum eio_reason);
 

@@ -287,6 +287,8 @@ void eio_closing_over(struct net_delay *d, void *loop)
 	struct eio_session *s = of_beat(d);
 
 	(void)loop;
+	if (s->queue.count > 0)
+		eio_count(&s->at->counts.closings_cut);
 	if (s->ws != NULL)
 		ws_conn_cut(s->ws);
 	s->ws = NULL;

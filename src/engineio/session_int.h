@@ -98,6 +98,7 @@ struct eio_counts {
 	atomic_uint_fast64_t lagged,
 		drained; /* times that one began to lag, and ended: it caught up, or went */
 	atomic_uint_fast64_t shed; /* of overflows: for the budget */
+	atomic_uint_fast64_t closings_cut, polls_cut;
 };
 
 /* The pool stops: whose turn it is to be closed. */

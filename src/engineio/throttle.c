@@ -103,6 +103,11 @@ bool eio_is_throttled(const struct eio_session *s)
 	return s->throttle != NULL && s->throttle->on;
 }
 
+bool eio_session_waits(const struct eio_session *s)
+{
+	return eio_is_throttled(s) || s->held || s->rest != NULL;
+}
+
 void eio_throttle_step(struct net_delay *delay, void *loop)
 {
 	struct eio_throttle *t = list_entry(delay, struct eio_throttle, step);
@@ -151,6 +156,9 @@ void eio_throttle_message(struct eio_session *s)
 
 void eio_throttle_upgraded(struct eio_session *s)
 {
-	if (eio_is_throttled(s))
-		net_conn_pause(ws_conn_net(s->ws));
+	if (!eio_is_throttled(s))
+		return;
+	net_conn_pause(ws_conn_net(s->ws));
+	if (s->awaiting_pong)
+		eio_session_alive(s); /* it cannot be heard */
 }

@@ -301,6 +301,7 @@ void net_conn_stalled(struct net_delay *d, void *ctx)
 		c->unacked = unacked;
 		c->stalled = 0;
 	} else if (++c->stalled == NET_SEND_STALL_MS / NET_SEND_STALL_STEP_MS) {
+		net_count(&loop->counts.cut, 1);
 		net_conn_fail(c, ETIMEDOUT);
 		return;
 	}
@@ -311,8 +312,11 @@ void net_conn_lingered(struct net_delay *d, void *loop)
 {
 	struct net_conn *c = list_entry(d, struct net_conn, stall);
 
+	bool acked = net_conn_fate(c) == NET_FATE_ACKED;
+
 	(void)loop;
-	net_conn_fail(c, net_conn_fate(c) == NET_FATE_ACKED ? 0 : ETIMEDOUT);
+	net_count(&c->loop->counts.cut, !acked);
+	net_conn_fail(c, acked ? 0 : ETIMEDOUT);
 }
 
 void net_conns_cut_all(struct net_loop *loop)

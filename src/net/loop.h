@@ -80,6 +80,7 @@ bool net_pool_limits_loopback(const struct net_pool *);
 struct net_counters {
 	uint64_t accepted, closed, refused_limit, refused_address, refused_descriptors;
 	uint64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls, tls_failed;
+	uint64_t cut; /* their peer took nothing, or nothing more */
 };
 /* The sum over all loops. Any thread; each figure is exact, their set is not one instant. */
 void net_pool_counters(const struct net_pool *, struct net_counters *ret);

@@ -102,7 +102,7 @@ struct net_listener {
 /* Written by its loop only, read by anybody. */
 struct net_counts {
 	atomic_uint_fast64_t accepted, closed, refused_limit, refused_address, refused_descriptors;
-	atomic_uint_fast64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls, tls_failed;
+	atomic_uint_fast64_t moved, bytes_in, bytes_out, flushes, posts_refused, stalls, tls_failed, cut;
 };
 
 static inline void net_count(atomic_uint_fast64_t *figure, uint64_t more)

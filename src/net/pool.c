@@ -212,5 +212,6 @@ void net_pool_counters(const struct net_pool *pool, struct net_counters *ret)
 		ret->posts_refused += atomic_load_explicit(&c->posts_refused, memory_order_relaxed);
 		ret->stalls += atomic_load_explicit(&c->stalls, memory_order_relaxed);
 		ret->tls_failed += atomic_load_explicit(&c->tls_failed, memory_order_relaxed);
+		ret->cut += atomic_load_explicit(&c->cut, memory_order_relaxed);
 	}
 }

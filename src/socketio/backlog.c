@@ -94,6 +94,7 @@ static void drop_answer(struct sio_backlog *b)
 {
 	struct sio_past *p = list_entry(b->answers.next, struct sio_past, answer_node);
 
+	sio_count(&b->at->counts.pasts_dropped, 1);
 	sio_recoverable_answer_lost(p);
 	destroy(b, p);
 }
@@ -157,10 +158,15 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 	const struct sio_server *server = b->at->server;
 	uint64_t now_ns = net_loop_now_ns(b->at->loop), window_ns = server->recovery_ms * CLOCK_NS_PER_MS;
 
-	while (!is_empty(b) && (now_ns - (*slot_of(b, b->first_place))->at_ns > window_ns ||
-				       b->bytes + more_bytes > server->backlog_bytes_max ||
-				       b->next_place - b->first_place >= SIO_PLACES_MAX))
+	while (!is_empty(b)) {
+		bool is_old = now_ns - (*slot_of(b, b->first_place))->at_ns > window_ns;
+
+		if (!is_old && b->bytes + more_bytes <= server->backlog_bytes_max &&
+			b->next_place - b->first_place < SIO_PLACES_MAX)
+			return;
+		sio_count(&b->at->counts.pasts_dropped, !is_old);
 		drop(b);
+	}
 }
 
 /* For one more that is so large; one always fits, however large. */
@@ -173,8 +179,10 @@ static void make_room(struct sio_backlog *b, struct sio_offset offset, size_t by
 		b->answers_bytes + bytes > max / SIO_ANSWERS_PART)
 		drop_answer(b);
 	drop_old(b, bytes);
-	while (!list_empty(&at->pasts) && at->backlogs_bytes + bytes > max * SIO_BACKLOGS_MAX)
+	while (!list_empty(&at->pasts) && at->backlogs_bytes + bytes > max * SIO_BACKLOGS_MAX) {
+		sio_count(&at->counts.pasts_dropped, 1);
 		drop(list_entry(at->pasts.next, struct sio_past, node)->backlog);
+	}
 }
 
 void sio_backlog_sweep(struct net_delay *delay, void *loop)

@@ -25,6 +25,7 @@ static void drop_pending(struct sio_client *c)
 		return;
 	for (uint32_t i = 0; i < p->have; i++)
 		free((void *)(uintptr_t)p->attachments[i].data);
+	net_delay_stop(&p->delay);
 	free(p);
 	c->pending = NULL;
 }
@@ -85,8 +86,21 @@ static void reject(struct sio_client *c, const char *reason, const char *why)
 
 void sio_connecting_over(struct net_delay *d, void *loop)
 {
-	(void)loop;
+	struct sio_loop *at = loop;
+
+	sio_count(&at->counts.not_joined, 1);
 	sio_client_close(list_entry(d, struct sio_client, connecting), "forced server close");
+}
+
+void sio_pending_over(struct net_delay *d, void *loop)
+{
+	struct sio_pending *p = list_entry(d, struct sio_pending, delay);
+	struct sio_loop *at = loop;
+
+	if (eio_session_waits(p->client->session)) /* it may have sent it */
+		net_delay_start(&p->delay, &at->pendings, at->loop);
+	else
+		reject(p->client, "forced close", "an attachment that does not come");
 }
 
 void sio_client_send_text(struct sio_client *c, const struct str *parts, size_t count)
@@ -283,6 +297,9 @@ static void take_text(struct sio_client *c, char *text, size_t bytes)
 			sio_client_close(c, "forced server close");
 			return;
 		}
+		net_delay_init(&pending->delay);
+		net_delay_start(&pending->delay, &c->at->pendings, c->at->loop);
+		pending->client = c;
 		pending->have = 0;
 		pending->bytes = 0;
 		pending->text_bytes = bytes;
@@ -326,10 +343,12 @@ static void take_binary(struct sio_client *c, uint8_t *data, size_t bytes)
 		pending->bytes += bytes;
 		memcpy(copy, data, bytes);
 		pending->attachments[pending->have++] = (struct sio_bytes){ .data = copy, .bytes = bytes };
+		net_delay_start(&pending->delay, &c->at->pendings, c->at->loop);
 		return;
 	}
 	/* The last one need not be kept. The packet is ours alone from here: a handler may end the client. */
 	c->pending = NULL;
+	net_delay_stop(&pending->delay);
 	pending->attachments[pending->have] = (struct sio_bytes){ .data = data, .bytes = bytes };
 	const char *wrong = sio_packet_decode(pending->text, pending->text_bytes, &p);
 	assert(wrong == NULL);

@@ -132,7 +132,7 @@ int sio_encode(const struct sio_message *m, struct blob_share **ret_unit)
 	uint8_t *text, *binaries[SIO_ATTACHMENTS_MAX];
 	size_t sizes[SIO_ATTACHMENTS_MAX];
 
-	if (!sio_args_valid(m->space, &m->args))
+	if (!m->is_valid && !sio_args_valid(m->space, &m->args))
 		return -EINVAL;
 	size_t head_bytes = put_head(head, m);
 	struct str inside = array_inside(m->args.json);
@@ -410,11 +410,17 @@ static int emit(const struct sio_target *target, struct str event, const struct 
 	struct sio_message m = { .space = target->space, .name = event, .args = *args };
 	bool numbered = server->recovers && !target->is_volatile;
 
-	if (!numbered || here != NULL)
-		return encode_and_send(here, target, &m, numbered);
+	if (!numbered)
+		return encode_and_send(here, target, &m, false);
+	/* Before it has its number: the application's log may be called, and emit. */
+	if (!sio_args_valid(target->space, args))
+		return -EINVAL;
+	m.is_valid = true;
+	if (here != NULL)
+		return encode_and_send(here, target, &m, true);
 	/* All loops are to see what other threads emit in one order. */
 	pthread_mutex_lock(&target->space->outside_lock);
-	int rc = encode_and_send(here, target, &m, numbered);
+	int rc = encode_and_send(NULL, target, &m, true);
 	pthread_mutex_unlock(&target->space->outside_lock);
 	return rc;
 }

@@ -21,7 +21,7 @@ struct sio_expiry {
 
 static void send_away(struct sio_socket *s)
 {
-	sio_count(&s->client->at->counts.expired, 1);
+	sio_count(&s->client->at->counts.expired, !s->takes_client); /* else it goes with all of its client */
 	sio_send_away_saying(s, "authentication expired");
 }
 

@@ -418,12 +418,14 @@ bool sio_recoverable_cut(
 		cut = r->sent;
 		known = !r->sent_is_lost;
 	}
-	for (uint32_t i = 0; i < r->resent_count && !known; i++) {
+	/* Answers have none, and no more has who came back without one: what it says is none of those. */
+	bool is_ours = offset.count > 0;
+	for (uint32_t i = 0; i < r->resent_count && !known && is_ours; i++) {
 		known = r->resent[i].offset.count == offset.count &&
 			r->resent[i].offset.emitter == offset.emitter;
 		cut.resent = i + 1;
 	}
-	if (!known && has_offset) {
+	if (!known && is_ours) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
 		known = cut.place > 0;
 		if (known && cut.place <= r->joined) { /* of another life: it has had nothing in this one */
@@ -431,7 +433,7 @@ bool sio_recoverable_cut(
 			known = !r->resent_is_lost;
 		}
 	}
-	if (!known && has_offset && r->last.count == offset.count && r->last.emitter == offset.emitter) {
+	if (!known && is_ours && r->last.count == offset.count && r->last.emitter == offset.emitter) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = r->last_place };
 		known = true;
 	}

@@ -137,8 +137,10 @@ int sio_room_enter(struct sio_socket *s, struct str name)
 
 	if (r != NULL && is_member(s, r))
 		return 0;
-	if (s->membership_count > SIO_ROOMS_PER_SOCKET_MAX)
+	if (s->membership_count > SIO_ROOMS_PER_SOCKET_MAX) {
+		sio_count(&s->client->at->counts.joins_refused, 1);
 		return -ENOSPC;
+	}
 	if (r == NULL) {
 		r = create_room(name);
 		if (r == NULL)

@@ -75,20 +75,45 @@ struct log_hook {
 	void (*log)(void *ctx, enum sio_log_level, const char *text);
 	void *ctx;
 };
-static struct log_hook hook; /* one for the process, set before threads start */
+static pthread_mutex_t hook_lock = PTHREAD_MUTEX_INITIALIZER; /* not held while the hook is called */
+static struct log_hook hook; /* one for the process */
 
 static void log_to_hook(void *ctx, enum log_level level, const char *text)
 {
 	(void)ctx;
-	hook.log(hook.ctx, (enum sio_log_level)((int)level + SIO_LOG_DEBUG), text);
+	pthread_mutex_lock(&hook_lock);
+	struct log_hook now = hook;
+	pthread_mutex_unlock(&hook_lock);
+	if (now.log != NULL) /* else it has just been taken away */
+		now.log(now.ctx, (enum sio_log_level)((int)level + SIO_LOG_DEBUG), text);
 }
 
-static void set_log(const struct sio_options *o)
+/* Where the process's lines go. */
+struct logging {
+	struct log_hook hook;
+	struct log_sink sink;
+};
+
+/* What it was before. */
+static struct logging swap_log(const struct logging *l)
+{
+	pthread_mutex_lock(&hook_lock);
+	struct logging before = { .hook = hook, .sink = log_get() };
+	hook = l->hook;
+	log_set(l->sink.least, l->sink.fn, l->sink.ctx);
+	pthread_mutex_unlock(&hook_lock);
+	return before;
+}
+
+static struct logging logging_of(const struct sio_options *o)
 {
 	enum sio_log_level least = o->log_least == SIO_LOG_DEFAULT ? SIO_LOG_INFO : o->log_least;
 
-	hook = (struct log_hook){ .log = o->log, .ctx = o->log_ctx };
-	log_set((enum log_level)((int)least - SIO_LOG_DEBUG), o->log == NULL ? NULL : log_to_hook, NULL);
+	return (struct logging){
+		.hook = { .log = o->log, .ctx = o->log_ctx },
+		.sink = { .least = (enum log_level)((int)least - SIO_LOG_DEBUG),
+			.fn = o->log == NULL ? NULL : log_to_hook },
+	};
 }
 
 /* What was left to the environment. */
@@ -184,6 +209,10 @@ static bool create_loops(struct sio_server *server, const struct sio_options *o)
 		net_task_init(&at->bury, sio_bury);
 		net_delays_init(&at->connectings, at->loop, sio_otherwise(o->connect_timeout_ms, 45000),
 			sio_connecting_over, at);
+		net_delays_init(&at->pendings, at->loop,
+			(uint64_t)sio_otherwise(o->ping_interval_ms, 25000) +
+				sio_otherwise(o->ping_timeout_ms, 20000),
+			sio_pending_over, at);
 	}
 	return true;
 }
@@ -262,12 +291,16 @@ fail:
 struct sio_server *sio_create(const struct sio_options *o, char *err, size_t err_bytes)
 {
 	char text[256];
-
-	set_log(o);
+	const struct logging its = logging_of(o);
+	const struct logging before = swap_log(&its);
 	struct sio_server *server = create(o, text, sizeof(text));
-	if (server == NULL && err_bytes > 0)
+
+	if (server != NULL)
+		return server;
+	(void)swap_log(&before); /* what its log is given may go with this call */
+	if (err_bytes > 0)
 		snprintf(err, err_bytes, "%s", text);
-	return server;
+	return NULL;
 }
 
 /* The server that a signal stops: the first that runs. */

@@ -93,6 +93,8 @@ struct sio_socket {
 
 /* A binary packet whose attachments are coming. */
 struct sio_pending {
+	struct net_delay delay; /* until the next attachment must have come */
+	struct sio_client *client;
 	uint32_t need, have;
 	bool late; /* its socket had just left when it began: it is for nobody */
 	size_t bytes; /* that are kept */
@@ -220,6 +222,7 @@ struct sio_counts {
 	atomic_uint_fast64_t events_out, deliveries, skipped_volatile;
 	atomic_uint_fast64_t recovered, not_recovered, kept_dropped, resent_dropped;
 	atomic_uint_fast64_t acks_dropped, questions_refused, replies_dropped;
+	atomic_uint_fast64_t not_joined, joins_refused, pasts_dropped;
 };
 
 /* What a loop's own thread has put off to the end of the iteration's callbacks, and what it has emitted since. */
@@ -235,7 +238,7 @@ struct sio_loop {
 	struct sio_later later;
 	struct slots sockets;
 	struct slots waiting; /* struct sio_waiting: exchanges that the application has not answered */
-	struct net_delays connectings;
+	struct net_delays connectings, pendings;
 	struct sio_args lent; /* of the event being handled: known to be valid */
 	uint32_t visit; /* the number of the visit to a target, for each to be met once */
 	bool visiting; /* sockets are linked by next_visited, and handlers are called */
@@ -278,6 +281,7 @@ struct sio_server {
 	struct map children;
 	uint32_t children_max, spaces_made;
 	bool children_told; /* that there are so many; under the lock */
+	atomic_uint_fast64_t children_refused;
 	struct sio_loop *loops;
 	struct sio_endpoint *endpoints[SIO_ENDPOINTS_MAX];
 	uint32_t endpoint_count, drain_ms;
@@ -410,6 +414,7 @@ struct sio_space *sio_space_find(struct sio_server *, struct str name, struct st
 /* client.c */
 extern const struct eio_events sio_client_events;
 void sio_connecting_over(struct net_delay *, void *loop);
+void sio_pending_over(struct net_delay *, void *loop);
 /* It and all its sockets have gone. */
 void sio_client_free(struct sio_client *);
 /* Where it shook hands from, in words; to out, which has NET_ADDRESS_BYTES. */
@@ -562,6 +567,7 @@ struct sio_message {
 	uint64_t id;
 	struct sio_args args;
 	struct str offset; /* of an event that may be sent again; empty: none */
+	bool is_valid; /* its arguments are known to be */
 };
 /* An event goes out, to however many: `here` is the caller's loop, or NULL. */
 void sio_count_emitted(struct sio_server *, struct sio_loop *here);

@@ -131,6 +131,7 @@ static struct sio_space *find_child(struct sio_server *server, struct str name)
 static struct sio_space *create_child(struct sio_server *server, struct sio_space *parent, struct str name)
 {
 	struct sio_space *space = NULL;
+	bool tell = false;
 
 	pthread_mutex_lock(&server->children_lock);
 	struct map_node *n = map_find(&server->children, name);
@@ -138,10 +139,10 @@ static struct sio_space *create_child(struct sio_server *server, struct sio_spac
 		space = map_entry(n, struct sio_space, node);
 	else if (server->children.count < server->children_max)
 		space = create_space(server, name, parent->hooks);
-	else if (!server->children_told) {
+	else {
+		tell = !server->children_told;
 		server->children_told = true;
-		log_line(LOG_WARN, "there are %u namespaces that clients have asked for: others are refused",
-			server->children_max);
+		atomic_fetch_add_explicit(&server->children_refused, 1, memory_order_relaxed);
 	}
 	if (n == NULL && space != NULL) {
 		space->parent = parent;
@@ -154,6 +155,9 @@ static struct sio_space *create_child(struct sio_server *server, struct sio_spac
 		}
 	}
 	pthread_mutex_unlock(&server->children_lock);
+	if (tell)
+		log_line(LOG_WARN, "there are %u namespaces that clients have asked for: others are refused",
+			server->children_max);
 	return space;
 }
 
@@ -205,6 +209,10 @@ struct sio_space *sio_of(struct sio_server *server, const char *name)
 
 struct sio_space *sio_of_names(struct sio_server *server, sio_names_fn *fn, void *ctx)
 {
+	if (atomic_load(&server->running)) {
+		log_line(LOG_ERROR, "%s: the server runs", __func__);
+		return NULL;
+	}
 	if (server->parent_count == SIO_PARENTS_MAX) {
 		log_line(LOG_ERROR, "there are as many parents of namespaces as there may be");
 		return NULL;

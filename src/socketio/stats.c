@@ -34,6 +34,8 @@ static void add_engine(const struct sio_server *server, struct sio_stats *ret)
 	ret->transport_errors = e.transport_errors;
 	ret->queue_overflows = e.overflows;
 	ret->queues_shed = e.shed;
+	ret->sessions_cut = e.closings_cut;
+	ret->polls_cut = e.polls_cut;
 	ret->sessions_lagged = e.lagged;
 	ret->sessions_lagging = left(e.lagged, e.drained);
 	ret->queued_bytes = account_bytes();
@@ -51,6 +53,8 @@ static void add_net(const struct sio_server *server, struct sio_stats *ret)
 	ret->connections_closed = n.closed;
 	ret->connections_moved = n.moved;
 	ret->connections_insecure = n.tls_failed;
+	ret->connections_stalled = n.cut;
+	ret->loop_stalls = n.stalls;
 	ret->connections_refused = n.refused_limit + n.refused_address + n.refused_descriptors;
 	ret->bytes_in = n.bytes_in;
 	ret->bytes_out = n.bytes_out;
@@ -75,6 +79,9 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 		ret->sockets_not_recovered += atomic_load_explicit(&c->not_recovered, memory_order_relaxed);
 		ret->sockets_forgotten += atomic_load_explicit(&c->kept_dropped, memory_order_relaxed);
 		ret->resent_forgotten += atomic_load_explicit(&c->resent_dropped, memory_order_relaxed);
+		ret->sessions_not_joined += atomic_load_explicit(&c->not_joined, memory_order_relaxed);
+		ret->joins_refused += atomic_load_explicit(&c->joins_refused, memory_order_relaxed);
+		ret->events_forgotten += atomic_load_explicit(&c->pasts_dropped, memory_order_relaxed);
 		ret->acks_forgotten += atomic_load_explicit(&c->acks_dropped, memory_order_relaxed);
 		ret->questions_refused += atomic_load_explicit(&c->questions_refused, memory_order_relaxed);
 		ret->replies_dropped += atomic_load_explicit(&c->replies_dropped, memory_order_relaxed);
@@ -86,6 +93,7 @@ void sio_stats(const struct sio_server *server, struct sio_stats *ret)
 	}
 	ret->events_out += atomic_load_explicit(&server->events_out, memory_order_relaxed);
 	ret->answers_late = atomic_load_explicit(&server->answers_late, memory_order_relaxed);
+	ret->spaces_refused = atomic_load_explicit(&server->children_refused, memory_order_relaxed);
 	ret->broadcasts_refused = atomic_load_explicit(&server->broadcasts_refused, memory_order_relaxed);
 }
 
@@ -105,6 +113,8 @@ static const struct counter {
 	FIGURE("connections_refused", connections_refused, "Connections turned away by a limit."),
 	FIGURE("connections_insecure", connections_insecure,
 		"Connections whose handshake of TLS failed or was late, or that broke its rules."),
+	FIGURE("connections_stalled", connections_stalled,
+		"Connections cut, for their peer took nothing, or did not end its side."),
 	FIGURE("requests", requests, "Requests of HTTP."),
 	FIGURE("requests_refused", requests_refused,
 		"Requests that could not be understood, or were too large."),
@@ -125,6 +135,11 @@ static const struct counter {
 	FIGURE("transport_errors", transport_errors, "Sessions whose client broke a rule of the transport."),
 	FIGURE("queue_overflows", queue_overflows, "Sessions whose client did not take what it was sent."),
 	FIGURE("queues_shed", queues_shed, "Sessions closed because too much waited for all."),
+	FIGURE("sessions_cut", sessions_cut,
+		"Sessions that were closed, and whose client did not take all that waited."),
+	FIGURE("sessions_not_joined", sessions_not_joined,
+		"Sessions closed, for their client joined no namespace in time."),
+	FIGURE("polls_cut", polls_cut, "Answers to polls that were cut, and given again to the next poll."),
 	FIGURE("sessions_lagged", sessions_lagged, "Times that a session began to lag."),
 	FIGURE("messages_in", messages_in, "Messages from clients, before they are understood."),
 	FIGURE("sockets_connected", sockets_connected, "Sockets that have joined a namespace."),
@@ -135,6 +150,8 @@ static const struct counter {
 	FIGURE("sockets_not_recovered", sockets_not_recovered, "Sockets that have come back as others."),
 	FIGURE("sockets_forgotten", sockets_forgotten,
 		"Sockets that were kept for recovery, and given up for others."),
+	FIGURE("events_forgotten", events_forgotten,
+		"Events and answers not kept for recovery any more, for newer ones."),
 	FIGURE("resent_forgotten", resent_forgotten,
 		"Sockets that were back, and whose repeated events were let go for others'."),
 	FIGURE("packets_in", packets_in, "Messages from clients."),
@@ -150,6 +167,9 @@ static const struct counter {
 		"Questions not asked, for too many waited for their client."),
 	FIGURE("replies_dropped", replies_dropped,
 		"Answers to a question to many that took too much memory."),
+	FIGURE("joins_refused", joins_refused, "Rooms not joined, for the socket was in too many."),
+	FIGURE("spaces_refused", spaces_refused, "Namespaces not made, for there were too many."),
+	FIGURE("loop_stalls", loop_stalls, "Times that a loop stood still for long."),
 	FIGURE("broadcasts_refused", broadcasts_refused,
 		"Broadcasts that a loop was too far behind to take."),
 	FIGURE("bytes_in", bytes_in, "Bytes received."),

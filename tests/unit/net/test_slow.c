@@ -35,6 +35,7 @@ static void who_takes_nothing_is_cut(void **state)
 	(void)state;
 	char bytes[SLOW_BYTES];
 	uint64_t began_ns, took_ms = 0, idle_ms = 0;
+	struct net_counters counters;
 
 	sides_start(&h, &sides, &(struct net_pool_options){ .loops = 1 }, NULL);
 	int idle = client_connect(&h), sips = connect_small(), slow = connect_small();
@@ -59,6 +60,8 @@ static void who_takes_nothing_is_cut(void **state)
 	assert_int_equal(atomic_load(&s->error), ETIMEDOUT);
 	assert_int_equal(atomic_load(&t->error), ETIMEDOUT);
 	assert_int_equal(atomic_load(&u->closes), 0);
+	net_pool_counters(h.pool, &counters);
+	assert_int_equal(counters.cut, 2);
 	client_expect_gone(idle);
 	close(idle);
 	close(sips);

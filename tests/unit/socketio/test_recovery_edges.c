@@ -4,6 +4,7 @@
  */
 #include "guest.h"
 #include "sio/stats.h"
+#include "socketio/recovery_int.h"
 
 enum { EXPIRES_MS = 100, GRACE_MS = 100 };
 
@@ -297,9 +298,33 @@ static void destroyed_at_the_end(void **state)
 	assert_int_equal(atomic_load(&destroyed), 2);
 }
 
+/* It says an offset that is none, and it is not known what of the rest has left: that is no place. */
+static void what_it_says_is_no_offset(void **state)
+{
+	static struct sio_server server = { .epoch = "epoch678" };
+	static struct sio_loop at = { .server = &server };
+	static struct sio_backlog b = { .at = &at, .first_place = 1, .next_place = 10 };
+	struct sio_resent resent[1] = { 0 }; /* of who had come back without an offset, too */
+	struct sio_recoverable r = {
+		.backlog = &b, .resent = resent, .resent_count = 1, .has_come_back = true, .joined = 3
+	};
+	struct sio_cut cut;
+
+	(void)state;
+	r.last_place = r.closed = 5;
+	r.sent = (struct sio_cut){ .resent = 1, .place = 4 };
+	assert_true(sio_recoverable_cut(&r, true, STR("said"), &cut));
+	assert_int_equal(cut.place, 4);
+	r.sent_is_lost = true;
+	assert_false(sio_recoverable_cut(&r, true, STR("said"), &cut));
+	r.resent_count = 0;
+	assert_false(sio_recoverable_cut(&r, true, STR("said"), &cut));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_it_says_is_no_offset),
 		cmocka_unit_test(swapped_on_their_own_loop),
 		cmocka_unit_test(who_was_sent_away_stays_away),
 		cmocka_unit_test(who_was_not_sent_away_comes_back),

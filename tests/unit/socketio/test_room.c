@@ -4,6 +4,7 @@
 #include "lib/failing_alloc.h"
 #include "lib/rng.h"
 #include "served.h"
+#include "sio/stats.h"
 
 enum { SOCKETS = 24, ROOMS = 120, STEPS = 40000, FAIL_EVERY = 7 };
 enum { CROWD = 3000 };
@@ -132,6 +133,7 @@ static void a_socket_grows_by_little_and_to_a_limit(void **state)
 	uint32_t grew_at = 0;
 	uint8_t steps = 0;
 	char name[16];
+	struct sio_stats stats;
 
 	(void)state;
 	enter_server();
@@ -147,6 +149,8 @@ static void a_socket_grows_by_little_and_to_a_limit(void **state)
 	}
 	assert_true(grew_at > SIO_ROOMS_PER_SOCKET_MAX / 2);
 	assert_int_equal(sio_join(socket, "one too many"), -ENOSPC);
+	sio_stats(s.io, &stats);
+	assert_int_equal(stats.joins_refused, 1);
 	assert_int_equal(sio_join(socket, name), 0); /* where it is already */
 	assert_true(sio_is_in(socket, name));
 	assert_false(sio_is_in(socket, "one too many"));

@@ -36,6 +36,15 @@ static void late_broadcast(const struct sio_broadcast *b)
 	atomic_fetch_add(&late, 1);
 }
 
+static bool late_name(void *ctx, struct sio_str name, struct sio_str auth)
+{
+	(void)ctx;
+	(void)name;
+	(void)auth;
+	atomic_fetch_add(&late, 1);
+	return true;
+}
+
 static void late_path(const struct sio_request *r, struct sio_exchange x, void *ctx)
 {
 	(void)r;
@@ -55,6 +64,8 @@ static void expect_nothing_set(struct sio_space *space, int why)
 	assert_int_equal(sio_on(space, "said", on_late, NULL), why);
 	assert_int_equal(sio_use(space, late_middleware, NULL), why);
 	assert_int_equal(sio_use_events(space, late_filter, NULL), why);
+	if (why == -EBUSY)
+		assert_null(sio_of_names(s.io, late_name, NULL));
 	sio_on_other(space, on_late, NULL);
 	sio_on_any(space, on_late, NULL);
 	sio_on_any_out(space, on_late, NULL);

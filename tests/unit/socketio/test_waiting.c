@@ -179,12 +179,100 @@ static void answers_that_are_too_large(void **state)
 	finish();
 }
 
+static bool is_digit(void *ctx, struct sio_str name, struct sio_str auth)
+{
+	(void)ctx;
+	(void)auth;
+	return name.bytes == 2 && name.s[1] >= '0' && name.s[1] <= '9';
+}
+
+static void start_hasty(struct sio_options o)
+{
+	o.threads = 1;
+	served_create(&s, &o);
+	root = sio_of(s.io, "/");
+	assert_non_null(sio_of_names(s.io, is_digit, NULL));
+	served_run(&s);
+	clients[0].fd = client_connect(&s.h);
+	assert_true(served_open(clients[0].fd, clients[0].target));
+}
+
+static void who_joins_nothing(void **state)
+{
+	(void)state;
+	start_hasty((struct sio_options){ .connect_timeout_ms = 20 });
+	WAIT_FOR(stats_now().sessions_not_joined == 1);
+	close(clients[0].fd);
+	served_finish(&s);
+}
+
+static void more_namespaces_than_may_be(void **state)
+{
+	(void)state;
+	start_hasty((struct sio_options){ .dynamic_spaces_max = 2 });
+	say(0, "40/1,"
+	       "\x1e"
+	       "40/2,"
+	       "\x1e"
+	       "40/3,"
+	       "\x1e"
+	       "40/4,");
+	WAIT_FOR(stats_now().sockets_refused == 2);
+	assert_int_equal(stats_now().spaces_refused, 2);
+	close(clients[0].fd);
+	served_finish(&s);
+}
+
+/* It answers each ping meanwhile. False: its session has ended. */
+static bool goes_on_for(uint32_t pings)
+{
+	while (pings > 0) {
+		struct buf body;
+		int status = served_ask(clients[0].fd, "GET", clients[0].target, "", &body);
+
+		if (status != 200)
+			return false;
+		pings -= body.bytes == 1 && body.data[0] == '2';
+		bool closed = body.bytes == 1 && body.data[0] == '1';
+		buf_finish(&body);
+		if (closed || served_ask(clients[0].fd, "POST", clients[0].target, "3", NULL) != 200)
+			return false;
+	}
+	return true;
+}
+
+/* Each in time, though all of them take longer; then one that does not come. */
+static void attachments_that_do_not_come(void **state)
+{
+	uint32_t interval_ms = 100 * harness_slower();
+
+	(void)state;
+	start_hasty((struct sio_options){ .ping_interval_ms = interval_ms, .ping_timeout_ms = interval_ms });
+	say(0, "40");
+	assert_int_equal(served_ask(clients[0].fd, "GET", clients[0].target, "", NULL), 200);
+	say(0, "454-[\"event\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1},"
+	       "{\"_placeholder\":true,\"num\":2},{\"_placeholder\":true,\"num\":3}]");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(goes_on_for(1));
+		say(0, "bAQID");
+	}
+	assert_int_equal(stats_now().packets_bad, 0);
+	assert_false(goes_on_for(10));
+	assert_int_equal(stats_now().packets_bad, 1);
+	assert_int_equal(stats_now().ping_timeouts, 0);
+	close(clients[0].fd);
+	served_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_that_nobody_answers),
 		cmocka_unit_test(events_that_we_do_not_answer),
 		cmocka_unit_test(answers_that_are_too_large),
+		cmocka_unit_test(who_joins_nothing),
+		cmocka_unit_test(more_namespaces_than_may_be),
+		cmocka_unit_test(attachments_that_do_not_come),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
