@@ -37,7 +37,8 @@ struct sio_stats {
 		polls_cut; /* answers that neither arrived nor were lost while the client polled anew; given again */
 	uint64_t sessions_lagged; /* times that one had more than queue_bytes_soft waiting: "lagging" */
 	uint64_t sessions_lagging; /* now */
-	uint64_t queued_bytes; /* now: what waits for clients in the whole process, each message once */
+	uint64_t
+		queued_bytes; /* now: what waits for clients in the whole process, each message once; and bodies of HTTP */
 	uint64_t sockets_connected, sockets_disconnected, sockets_refused; /* of Socket.IO */
 	uint64_t sockets_expired; /* of those disconnected: by their deadline */
 	uint64_t sockets_recovered; /* of those connected: they were here before */

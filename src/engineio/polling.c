@@ -178,6 +178,18 @@ void eio_poll_settle(struct eio_session *s)
 	settle(s, arrived);
 }
 
+void eio_poll_cut(struct eio_session *s)
+{
+	struct http_exchange *x = s->doubt == NULL ? NULL : s->doubt->exchange;
+
+	if (x == NULL || http_exchange_sent(x))
+		return;
+	http_unwatch(x);
+	http_exchange_cut(x);
+	s->doubt->exchange = NULL;
+	net_delay_stop(&s->doubt->deadline);
+}
+
 void eio_polls_forget(struct eio_session *s)
 {
 	if (s->poll != NULL)
@@ -199,58 +211,18 @@ static const struct http_response poll_response = {
 	.cache_control = { .s = "no-store", .bytes = 8 },
 };
 
-/* A packet without data. */
-static bool append_packet(struct buf *body, enum eio_type type)
+static void give(struct http_exchange *x, const struct eio_answer *a)
 {
-	uint8_t separator = EIO_SEPARATOR, byte = (uint8_t)type;
-
-	return (body->bytes == 0 || buf_append(body, &separator, 1)) && buf_append(body, &byte, 1);
-}
-
-/* What is due, as far as one body may carry it; whether any of it is better compressed. False: no memory. */
-static bool make_body(struct eio_session *s, struct buf *body, uint32_t *ret_units, bool *ret_compress)
-{
-	uint32_t packets = s->ping_due, units = 0;
-
-	if (s->ping_due && !append_packet(body, EIO_PING))
-		return false;
-	for (; units < s->queue.count; units++) {
-		struct blob_share *unit = eio_queue_at(&s->queue, units);
-
-		packets += eio_unit_packets(unit);
-		if (units > 0 &&
-			(packets > EIO_POLL_PACKETS_MAX || body->bytes + unit->bytes > EIO_POLL_BYTES_MAX))
-			break;
-		if (!eio_unit_append_polling(unit, body))
-			return false;
-		*ret_compress |= (blob_tag(unit) & EIO_UNIT_UNCOMPRESSED) == 0;
-	}
-	*ret_units = units;
-	if (s->noop_due && body->bytes == 0 && !append_packet(body, EIO_NOOP))
-		return false;
-	/* Alone: a client's upper layer has not heard what came before it in the same body. */
-	if (s->close_due && body->bytes == 0) {
-		s->close_due = false;
-		return append_packet(body, EIO_CLOSE);
-	}
-	return true;
-}
-
-/* Compressed where that is worth it. */
-static void answer_body(struct eio_session *s, struct http_exchange *x, struct buf *body, bool compress)
-{
-	enum http_coding coding = s->poll_coding;
-	bool worth_it = compress && body->bytes >= HTTP_COMPRESS_BYTES_MIN &&
-			body->bytes <= EIO_COMPRESS_BYTES_MAX && !s->lost_poll;
 	struct http_response r = poll_response;
 	struct http_header header = { .name = STR("Content-Encoding") };
 
-	if (coding != HTTP_CODING_IDENTITY && worth_it && http_compress(coding, body)) {
-		header.value = http_coding_name(coding);
+	if (a->coding != HTTP_CODING_IDENTITY) {
+		header.value = http_coding_name(a->coding);
 		r.headers = &header;
 		r.header_count = 1;
 	}
-	http_answer_buf(x, &r, body);
+	http_answer_shared(x, &r, a->body);
+	http_shared_unref(a->body);
 }
 
 /* The session cannot go on; its client is told by a close packet, or by the end of the connection. */
@@ -265,27 +237,23 @@ static void no_memory(struct eio_session *s)
 void eio_poll_answer(struct eio_session *s)
 {
 	struct eio_doubt *d;
-	struct buf body;
-	uint32_t units = 0;
-	bool compress = false;
+	struct eio_answer answer;
 
 	if (s->poll == NULL || s->doubt != NULL)
 		return;
 	if (s->queue.count == 0 && !s->ping_due && !s->noop_due && !s->close_due)
 		return;
 	bool closing = s->close_due;
-	buf_init(&body, BLOB_BYTES_MAX);
 	d = calloc(1, sizeof(*d));
-	if (d == NULL || !make_body(s, &body, &units, &compress)) {
+	if (d == NULL || !eio_answer_make(s, &answer)) {
 		free(d);
-		buf_finish(&body);
 		no_memory(s);
 		return;
 	}
 	*d = (struct eio_doubt){
 		.session = s,
 		.exchange = s->poll,
-		.units = units,
+		.units = answer.units,
 		.told_close = closing && !s->close_due,
 		.by_proxy = *http_exchange_mark(s->poll) >> MARK_BITS >= MARK_CHANGES_MAX,
 		.answered_ns = net_loop_now_ns(s->at->loop),
@@ -297,7 +265,7 @@ void eio_poll_answer(struct eio_session *s)
 	s->ping_due = false;
 	if (s->probe == NULL)
 		s->noop_due = false; /* while upgrading, each poll is let go */
-	answer_body(s, d->exchange, &body, compress);
+	give(d->exchange, &answer);
 }
 
 void eio_poll_release(struct eio_session *s, enum eio_type packet)

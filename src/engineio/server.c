@@ -406,6 +406,8 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 		net_delays_init(&at->pings, at->loop, options->ping_interval_ms, eio_ping_due, at);
 		net_delays_init(&at->pongs, at->loop, options->ping_timeout_ms, eio_pong_late, at);
 		net_delays_init(&at->throttles, at->loop, EIO_THROTTLE_STEP_MS, eio_throttle_step, at);
+		for (size_t coding = 0; coding < HTTP_CODINGS; coding++)
+			net_task_init(&at->answers[coding].forget, eio_answer_forget);
 		net_delays_init(&at->cuts, at->loop, NET_LINGER_MS, eio_closing_over, at);
 		net_delays_init(&at->closings, at->loop, EIO_CLOSE_MS, eio_closing_over, at);
 		net_delays_init(&at->settlings, at->loop, EIO_SETTLE_MS, eio_doubt_over, at);
@@ -440,6 +442,8 @@ void eio_server_destroy(struct eio_server *server)
 		slots_finish(sessions);
 		free(server->loops[i].drain.turns);
 		eio_rings_finish(&server->loops[i].rings);
+		for (size_t coding = 0; coding < HTTP_CODINGS; coding++)
+			eio_answer_forget(&server->loops[i].answers[coding].forget);
 	}
 	eio_cors_destroy(server);
 	buckets_destroy(server->buckets);

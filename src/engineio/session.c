@@ -242,6 +242,8 @@ void eio_session_end_saying(struct eio_session *s, enum eio_reason reason, uint1
 	s->state = EIO_STATE_CLOSING;
 	s->close_code = code;
 	s->at->server->events->closed(s->ctx, reason); /* while its queue is there */
+	if (reason == EIO_OVERFLOW)
+		eio_poll_cut(s);
 	begin_closing(s, reason);
 }
 
@@ -298,6 +300,7 @@ void eio_closing_over(struct net_delay *d, void *loop)
 void eio_closing_hurry(struct eio_session *s)
 {
 	if (s->ws == NULL) {
+		eio_poll_cut(s);
 		eio_closing_over(&s->beat, s->at);
 		return;
 	}

@@ -113,6 +113,18 @@ struct eio_drain {
 	void (*drained)(struct net_loop *, void *ctx);
 };
 
+enum { EIO_ANSWER_UNITS = 8 }; /* an answer of more is not looked for again */
+
+/* The answer to a poll that was made last in this iteration, for others that are to get the same, and take the same codings. */
+struct eio_answer_kept {
+	struct http_shared *body; /* NULL: none */
+	enum http_coding coding;
+	bool was_lost;
+	uint32_t units;
+	struct blob_share *of[EIO_ANSWER_UNITS]; /* the whole of a queue */
+	struct net_task forget;
+};
+
 struct eio_loop {
 	struct eio_server *server;
 	struct net_loop *loop;
@@ -124,6 +136,7 @@ struct eio_loop {
 	struct eio_rings rings;
 	struct eio_drain drain;
 	struct eio_headers headers; /* scratch: of the handshake being answered */
+	struct eio_answer_kept answers[HTTP_CODINGS]; /* by what the polls take */
 	uint64_t burst_ns; /* the iteration, by its time, ... */
 	uint32_t burst_units; /* ... and what has been queued in it past hard limits */
 	struct eio_counts counts;
@@ -244,6 +257,16 @@ void eio_budget_begin(struct eio_server *);
 /* Before its loops are closed, or after. None of them runs. */
 void eio_budget_end(struct eio_server *);
 
+/* answer.c */
+struct eio_answer {
+	struct http_shared *body; /* a reference */
+	enum http_coding coding;
+	uint32_t units; /* of the front of the queue, that it carries */
+};
+/* What its poll is to be answered now; a close packet that is in it is not due any more. False: no memory. */
+__attribute__((warn_unused_result)) bool eio_answer_make(struct eio_session *, struct eio_answer *ret);
+void eio_answer_forget(struct net_task *);
+
 /* polling.c */
 void eio_poll_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
 /* Answer the waiting poll if there is anything for it, and nothing in doubt. */
@@ -252,6 +275,8 @@ void eio_poll_answer(struct eio_session *);
 void eio_poll_release(struct eio_session *, enum eio_type packet);
 /* Polling is over: what the poll before carried has arrived, or goes again by another way. */
 void eio_poll_settle(struct eio_session *);
+/* Its client does not take the answer it is being sent, and what that holds is to go: no more of it is sent. The session goes, too. */
+void eio_poll_cut(struct eio_session *);
 /* Let go of all requests. */
 void eio_polls_forget(struct eio_session *);
 void eio_doubt_over(struct net_delay *, void *loop);

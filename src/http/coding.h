@@ -1,7 +1,7 @@
 /*
  * http/coding.h -- content codings: which a client takes, and making them while we run.
  *
- * Uses: base, zlib. Used by: http/asset.c (codings made at build time), engineio/polling.c. Pure but for memory.
+ * Uses: base, zlib. Used by: http/asset.c (codings made at build time), engineio/answer.c. Pure but for memory.
  */
 #ifndef HTTP_CODING_H
 #define HTTP_CODING_H
@@ -21,6 +21,7 @@ enum http_coding {
 	HTTP_CODING_IDENTITY,
 	HTTP_CODING_GZIP,
 	HTTP_CODING_DEFLATE,
+	HTTP_CODINGS, /* how many */
 };
 
 /* The coding to make for this client: gzip before deflate, and before identity, where it likes them as much. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/account.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "http/server_int.h"
@@ -22,7 +23,8 @@ void http_out_clear(struct http_exchange *x)
 {
 	free(x->out_head);
 	x->out_head = NULL;
-	buf_finish(&x->out_owned);
+	http_shared_unref(x->out_shared);
+	x->out_shared = NULL;
 	x->out_body = NULL;
 	x->out_head_bytes = x->out_body_bytes = x->out_sent = 0;
 }
@@ -81,6 +83,19 @@ void http_out_continue(struct http_exchange *x)
 	net_conn_want_send(x->net);
 }
 
+/* No memory. */
+static void out_lose(struct http_exchange *x)
+{
+	struct net_conn *net = x->net;
+	const struct http_watch_ops *watch = x->watch;
+	void *ctx = x->watch_ctx;
+
+	http_conn_bury(x);
+	net_conn_close(net);
+	if (watch != NULL)
+		watch->fate(ctx, HTTP_FATE_LOST);
+}
+
 /* Encode the head, with room behind it for `copy_bytes`, which is returned; NULL: no memory, the connection is cut. */
 static uint8_t *out_begin(
 	struct http_exchange *x, const struct http_response *given, size_t body_bytes, size_t copy_bytes)
@@ -100,14 +115,7 @@ static uint8_t *out_begin(
 	x->more_count = 0;
 	size_t head_max = http_response_bytes_max(&r);
 	if (!out_append(x, head_max + copy_bytes, &room)) {
-		struct net_conn *net = x->net;
-		const struct http_watch_ops *watch = x->watch;
-		void *ctx = x->watch_ctx;
-
-		http_conn_bury(x);
-		net_conn_close(net);
-		if (watch != NULL)
-			watch->fate(ctx, HTTP_FATE_LOST);
+		out_lose(x);
 		return NULL;
 	}
 	size_t bytes = http_response_encode(&r, (char *)room, head_max);
@@ -155,13 +163,62 @@ void http_answer_buf(struct http_exchange *x, const struct http_response *r, str
 	struct buf given = *body;
 
 	buf_init(body, body->bytes_max);
-	if (out_begin(x, r, given.bytes, 0) == NULL || !has_body(x, r)) {
+	struct http_shared *whole = http_shared_create(&given);
+	if (whole == NULL) {
 		buf_finish(&given);
+		out_lose(x);
 		return;
 	}
-	x->out_owned = given;
-	x->out_body = given.data;
-	x->out_body_bytes = given.bytes;
+	http_answer_shared(x, r, whole);
+	http_shared_unref(whole);
+}
+
+struct http_shared {
+	uint32_t refs;
+	struct buf buf;
+};
+
+struct http_shared *http_shared_create(struct buf *from)
+{
+	struct http_shared *b = malloc(sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	*b = (struct http_shared){ .refs = 1, .buf = *from };
+	buf_init(from, from->bytes_max);
+	if (b->buf.cap > b->buf.bytes + b->buf.bytes / 8) {
+		uint8_t *smaller = realloc(b->buf.data, b->buf.bytes);
+		if (smaller != NULL) {
+			b->buf.data = smaller;
+			b->buf.cap = b->buf.bytes;
+		}
+	}
+	account_add(b->buf.cap);
+	return b;
+}
+
+void http_shared_ref(struct http_shared *b)
+{
+	b->refs++;
+}
+
+void http_shared_unref(struct http_shared *b)
+{
+	if (b == NULL || --b->refs > 0)
+		return;
+	account_take(b->buf.cap);
+	buf_finish(&b->buf);
+	free(b);
+}
+
+void http_answer_shared(struct http_exchange *x, const struct http_response *r, struct http_shared *body)
+{
+	if (out_begin(x, r, body->buf.bytes, 0) == NULL || !has_body(x, r))
+		return;
+	http_shared_ref(body);
+	x->out_shared = body;
+	x->out_body = body->buf.data;
+	x->out_body_bytes = body->buf.bytes;
 }
 
 void http_answer_text(struct http_exchange *x, uint16_t status, bool html, struct str text)

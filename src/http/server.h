@@ -97,6 +97,16 @@ void http_answer(struct http_exchange *, const struct http_response *, const voi
 void http_answer_static(
 	struct http_exchange *, const struct http_response *, const void *body, size_t body_bytes);
 void http_answer_buf(struct http_exchange *, const struct http_response *, struct buf *body);
+/*
+ * A body that answers of one loop share. Its memory counts as what waits to be sent (base/account.h) until the last of them has been
+ * sent, or cut. create: what the buffer has, which is then empty; NULL: no memory, and it is as it was. unref: NULL is fine.
+ */
+struct http_shared;
+__attribute__((warn_unused_result)) struct http_shared *http_shared_create(struct buf *from);
+void http_shared_ref(struct http_shared *);
+void http_shared_unref(struct http_shared *);
+/* Takes a reference of its own. */
+void http_answer_shared(struct http_exchange *, const struct http_response *, struct http_shared *);
 /* `text/plain`, or `text/html` if html. */
 void http_answer_text(struct http_exchange *, uint16_t status, bool html, struct str text);
 /* From an asset: http_asset_answer() against the request's head. */

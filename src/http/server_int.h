@@ -54,7 +54,7 @@ struct http_exchange {
 	size_t out_head_bytes;
 	const uint8_t *out_body;
 	size_t out_body_bytes;
-	struct buf out_owned;
+	struct http_shared *out_shared; /* of which out_body is; NULL: it is lent for ever */
 	size_t out_sent;
 };
 
