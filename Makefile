@@ -78,7 +78,7 @@ tidy: ## the rules of the tree that no compiler checks
 fmt: test-packages ## clang-format over the tree
 	@tools/format.sh
 
-install: build ## install the library, its headers and the programs (PREFIX, DESTDIR)
+install: build ## install the library, its headers, its documents and the programs (PREFIX, DESTDIR)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD)
 
 clean: ## remove what was built

@@ -40,7 +40,7 @@ typedef void sio_http_fn(const struct sio_request *, struct sio_exchange x, void
 
 /*
  * Call `fn` for each request for a path, whatever its method; one that ends in "/" and is longer than that stands for all below
- * it that has no path of its own. `path` is copied, and compared with the request's decoded one. body_bytes_max: of a request's
+ * it that has no path of its own (below Socket.IO's and an endpoint's path, too). `path` is copied, and compared with the request's decoded one. body_bytes_max: of a request's
  * body, larger gets 413 without a call; 0: none is taken, any gets 413. Before sio_run(). 0; -ENOSPC, SIO_HTTP_PATHS_MAX; -EEXIST: it is served already;
  * -EBUSY: the server runs; -ENOMEM; -EINVAL.
  */

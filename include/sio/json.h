@@ -2,7 +2,8 @@
  * sio/json.h -- reading and writing of JSON: what clients send as auth and arguments, and texts that go to them.
  *
  * What a handler is lent (auth, arguments) is valid JSON. A value is a slice of it without blanks around it, so its first byte tells
- * its type: `{`, `[`, `"`, `t`, `f`, `n`, else a number. All of it is O(the text), and may be called from any thread.
+ * its type: `{`, `[`, `"`, `t`, `f`, `n`, else a number. All of it is O(the text), and may be called from any thread; a struct
+ * sio_json_text belongs to one thread at a time.
  */
 #ifndef SIO_JSON_H
 #define SIO_JSON_H
@@ -30,6 +31,39 @@ SIO_API SIO_CHECK bool sio_json_number(struct sio_str value, uint64_t max, uint6
  * text is no UTF-8, 0, and `out` is empty.
  */
 SIO_API SIO_CHECK size_t sio_json_quote(char *out, size_t out_bytes, struct sio_str text);
+
+/*
+ * JSON that is put together piece by piece: its commas, quotes and escapes are seen to. Zeroed it is ready, and sio_json_free() frees it.
+ * When a piece is no UTF-8, or there is no memory, it has failed: it is empty, and stays so. sio_emit() and the like say -EINVAL then, and
+ * where brackets and names do not match. Read only.
+ */
+struct sio_json_text {
+	char *s; /* with a NUL behind it; NULL: nothing has been put, or it has failed */
+	size_t bytes, room;
+	bool failed;
+};
+/* bracket: '[' or '{'. */
+SIO_API void sio_json_open(struct sio_json_text *, char bracket);
+/* bracket: ']' or '}'. */
+SIO_API void sio_json_close(struct sio_json_text *, char bracket);
+/* The name of an object's next member. */
+SIO_API void sio_json_put_key(struct sio_json_text *, const char *name);
+/* A value of the array, or of the member that was named: text. */
+SIO_API void sio_json_put_string(struct sio_json_text *, struct sio_str text);
+/* A whole number. */
+SIO_API void sio_json_put_int(struct sio_json_text *, int64_t number);
+/* true, or false. */
+SIO_API void sio_json_put_bool(struct sio_json_text *, bool is_true);
+/* One that is JSON already, such as what sio_arg() gave; "null". */
+SIO_API void sio_json_put_json(struct sio_json_text *, struct sio_str value);
+/* An attachment, by its number from 0. */
+SIO_API void sio_json_put_bytes(struct sio_json_text *, uint32_t attachment);
+/* What there is; lent until the next piece. */
+SIO_API struct sio_str sio_json_written(const struct sio_json_text *);
+/* The same as arguments, without attachments. */
+SIO_API struct sio_args sio_json_args(const struct sio_json_text *);
+/* Then it is as at first. */
+SIO_API void sio_json_free(struct sio_json_text *);
 
 #ifdef __cplusplus
 }

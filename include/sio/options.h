@@ -145,8 +145,8 @@ struct sio_options {
 	/*
 	 * 1000: when it is stopped, its clients are told one after the other over this time, so that not all come again at
 	 * once; shorter with few of them (a millisecond each). Till its turn comes a client is served as ever, and up to a second
-	 * longer while it polls for what waits, or while an event of its is not answered yet. At most 4000; more counts as
-	 * that.
+	 * longer while it polls for what waits, or while an event of its, or a question to it that has a deadline, is not answered yet. At most 4000;
+	 * more counts as that.
 	 */
 	uint32_t drain_ms;
 	enum sio_log_level log_least; /* SIO_LOG_INFO */

@@ -33,7 +33,8 @@
 extern "C" {
 #endif
 
-#define SIO_API   __attribute__((visibility("default")))
+#define SIO_API __attribute__((visibility("default")))
+/* Its result is to be looked at; where there is nothing to be done about it: (void)!f(); */
 #define SIO_CHECK __attribute__((warn_unused_result))
 
 enum {
@@ -69,7 +70,15 @@ struct sio_str {
 	size_t bytes;
 };
 
-/* Of a literal. */
+#define SIO_VERSION "0.1.0" /* of this header */
+/* Of the library that the program is linked with. */
+SIO_API const char *sio_version(void);
+
+/* Of a literal; and as the initializer of something static: static const struct sio_str no = SIO_STR_INIT("no"); */
+#define SIO_STR_INIT(literal)                                                                                \
+	{                                                                                                    \
+		"" literal, sizeof(literal) - 1                                                              \
+	}
 #ifdef __cplusplus
 #define SIO_STR(literal) (sio_str{ "" literal, sizeof(literal) - 1 })
 #else
@@ -193,6 +202,12 @@ typedef bool sio_names_fn(void *ctx, struct sio_str name, struct sio_str auth);
 SIO_API struct sio_space *sio_of_names(struct sio_server *, sio_names_fn *fn, void *ctx);
 /* Its name; "" of a parent. Lives as long as the server. */
 SIO_API const char *sio_space_name(const struct sio_space *);
+typedef void sio_space_fn(struct sio_space *, void *ctx);
+/*
+ * Call `fn` with each of a parent's namespaces that there are now, the newest first; of a namespace that is none, not at all. They live as
+ * long as the server. Any thread. O(children).
+ */
+SIO_API void sio_each_child(const struct sio_space *parent, sio_space_fn *fn, void *ctx);
 
 /*
  * Call the handler for each event of that name. "connection", "disconnecting" (it is still in its rooms: sio_room_at()),
@@ -388,7 +403,7 @@ typedef void sio_replies_fn(const struct sio_replies *);
 SIO_API SIO_CHECK int sio_ask_all(struct sio_target, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_replies_fn *, void *ctx);
 
-/* 0; -EINVAL: a name that is empty or too long; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
+/* 0; -EINVAL: a name that is empty, too long or no UTF-8; -ENOSPC: SIO_ROOMS_PER_SOCKET_MAX; -ENOMEM. Joining twice is fine. */
 SIO_API int sio_join(struct sio_socket *, const char *room);
 /* Harmless if it is not in it. */
 SIO_API void sio_leave(struct sio_socket *, const char *room);
@@ -409,8 +424,8 @@ SIO_API const char *sio_room_at(const struct sio_socket *, uint32_t i);
 SIO_API SIO_CHECK bool sio_is_in(const struct sio_socket *, const char *room);
 /*
  * All sockets of a target join a room, or leave it, as sio_disconnect_all() sends them away. One that cannot join
- * (SIO_ROOMS_PER_SOCKET_MAX, no memory) is left out, and that is logged. Any thread. 0; -EINVAL: a name that is empty or too long,
- * too many rooms; -ENOMEM: nobody does (of a parent: in some of its children). -ENOBUFS: a loop is too far behind; its clients will be closed, the others did.
+ * (SIO_ROOMS_PER_SOCKET_MAX, no memory) is left out, and that is logged. Any thread. 0; -EINVAL: a name that is empty, too long
+ * or no UTF-8, too many rooms; -ENOMEM: nobody does (of a parent: in some of its children). -ENOBUFS: a loop is too far behind; its clients will be closed, the others did.
  */
 SIO_API SIO_CHECK int sio_join_all(struct sio_target, const char *room);
 /* The same: who is not in it is left alone. */
@@ -522,6 +537,11 @@ SIO_API SIO_CHECK bool sio_arg(const struct sio_event *, size_t i, struct sio_st
 SIO_API SIO_CHECK bool sio_arg_string(const struct sio_event *, size_t i, char *out, size_t out_bytes);
 /* The i-th argument if it is binary: that attachment, lent as args.attachments are. */
 SIO_API SIO_CHECK bool sio_arg_bytes(const struct sio_event *, size_t i, struct sio_bytes *ret);
+/*
+ * The same of any value in arguments, such as a member of an object (sio/json.h). False: it is not binary, whatever it looks like: a
+ * client's own {"_placeholder":true,"num":0} is an attachment only where it has sent one.
+ */
+SIO_API SIO_CHECK bool sio_args_bytes(const struct sio_args *, struct sio_str value, struct sio_bytes *ret);
 
 #ifdef __cplusplus
 }

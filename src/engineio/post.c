@@ -163,9 +163,14 @@ bool eio_is_attended(const struct eio_session *s)
 	       (s->rest != NULL && s->rest->exchange != NULL);
 }
 
-bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
+static bool is_octets(const struct http_head *head)
 {
-	if (s->post != NULL || s->rest != NULL)
+	return str_equal_nocase(http_head_get(head, STR("content-type")), STR("application/octet-stream"));
+}
+
+bool eio_post_begin(struct eio_session *s, struct http_exchange *x, const struct http_head *head)
+{
+	if (s->post != NULL || s->rest != NULL || is_octets(head))
 		return false; /* the session ends when it is served */
 	s->post = x;
 	http_watch(x, &coming_ops, s);
@@ -175,14 +180,13 @@ bool eio_post_begin(struct eio_session *s, struct http_exchange *x)
 void eio_post_serve(struct eio_session *s, struct http_exchange *x, const struct http_request *request)
 {
 	struct eio_payload payload = { .data = request->body, .bytes = request->body_bytes };
-	struct str type = http_head_get(request->head, STR("content-type"));
 
 	if (s->post == x) {
 		http_unwatch(x);
 		s->post = NULL;
 		net_defer(s->at->loop, &s->task); /* its probe may wait for this */
 	}
-	if (s->post != NULL || s->rest != NULL || str_equal_nocase(type, STR("application/octet-stream"))) {
+	if (s->post != NULL || s->rest != NULL || is_octets(request->head)) {
 		eio_session_end(s, EIO_TRANSPORT_ERROR);
 		http_answer(x, &(struct http_response){ .status = 400 }, NULL, 0);
 		return;

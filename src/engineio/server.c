@@ -340,7 +340,7 @@ static bool begin(void *ctx, struct http_exchange *x, const struct http_head *he
 
 	if (judge(at, head, &s) != REQUEST_OK || s == NULL || head->upgrade || head->method != HTTP_POST)
 		return false; /* serve says what is wrong with it */
-	return eio_post_begin(s, x);
+	return eio_post_begin(s, x, head);
 }
 
 static uint32_t sessions_for(uint32_t conns)
@@ -370,6 +370,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 	struct http_route route = {
 		.path = options->path,
 		.prefix = true,
+		.alone = true,
 		.body_bytes_max = options->message_bytes_max,
 		.head = options->cors == NULL ? NULL : eio_cors_head,
 		.loop_of = loop_of,
@@ -379,6 +380,7 @@ int eio_server_create(struct http_server *http, struct net_pool *pool, const str
 	};
 	struct http_route plain_route = {
 		.path = options->path,
+		.alone = true,
 		.body_bytes_max =
 			options->message_bytes_max, /* none is taken: what is wrong is told before */
 		.loop_of = http_route_any_loop,

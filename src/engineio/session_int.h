@@ -301,7 +301,7 @@ void eio_throttle_step(struct net_delay *, void *loop);
 /* Its client shows itself: by a WebSocket, or a request that waits for its answer. */
 bool eio_is_attended(const struct eio_session *);
 /* A POST whose body is to come. False: another is under way, so this one is to be served without. */
-bool eio_post_begin(struct eio_session *, struct http_exchange *);
+bool eio_post_begin(struct eio_session *, struct http_exchange *, const struct http_head *);
 void eio_post_serve(struct eio_session *, struct http_exchange *, const struct http_request *);
 /* The rest of a body, if there is one, has its turn in the next iteration. */
 void eio_post_resume(struct eio_session *);

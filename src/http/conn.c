@@ -185,7 +185,17 @@ static int take_chunks(struct http_exchange *x)
 	}
 }
 
-/* Look at the request's route and length. NULL: it was refused, or moves. */
+/* Its body is too long; but if the route does not want it anyway, that is what it is told. */
+static void refuse_long(struct http_exchange *x, const struct http_route *route)
+{
+	x->at->head.keep_alive = false;
+	if (route->begin(route->ctx, x, &x->at->head))
+		http_conn_refuse(x, 413, "");
+	else
+		serve(x, route, NULL, 0);
+}
+
+/* Look at the request's route and length. NULL: it was refused (or served as one without its body), or moves. */
 static const struct http_route *admit(struct http_exchange *x)
 {
 	struct http_head *head = &x->at->head;
@@ -209,13 +219,13 @@ static const struct http_route *admit(struct http_exchange *x)
 	}
 	if (route->head != NULL)
 		route->head(route->ctx, x, head);
-	if (head->body == HTTP_BODY_LENGTH && head->content_length > route->body_bytes_max) {
-		http_conn_refuse(x, 413, "");
-		return NULL;
-	}
 	uint32_t loop_index = route->loop_of(route->ctx, head);
-	if (loop_index == HTTP_ANY_LOOP || loop_index == net_loop_index(x->at->loop))
-		return route;
+	if (loop_index == HTTP_ANY_LOOP || loop_index == net_loop_index(x->at->loop)) {
+		bool is_long = head->body == HTTP_BODY_LENGTH && head->content_length > route->body_bytes_max;
+		if (is_long)
+			refuse_long(x, route);
+		return is_long ? NULL : route;
+	}
 	/* A loop that stops is there until its connections end. */
 	if (net_loop_stopping(x->at->loop) && http_loop_stopping(&x->server->loops[loop_index])) {
 		http_conn_refuse(x, 503, "the server is stopping");

@@ -108,19 +108,24 @@ void http_server_destroy(struct http_server *s)
 static int enlist(struct http_server *s, struct http_place *place)
 {
 	struct str path = str_c(place->route.path);
+	const struct http_route *alike[2] = { NULL, NULL }; /* of just that path; of it and what is below */
 	uint32_t at = 0;
 
-	if (!place->route.prefix) {
-		if (map_find(&s->exact, path) != NULL)
-			return -EEXIST;
-		return map_insert(&s->exact, &place->node, path) ? 0 : -ENOMEM;
+	struct map_node *n = map_find(&s->exact, path);
+	if (n != NULL)
+		alike[0] = &map_entry(n, struct http_place, node)->route;
+	for (uint32_t i = 0; i < s->prefix_count; i++) {
+		if (str_equal(str_c(s->prefixes[i]->path), path))
+			alike[1] = s->prefixes[i];
 	}
+	const struct http_route *other = alike[place->route.prefix ? 0 : 1];
+	if (alike[place->route.prefix ? 1 : 0] != NULL ||
+		(other != NULL && (other->alone || place->route.alone)))
+		return -EEXIST;
+	if (!place->route.prefix)
+		return map_insert(&s->exact, &place->node, path) ? 0 : -ENOMEM;
 	while (at < s->prefix_count && strlen(s->prefixes[at]->path) > path.bytes)
 		at++;
-	for (uint32_t i = at; i < s->prefix_count && strlen(s->prefixes[i]->path) == path.bytes; i++) {
-		if (str_equal(str_c(s->prefixes[i]->path), path))
-			return -EEXIST;
-	}
 	memmove(&s->prefixes[at + 1], &s->prefixes[at], (s->prefix_count - at) * sizeof(s->prefixes[0]));
 	s->prefixes[at] = &place->route;
 	s->prefix_count++;

@@ -47,6 +47,7 @@ struct http_request {
 struct http_route {
 	const char *path; /* kept: "/chat", or with prefix "/socket.io/" and all below it */
 	bool prefix;
+	bool alone; /* its path is no other's, with prefix or without */
 	uint32_t body_bytes_max; /* more: 413 */
 	/*
 	 * Optional: what all answers to this request have besides (http_exchange_add()), also those that are given here: 413, 408,

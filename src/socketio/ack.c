@@ -191,6 +191,17 @@ void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *
 	/* Not asked, or too late: Node's server ignores it too. */
 }
 
+bool sio_asks_hurry(const struct sio_socket *s)
+{
+	if (s->asks == NULL)
+		return false;
+	for (struct list *n = s->asks->waiting.next; n != &s->asks->waiting; n = n->next) {
+		if (net_timer_running(&list_entry(n, struct sio_ask_waiting, node)->deadline))
+			return true;
+	}
+	return false;
+}
+
 void sio_asks_end(struct sio_socket *s)
 {
 	assert(s->session == NULL);
@@ -354,12 +365,12 @@ static int post_ask(struct sio_space *space, struct sio_id id, struct str event,
 int sio_ask(struct sio_space *space, struct sio_id id, const char *event, struct sio_args args,
 	uint32_t timeout_ms, sio_reply_fn *fn, void *ctx)
 {
-	struct sio_server *server = space->server;
-	struct sio_loop *here = sio_loop_here(server);
 	struct str name = str_c(event);
 
-	if (!sio_event_name_valid(name))
+	if (space == NULL || !sio_event_name_valid(name))
 		return -EINVAL;
+	struct sio_server *server = space->server;
+	struct sio_loop *here = sio_loop_here(server);
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;
 	if (!sio_is_now(here, id.loop)) {

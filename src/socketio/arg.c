@@ -1,5 +1,6 @@
 /* socketio/arg.c -- reading an event's arguments: see sio/sio.h. */
 #include "base/json.h"
+#include "base/utf8.h"
 #include "sio/json.h"
 #include "socketio/server_int.h"
 
@@ -25,17 +26,32 @@ bool sio_arg(const struct sio_event *e, size_t i, struct sio_str *ret_json)
 	return true;
 }
 
-bool sio_arg_bytes(const struct sio_event *e, size_t i, struct sio_bytes *ret)
+static bool bytes_of(const struct sio_args *args, struct json_value item, struct sio_bytes *ret)
 {
-	struct json_value item, is_placeholder, num;
+	struct json_value is_placeholder, num;
 	uint64_t n;
 
-	if (!item_at(e, i, &item) || !json_member(item, STR("_placeholder"), &is_placeholder) ||
-		is_placeholder.type != JSON_TRUE || !json_member(item, STR("num"), &num) ||
-		!str_parse_u64(num.text, UINT32_MAX, &n) || n >= e->args.attachment_count)
+	if (!json_member(item, STR("_placeholder"), &is_placeholder) || is_placeholder.type != JSON_TRUE ||
+		!json_member(item, STR("num"), &num) || !str_parse_u64(num.text, UINT32_MAX, &n) ||
+		n >= args->attachment_count)
 		return false;
-	*ret = e->args.attachments[n];
+	*ret = args->attachments[n];
 	return true;
+}
+
+bool sio_arg_bytes(const struct sio_event *e, size_t i, struct sio_bytes *ret)
+{
+	struct json_value item;
+
+	return item_at(e, i, &item) && bytes_of(&e->args, item, ret);
+}
+
+bool sio_args_bytes(const struct sio_args *args, struct sio_str value, struct sio_bytes *ret)
+{
+	struct json_value item;
+
+	return args->attachment_count > 0 && utf8_valid((const uint8_t *)value.s, value.bytes) &&
+	       json_scan(str_of(value.s, value.bytes), &item) && bytes_of(args, item, ret);
 }
 
 bool sio_arg_string(const struct sio_event *e, size_t i, char *out, size_t out_bytes)

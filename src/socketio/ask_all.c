@@ -269,13 +269,13 @@ static int begin(const struct sio_target *t, struct str event, const struct sio_
 int sio_ask_all(struct sio_target target, const char *event, struct sio_args args, uint32_t timeout_ms,
 	sio_replies_fn *fn, void *ctx)
 {
-	struct sio_server *server = target.space->server;
 	struct str name = str_c(event);
 	struct asking *a = NULL;
 	int rc = -ENOBUFS;
 
-	if (!sio_event_name_valid(name) || target.space->names != NULL || !sio_target_valid(&target))
+	if (!sio_event_name_valid(name) || !sio_target_valid(&target) || target.space->names != NULL)
 		return -EINVAL;
+	struct sio_server *server = target.space->server;
 	if (sio_is_closed(server))
 		return -ENOBUFS;
 	if (atomic_fetch_add_explicit(&server->askings_all, 1, memory_order_relaxed) <

@@ -417,13 +417,15 @@ static void on_lagging(void *ctx, bool lagging)
 	}
 }
 
-/* Answers to its events. */
+/* Answers to its events; or the time is not over that it has to answer a question. */
 static bool is_owed(void *ctx)
 {
 	const struct sio_client *c = ctx;
 
 	for (struct list *n = c->sockets.next; n != &c->sockets; n = n->next) {
-		if (list_entry(n, struct sio_socket, in_client)->ack_count > 0)
+		const struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
+
+		if (s->ack_count > 0 || sio_asks_hurry(s))
 			return true;
 	}
 	return false;

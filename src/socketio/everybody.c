@@ -175,23 +175,16 @@ static int do_everywhere(const struct posted *what)
 	return rc;
 }
 
-static bool room_valid(const char *room)
-{
-	size_t bytes = strlen(room);
-
-	return bytes > 0 && bytes <= SIO_ROOM_BYTES_MAX;
-}
-
 int sio_join_all(struct sio_target target, const char *room)
 {
-	if (!room_valid(room))
+	if (!sio_room_name_valid(str_c(room)))
 		return -EINVAL;
 	return do_everywhere(&(struct posted){ .target = target, .doing = JOIN, .room = room });
 }
 
 int sio_leave_all(struct sio_target target, const char *room)
 {
-	if (!room_valid(room))
+	if (!sio_room_name_valid(str_c(room)))
 		return -EINVAL;
 	return do_everywhere(&(struct posted){ .target = target, .doing = LEAVE, .room = room });
 }
@@ -209,12 +202,12 @@ int sio_connection_close_all(struct sio_target target)
 
 int sio_each(struct sio_target target, sio_with_fn *fn, void *ctx)
 {
-	struct sio_server *server = target.space->server;
 	struct each *each = NULL;
 	int rc = -ENOBUFS;
 
-	if (target.space->names != NULL)
+	if (!sio_target_valid(&target) || target.space->names != NULL)
 		return -EINVAL;
+	struct sio_server *server = target.space->server;
 	if (sio_is_closed(server))
 		return -ENOBUFS;
 	if (atomic_fetch_add_explicit(&server->eaches, 1, memory_order_relaxed) < SIO_EACH_WAITING_MAX) {

@@ -89,9 +89,10 @@ static void found(struct sio_socket *s, void *ctx)
 
 int sio_fetch(struct sio_target target, sio_fetched_fn *fn, void *ctx)
 {
+	if (!sio_target_valid(&target))
+		return -EINVAL;
 	uint32_t loops = target.space->server->loop_count;
 	struct fetch *f = calloc(1, sizeof(*f) + loops * sizeof(f->parts[0]));
-
 	if (f == NULL)
 		return -ENOMEM;
 	f->fn = fn;

@@ -110,9 +110,10 @@ static void with_discard(struct net_message *message)
 
 int sio_with(struct sio_space *space, struct sio_id id, sio_with_fn *fn, void *ctx)
 {
+	if (space == NULL)
+		return -EINVAL;
 	struct sio_server *server = space->server;
 	struct posted_with *p = malloc(sizeof(*p));
-
 	if (p == NULL)
 		return -ENOMEM;
 	*p = (struct posted_with){

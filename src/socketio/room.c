@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "socketio/server_int.h"
 
 static struct sio_space_loop *rooms_of(const struct sio_socket *s)
@@ -201,11 +202,17 @@ bool sio_is_in(const struct sio_socket *s, const char *room)
 	return r != NULL && s->membership_count > 0 && is_member(s, r);
 }
 
+bool sio_room_name_valid(struct str name)
+{
+	return name.bytes > 0 && name.bytes <= SIO_ROOM_BYTES_MAX &&
+	       utf8_valid((const uint8_t *)name.s, name.bytes);
+}
+
 int sio_join(struct sio_socket *s, const char *room)
 {
 	struct str name = str_c(room);
 
-	if (name.bytes == 0 || name.bytes > SIO_ROOM_BYTES_MAX)
+	if (!sio_room_name_valid(name))
 		return -EINVAL;
 	if (s->session == NULL)
 		return s->reason == NULL ? -EINVAL

@@ -282,10 +282,17 @@ static struct sio_server *create(const struct sio_options *o, char *err, size_t 
 		net_listen_tls(server->pool, o->listen == NULL ? default_listen : o->listen, server->tls,
 			http_server_accepted, server->http, err, err_bytes) < 0)
 		goto fail;
+	log_line(LOG_INFO, "listens on %s, port %u", o->listen == NULL ? default_listen : o->listen,
+		sio_port(server));
 	return server;
 fail:
 	sio_destroy(server);
 	return NULL;
+}
+
+const char *sio_version(void)
+{
+	return SIO_VERSION;
 }
 
 struct sio_server *sio_create(const struct sio_options *o, char *err, size_t err_bytes)

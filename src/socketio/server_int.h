@@ -434,9 +434,8 @@ struct sio_socket *sio_joining_recovers(const struct sio_loop *, const struct si
 void sio_joining_recovered(struct sio_loop *, struct sio_space *, struct sio_id);
 /* One that waits to be let into the namespace of that name is as one whose client has gone. */
 void sio_joining_forget(struct sio_client *, struct str space);
-/* How many wait. */
+/* How many wait; how much auth is kept of them meanwhile. */
 uint32_t sio_joining_count(const struct sio_client *);
-/* Of what is kept of them meanwhile. */
 size_t sio_joining_auth_bytes(const struct sio_client *);
 /* Its client goes: all that wait for middleware go too. */
 void sio_joining_end(struct sio_client *);
@@ -525,10 +524,12 @@ enum sio_recover sio_recover_begin(struct sio_socket *, struct str auth);
 int sio_room_enter(struct sio_socket *, struct str name);
 bool sio_room_enter_all(struct sio_socket *);
 void sio_rooms_leave_all(struct sio_socket *);
+/* Of a room that may be joined. */
+bool sio_room_name_valid(struct str name);
 struct sio_room *sio_room_find(const struct sio_space_loop *, const char *name);
 
 /* target.c */
-/* Not too many rooms are named. */
+/* It has a namespace, and not too many rooms are named. */
 bool sio_target_valid(const struct sio_target *);
 /* It is everybody, one room or one socket, and nobody watches what is sent: no need to visit. */
 bool sio_target_plain(const struct sio_target *);
@@ -589,6 +590,8 @@ bool sio_take_ack(struct sio_socket *, uint64_t id);
 int sio_ask_encoded(struct sio_socket *, uint64_t id, struct blob_share *unit, unsigned flags,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
 void sio_ask_answered(struct sio_socket *, uint64_t id, const struct sio_args *);
+/* One of its questions has a deadline. */
+bool sio_asks_hurry(const struct sio_socket *);
 void sio_asks_end(struct sio_socket *);
 
 /* file.c */

@@ -199,6 +199,8 @@ static void disconnect_discard(struct net_message *message)
 
 static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way way)
 {
+	if (space == NULL)
+		return -EINVAL;
 	struct sio_server *server = space->server;
 	struct sio_loop *here = sio_loop_here(server);
 

@@ -13,7 +13,8 @@
 
 bool sio_target_valid(const struct sio_target *t)
 {
-	return t->room_count <= SIO_TARGET_ROOMS_MAX && t->except_room_count <= SIO_TARGET_ROOMS_MAX;
+	return t->space != NULL && t->room_count <= SIO_TARGET_ROOMS_MAX &&
+	       t->except_room_count <= SIO_TARGET_ROOMS_MAX;
 }
 
 bool sio_target_plain(const struct sio_target *t)

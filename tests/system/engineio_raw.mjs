@@ -270,6 +270,17 @@ test('a POST over maxPayload: a bare 413, and the session lives on', async (t) =
   await isAlive(client);
 });
 
+test('what else is wrong with a POST is told before that it is too long', async (t) => {
+  const client = await session(t, small);
+  for (const [query, code] of [[{ EIO: 4, transport: 'polling', sid: 'nobody' }, 1], [{ EIO: 4, transport: 'polling' }, 2]]) {
+    const socket = await RawSocket.open(small);
+    await socket.write(`POST ${target(query)} HTTP/1.1\r\nHost: x\r\nContent-Length: ${10 * MAX_PAYLOAD}\r\n\r\n`);
+    await socket.match(new RegExp(`^HTTP/1\\.1 400 [^]*"code":${code},`));
+    socket.destroy();
+  }
+  await isAlive(client);
+});
+
 test('application/octet-stream: 400, the session closes, the pending poll gets 1', async (t) => {
   const client = await session(t);
   const { answer: pending } = await pendingPoll(client);

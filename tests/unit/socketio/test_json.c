@@ -2,6 +2,7 @@
 #include "sio/json.h"
 
 #include "lib/cmocka.h"
+#include "lib/failing_alloc.h"
 
 static void assert_text(struct sio_str got, const char *want)
 {
@@ -76,6 +77,80 @@ static void quoted(void **state)
 	assert_int_equal(sio_json_quote(NULL, 0, SIO_STR("a")), 0);
 }
 
+static void put_together(void **state)
+{
+	static const struct sio_str constant = SIO_STR_INIT("a\"b");
+	struct sio_json_text t = { 0 };
+
+	(void)state;
+	sio_json_open(&t, '[');
+	sio_json_put_string(&t, constant);
+	sio_json_open(&t, '{');
+	sio_json_put_key(&t, "n");
+	sio_json_put_int(&t, INT64_MIN);
+	sio_json_put_key(&t, "\n");
+	sio_json_open(&t, '[');
+	sio_json_close(&t, ']');
+	sio_json_put_key(&t, "");
+	sio_json_put_bool(&t, true);
+	sio_json_close(&t, '}');
+	sio_json_open(&t, '[');
+	sio_json_put_bool(&t, false);
+	sio_json_open(&t, '{');
+	sio_json_close(&t, '}');
+	sio_json_put_json(&t, SIO_STR("null"));
+	sio_json_put_bytes(&t, 9);
+	sio_json_close(&t, ']');
+	sio_json_put_string(&t, SIO_STR(""));
+	sio_json_close(&t, ']');
+	struct sio_args args = sio_json_args(&t);
+	assert_string_equal(args.json.s, "[\"a\\\"b\",{\"n\":-9223372036854775808,\"\\n\":[],\"\":true},"
+					 "[false,{},null,{\"_placeholder\":true,\"num\":9}],\"\"]");
+	assert_int_equal(args.json.bytes, strlen(args.json.s));
+	sio_json_free(&t);
+	assert_null(sio_json_written(&t).s);
+	/* It grows, and a text alone is a value, too. */
+	char large[10000];
+	memset(large, 'x', sizeof(large));
+	sio_json_put_string(&t, (struct sio_str){ large, sizeof(large) });
+	assert_int_equal(sio_json_written(&t).bytes, sizeof(large) + 2);
+	sio_json_free(&t);
+}
+
+static void what_fails_stays_so(void **state)
+{
+	struct sio_json_text t = { 0 };
+
+	(void)state;
+	sio_json_open(&t, '[');
+	sio_json_put_string(&t, SIO_STR("\xff"));
+	sio_json_put_int(&t, 1);
+	sio_json_close(&t, ']');
+	assert_true(t.failed);
+	assert_null(sio_json_args(&t).json.s);
+	sio_json_free(&t);
+	sio_json_open(&t, '[');
+	sio_json_put_json(&t, SIO_STR(""));
+	assert_true(t.failed);
+	sio_json_free(&t);
+	sio_json_put_key(&t, "\xff");
+	assert_true(t.failed);
+	assert_int_equal(sio_json_written(&t).bytes, 0);
+	sio_json_free(&t);
+	for (unsigned n = 1; n < 3; n++) {
+		char large[1000];
+
+		memset(large, 'x', sizeof(large));
+		failing_alloc_arm(n);
+		sio_json_open(&t, '[');
+		sio_json_put_string(&t, (struct sio_str){ large, sizeof(large) });
+		sio_json_close(&t, ']');
+		assert_true(failing_alloc_disarm());
+		assert_true(t.failed && t.s == NULL);
+		sio_json_free(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -83,6 +158,8 @@ int main(void)
 		cmocka_unit_test(strings),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(quoted),
+		cmocka_unit_test(put_together),
+		cmocka_unit_test(what_fails_stays_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,8 @@ static void a_socket_grows_by_little_and_to_a_limit(void **state)
 	assert_int_equal(sio_join(socket, "one too many"), -ENOSPC);
 	sio_stats(s.io, &stats);
 	assert_int_equal(stats.joins_refused, 1);
+	assert_int_equal(sio_join(socket, "\xff"), -EINVAL);
+	assert_int_equal(sio_join_all(sio_all(socket->space), "\xff"), -EINVAL);
 	assert_int_equal(sio_join(socket, name), 0); /* where it is already */
 	assert_true(sio_is_in(socket, name));
 	assert_false(sio_is_in(socket, "one too many"));

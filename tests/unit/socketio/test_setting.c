@@ -4,6 +4,7 @@
 #include "served.h"
 #include "sio/eio.h"
 #include "sio/http.h"
+#include "sio/json.h"
 #include "sio/ws.h"
 
 static struct served s;
@@ -85,6 +86,17 @@ static void nobody_and_nothing(void **state)
 	assert_int_equal(sio_http(s.io, "/page", 0, NULL, NULL), -EINVAL);
 	assert_int_equal(sio_emit((struct sio_target){ 0 }, "x", sio_json("[]")), -EINVAL);
 	assert_int_equal(sio_emit(sio_all(root), "", sio_json("[]")), -EINVAL);
+	/* Of a namespace that could not be made. */
+	assert_int_equal(sio_each(sio_all(NULL), NULL, NULL), -EINVAL);
+	assert_int_equal(sio_fetch(sio_all(NULL), NULL, NULL), -EINVAL);
+	assert_int_equal(sio_ask_all(sio_all(NULL), "x", sio_json("[]"), 0, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_join_all(sio_all(NULL), "room"), -EINVAL);
+	assert_int_equal(sio_leave_all(sio_all(NULL), "room"), -EINVAL);
+	assert_int_equal(sio_disconnect_all(sio_all(NULL), true), -EINVAL);
+	assert_int_equal(sio_connection_close_all(sio_all(NULL)), -EINVAL);
+	assert_int_equal(sio_ask(NULL, (struct sio_id){ 0 }, "x", sio_json("[]"), 0, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_with(NULL, (struct sio_id){ 0 }, NULL, NULL), -EINVAL);
+	assert_int_equal(sio_disconnect_id(NULL, (struct sio_id){ 0 }, true), -EINVAL);
 	served_finish(&s);
 }
 
@@ -131,6 +143,14 @@ static void on_bytes(const struct sio_event *e)
 	assert(sio_arg_bytes(e, 3, &got) && got.bytes == 3 && memcmp(got.data, "\1\2\3", 3) == 0);
 	for (size_t i = 0; i < 8; i++)
 		assert(i == 1 || i == 3 || !sio_arg_bytes(e, i, &got));
+	struct sio_str object, within;
+	struct sio_args none = e->args;
+	assert(sio_arg(e, 7, &object) && sio_json_member(object, "image", &within));
+	assert(sio_args_bytes(&e->args, within, &got) && got.bytes == 1);
+	assert(!sio_args_bytes(&e->args, object, &got) && !sio_args_bytes(&e->args, SIO_STR(""), &got));
+	assert(!sio_args_bytes(&e->args, SIO_STR("\xff"), &got));
+	none.attachment_count = 0; /* as if a client had only said so */
+	assert(!sio_args_bytes(&none, within, &got));
 	atomic_store(&read_all, true);
 }
 
@@ -227,7 +247,8 @@ static void arguments_that_are_binary(void **state)
 			"40"
 			"\x1e"
 			"452-[\"bytes\",\"text\",{\"num\":1,\"_placehol\\u0064er\":true},{\"num\":0},"
-			"{\"_placeholder\":true,\"num\":0},{\"_placeholder\":false,\"num\":0},[0],7]"
+			"{\"_placeholder\":true,\"num\":0},{\"_placeholder\":false,\"num\":0},[0],7,"
+			"{\"image\":{\"_placeholder\":true,\"num\":1}}]"
 			"\x1e"
 			"bAQID"
 			"\x1e"
@@ -268,6 +289,71 @@ static void parameters_of_a_request(void **state)
 	served_finish(&s);
 }
 
+static void count_child(struct sio_space *space, void *ctx)
+{
+	unsigned *count = ctx;
+
+	assert_string_equal(sio_space_name(space), *count == 0 ? "/b" : "/a");
+	++*count;
+}
+
+static void the_children_there_are(void **state)
+{
+	char target[100];
+	unsigned count = 0;
+
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	root = sio_of(s.io, "/");
+	struct sio_space *parent = sio_of_names(s.io, late_name, NULL);
+	served_run(&s);
+	sio_each_child(parent, count_child, &count);
+	assert_int_equal(count, 0);
+	int fd = client_connect(&s.h);
+	assert_true(served_open(fd, target));
+	assert_int_equal(served_ask(fd, "POST", target,
+				 "40/a,"
+				 "\x1e"
+				 "40/b,",
+				 NULL),
+		200);
+	served_expect(fd, target, "");
+	close(fd);
+	WAIT_FOR(sio_of(s.io, "/b") != NULL);
+	sio_each_child(parent, count_child, &count);
+	assert_int_equal(count, 2);
+	sio_each_child(root, count_child, &count);
+	assert_int_equal(count, 2);
+	served_finish(&s);
+}
+
+/* Whatever comes first is there alone. */
+static void paths_that_are_served_already(void **state)
+{
+	static const struct sio_ws_options ws = { 0 };
+
+	(void)state;
+	served_create(&s, &(struct sio_options){ .threads = 1 });
+	assert_null(sio_ws(s.io, "/socket.io/", &ws, NULL));
+	assert_null(sio_eio(s.io, "/socket.io/", NULL, NULL));
+	assert_int_equal(sio_http(s.io, "/socket.io/", 0, late_path, NULL), -EEXIST);
+	assert_int_equal(sio_serve_file(s.io, "/socket.io/", "/proc/self/exe"), -EEXIST);
+	assert_non_null(sio_eio(s.io, "/e/", NULL, NULL));
+	assert_null(sio_ws(s.io, "/e/", &ws, NULL));
+	assert_non_null(sio_ws(s.io, "/w/", &ws, NULL));
+	assert_null(sio_eio(s.io, "/w/", NULL, NULL));
+	assert_int_equal(sio_http(s.io, "/w/", 0, late_path, NULL), -EEXIST);
+	assert_int_equal(sio_http(s.io, "/w/else", 0, late_path, NULL), 0);
+	served_finish(&s);
+}
+
+static void which_version_it_is(void **state)
+{
+	(void)state;
+	assert_string_equal(SIO_VERSION, MESON_VERSION);
+	assert_string_equal(sio_version(), SIO_VERSION);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +362,9 @@ int main(void)
 		cmocka_unit_test(one_that_is_taken_back),
 		cmocka_unit_test(a_long_subprotocol),
 		cmocka_unit_test(arguments_that_are_binary),
+		cmocka_unit_test(the_children_there_are),
+		cmocka_unit_test(paths_that_are_served_already),
+		cmocka_unit_test(which_version_it_is),
 		cmocka_unit_test(parameters_of_a_request),
 	};
 

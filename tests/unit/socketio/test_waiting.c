@@ -19,10 +19,12 @@ static struct {
 } clients[CLIENTS];
 static struct sio_ack acks[SIO_ACKS_WAITING_MAX + 2];
 static atomic_uint asked, joined, ended, late;
+static struct sio_id first; /* to join; read when the others have joined, too */
 
 static void on_connection(const struct sio_event *e)
 {
-	(void)e;
+	if (atomic_load(&joined) == 0)
+		first = sio_id(e->socket);
 	atomic_fetch_add(&joined, 1);
 }
 
@@ -264,12 +266,41 @@ static void attachments_that_do_not_come(void **state)
 	served_finish(&s);
 }
 
+static void on_late_reply(const struct sio_reply *r)
+{
+	atomic_store(&late, r->status == 0 ? 2 : 1);
+}
+
+/* One that has been asked is not sent away with the others: it has a second to answer. */
+static void a_stop_waits_for_the_answer_to_a_question(void **state)
+{
+	unsigned tries = 0;
+	uint64_t took_ms;
+
+	(void)state;
+	do {
+		assert_true(++tries < 10); /* the machine is never fast enough */
+		start();
+		assert_int_equal(sio_ask(root, first, "q", sio_json("[]"), 60000, on_late_reply, NULL), 0);
+		served_expect(clients[0].fd, clients[0].target, "420[\"q\"]");
+		uint64_t began_ns = clock_now_ns();
+		sio_stop(s.io);
+		WAIT_FOR(stats_now().sockets_disconnected >= CLIENTS - 1);
+		(void)served_ask(clients[0].fd, "POST", clients[0].target, "430[]", NULL);
+		WAIT_FOR(atomic_load(&late) > 0);
+		took_ms = (clock_now_ns() - began_ns) / CLOCK_NS_PER_MS;
+		finish();
+	} while (atomic_load(&late) != 2 && took_ms > 500);
+	assert_int_equal(atomic_load(&late), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_that_nobody_answers),
 		cmocka_unit_test(events_that_we_do_not_answer),
 		cmocka_unit_test(answers_that_are_too_large),
+		cmocka_unit_test(a_stop_waits_for_the_answer_to_a_question),
 		cmocka_unit_test(who_joins_nothing),
 		cmocka_unit_test(more_namespaces_than_may_be),
 		cmocka_unit_test(attachments_that_do_not_come),
