@@ -291,7 +291,7 @@ SIO_API SIO_CHECK int sio_serve_file(struct sio_server *, const char *path, cons
 /*
  * Whom to send to. A plain value: build, narrow, pass on; nothing to free, and names are needed for the call alone. Who is in several of its rooms gets it once. A room whose
  * name is the public id of a socket (sio_sid()) is that socket, as on Node: so names that clients choose want a prefix. Who is away and may
- * be recovered hears what is emitted, and is not met by sio_each(), sio_fetch() and what is done to all.
+ * be recovered hears what is emitted, and is not met by sio_each(), sio_fetch() and what is done to all, but by sio_disconnect_all().
  */
 struct sio_target {
 	struct sio_space *space;
@@ -438,14 +438,15 @@ SIO_API SIO_CHECK int sio_leave_all(struct sio_target, const char *room);
 SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /*
  * The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. One whose connection has broken, and who might come
- * back (struct sio_recovery), does not: what is kept of that socket is destroyed.
+ * back (struct sio_recovery), does not: what is kept of that socket is destroyed; with `close` it comes back in no namespace.
  */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
 /*
  * The same for all sockets of a target, the one whose handler calls it included (sio_all(space): everybody): on each loop those
  * who are there when it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is;
  * -EINVAL: too many rooms; -ENOMEM: nobody is sent away (of a parent: not from all of its children). Those of the target who are
- * away and might come back (struct sio_recovery) do not, by the rooms they were in. O(sockets of the target, and all who are away).
+ * away and might come back (struct sio_recovery) do not, by the rooms they were in. O(sockets of the target, and all of its
+ * namespace who are away).
  */
 SIO_API SIO_CHECK int sio_disconnect_all(struct sio_target, bool close);
 /*

@@ -31,7 +31,7 @@ struct sio_stats {
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t queues_shed; /* of those overflows: too much waited for all clients (queued_bytes_max) */
 	uint64_t
-		sessions_cut; /* closed, and not all that waited was taken in 30 s, or when the server ended */
+		sessions_cut; /* closed, and not all that waited was taken in time (30 s; less for who was closed for not reading) */
 	uint64_t sessions_not_joined; /* closed: connect_timeout_ms */
 	uint64_t
 		polls_cut; /* answers that neither arrived nor were lost while the client polled anew; given again */
@@ -44,7 +44,8 @@ struct sio_stats {
 	uint64_t sockets_recovered; /* of those connected: they were here before */
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
-	uint64_t events_forgotten; /* and answers, not kept for recovery any more, for newer ones */
+	uint64_t
+		events_forgotten; /* and answers, not kept for recovery any more: for newer ones, or for want of memory */
 	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */

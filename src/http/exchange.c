@@ -186,7 +186,7 @@ struct http_shared *http_shared_create(struct buf *from)
 		return NULL;
 	*b = (struct http_shared){ .refs = 1, .buf = *from };
 	buf_init(from, from->bytes_max);
-	if (b->buf.cap > b->buf.bytes + b->buf.bytes / 8) {
+	if (b->buf.bytes > 0 && b->buf.cap > b->buf.bytes + b->buf.bytes / 8) {
 		uint8_t *smaller = realloc(b->buf.data, b->buf.bytes);
 		if (smaller != NULL) {
 			b->buf.data = smaller;

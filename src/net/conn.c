@@ -315,7 +315,7 @@ void net_conn_lingered(struct net_delay *d, void *loop)
 	bool acked = net_conn_fate(c) == NET_FATE_ACKED;
 
 	(void)loop;
-	net_count(&c->loop->counts.cut, !acked);
+	net_count(&c->loop->counts.cut, 1);
 	net_conn_fail(c, acked ? 0 : ETIMEDOUT);
 }
 

@@ -144,6 +144,7 @@ struct sio_ask_waiting {
 	struct net_timer deadline;
 	struct sio_socket *socket;
 	uint64_t id;
+	bool hurried; /* it has a deadline */
 	sio_reply_fn *fn;
 	void *ctx;
 };
@@ -162,6 +163,7 @@ static void finish_ask(struct sio_ask_waiting *w, int status, const struct sio_a
 
 	list_remove(&w->node);
 	s->asks->count--;
+	s->asks->hurried -= w->hurried;
 	net_timer_stop(&w->deadline, s->client->at->loop);
 	free(w);
 	fn(&reply);
@@ -189,17 +191,6 @@ void sio_ask_answered(struct sio_socket *s, uint64_t id, const struct sio_args *
 		return;
 	}
 	/* Not asked, or too late: Node's server ignores it too. */
-}
-
-bool sio_asks_hurry(const struct sio_socket *s)
-{
-	if (s->asks == NULL)
-		return false;
-	for (struct list *n = s->asks->waiting.next; n != &s->asks->waiting; n = n->next) {
-		if (net_timer_running(&list_entry(n, struct sio_ask_waiting, node)->deadline))
-			return true;
-	}
-	return false;
 }
 
 void sio_asks_end(struct sio_socket *s)
@@ -246,12 +237,14 @@ int sio_ask_encoded(struct sio_socket *s, uint64_t id, struct blob_share *unit, 
 		free(w);
 		return -ENOMEM;
 	}
+	w->hurried = timeout_ms > 0;
 	w->id = id;
 	w->socket = s;
 	w->fn = fn;
 	w->ctx = ctx;
 	list_push_back(&s->asks->waiting, &w->node);
 	s->asks->count++;
+	s->asks->hurried += w->hurried;
 	(void)sio_deliver(s, unit, flags);
 	return 0;
 }

@@ -27,6 +27,7 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 	b->at = at;
 	b->first_place = b->next_place = 1;
 	list_init(&b->answers);
+	list_init(&b->kept);
 	net_delay_init(&b->sweep);
 	list_push_back(&at->backlogs, &b->node);
 	here->backlog = b;
@@ -199,6 +200,8 @@ void sio_backlog_sweep(struct net_delay *delay, void *loop)
 
 void sio_backlog_break(struct sio_backlog *b)
 {
+	if (atomic_load_explicit(&b->space->identities, memory_order_relaxed) > 0)
+		sio_count(&b->at->counts.pasts_dropped, b->next_place - b->first_place);
 	drop_all(b);
 	b->first_place = ++b->next_place;
 }
@@ -219,6 +222,8 @@ static bool index_past(struct sio_backlog *b, struct sio_past *p)
 static uint64_t skip(struct sio_backlog *b, struct sio_offset offset)
 {
 	sio_backlog_break(b);
+	sio_count(&b->at->counts.pasts_dropped,
+		atomic_load_explicit(&b->space->identities, memory_order_relaxed) > 0);
 	if (is_seen_by_all(offset))
 		b->lost[offset.emitter] = larger(b->lost[offset.emitter], offset.count);
 	return b->next_place - 1;

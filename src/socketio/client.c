@@ -194,7 +194,11 @@ static void take_connect(struct sio_client *c, const struct sio_packet *p)
 		return;
 	}
 	/* An official client that disconnects and connects again before it is let in says so by another CONNECT alone. */
-	sio_joining_forget(c, p->space);
+	if (sio_joining_forget(c, p->space) && ++c->anew > SIO_CONNECTS_ANEW_MAX) {
+		reject(c, "forced server close",
+			"CONNECTs again and again"); /* what the first began may go on */
+		return;
+	}
 	if (c->socket_count + sio_joining_count(c) >= SIO_SOCKETS_PER_CLIENT_MAX) {
 		send_connect_error(c, p->space, STR("Too many namespaces"));
 		return;
@@ -425,7 +429,7 @@ static bool is_owed(void *ctx)
 	for (struct list *n = c->sockets.next; n != &c->sockets; n = n->next) {
 		const struct sio_socket *s = list_entry(n, struct sio_socket, in_client);
 
-		if (s->ack_count > 0 || sio_asks_hurry(s))
+		if (s->ack_count > 0 || (s->asks != NULL && s->asks->hurried > 0))
 			return true;
 	}
 	return false;

@@ -11,7 +11,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "socketio/server_int.h"
+#include "socketio/recovery_int.h"
 
 enum doing {
 	JOIN,
@@ -81,7 +81,7 @@ static void run(struct net_loop *loop, struct net_message *message)
 
 	sio_visit_all(at, &p->target, do_it, p);
 	if (is_for_those_away(p))
-		sio_away_forget(at, &p->target);
+		sio_away_send(at, &p->target, p->way);
 	end_each(p->each);
 	free(p);
 }

@@ -281,7 +281,7 @@ static void give_up(struct sio_joining *j)
 	free(j);
 }
 
-void sio_joining_forget(struct sio_client *c, struct str space)
+bool sio_joining_forget(struct sio_client *c, struct str space)
 {
 	for (struct sio_joining **link = &c->joining; *link != NULL; link = &(*link)->next) {
 		struct sio_joining *j = *link;
@@ -291,8 +291,9 @@ void sio_joining_forget(struct sio_client *c, struct str space)
 			continue;
 		*link = j->next;
 		give_up(j);
-		return;
+		return true;
 	}
+	return false;
 }
 
 uint32_t sio_joining_count(const struct sio_client *c)

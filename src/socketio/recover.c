@@ -322,7 +322,7 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 			fail(p);
 		return;
 	}
-	if (sio_recoverable_is_over(r) || !find_missed(p, r)) {
+	if (sio_recoverable_is_over(r) || sio_away_is(r) || !find_missed(p, r)) {
 		sio_recoverable_end(r);
 		drop_missed(p);
 		fail(p);
@@ -476,7 +476,7 @@ static void settle(struct recovering *p)
 		go_to(p, p->giver, RETURNED);
 		return;
 	}
-	if (sio_away_was_asked(p->space, p->giver, p->aways)) {
+	if (sio_away_was_asked(p->space, p->giver, p->aways) || sio_away_is(p->r)) {
 		lose(p);
 		return;
 	}

@@ -121,7 +121,7 @@ static void make_room(struct sio_loop *at, size_t more_bytes)
 		struct net_delay *d = list_entry(at->keeps.delays.next, struct net_delay, node);
 
 		sio_count(&at->counts.kept_dropped, 1);
-		sio_kept_over(d, at);
+		sio_recoverable_forget(list_entry(d, struct sio_recoverable, delay));
 	}
 }
 
@@ -139,6 +139,7 @@ bool sio_recoverable_enter(struct sio_recoverable *r, struct sio_backlog *b)
 	}
 	r->backlog = b;
 	if (is_kept(r)) {
+		list_push_back(&b->kept, &r->kept_node);
 		b->at->kept_count++;
 		b->at->kept_bytes += kept_bytes(r);
 	} else {
@@ -158,6 +159,7 @@ void sio_recoverable_leave(struct sio_recoverable *r)
 		map_remove(&b->by_id, &r->id_node);
 	r->has_id_node = false;
 	if (is_kept(r)) {
+		list_remove(&r->kept_node);
 		b->at->kept_count--;
 		b->at->kept_bytes -= kept_bytes(r);
 	} else {
@@ -195,6 +197,7 @@ void sio_recoverable_destroy(struct sio_recoverable *r)
 		r->destroy_data(r->data);
 	if (r->space != NULL)
 		atomic_fetch_sub_explicit(&r->space->identities, 1, memory_order_relaxed);
+	sio_kin_unref(r->kin);
 	free(r->label);
 	free(r->rooms);
 	free(r->acks);
@@ -218,7 +221,10 @@ struct sio_recoverable *sio_recoverable_create(struct sio_socket *s)
 	r->socket = s;
 	r->joined = b->next_place - 1;
 	net_delay_init(&r->delay);
-	if (!sio_recoverable_enter(r, b)) {
+	list_init(&r->kept_node);
+	r->kin = sio_kin_of(s->client);
+	if (r->kin == NULL || !sio_recoverable_enter(r, b)) {
+		sio_kin_unref(r->kin);
 		free(r);
 		return NULL;
 	}

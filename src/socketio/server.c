@@ -304,7 +304,7 @@ struct sio_server *sio_create(const struct sio_options *o, char *err, size_t err
 
 	if (server != NULL)
 		return server;
-	(void)swap_log(&before); /* what its log is given may go with this call */
+	(void)swap_log(&before); /* its own may not outlive this call */
 	if (err_bytes > 0)
 		snprintf(err, err_bytes, "%s", text);
 	return NULL;

@@ -36,6 +36,7 @@ enum {
 	SIO_ENGINE_MESSAGE_BYTES_MAX = 64 << 20, /* the most that options may say of message_bytes_max */
 	SIO_PENDING_MESSAGES_MAX =
 		2, /* times message_bytes_max: attachments that wait for the last of their packet */
+	SIO_CONNECTS_ANEW_MAX = 1024, /* of a connection: CONNECTs to where it was waiting to be let in */
 };
 
 /* A room, on one loop. Exists while it has members there. */
@@ -60,7 +61,7 @@ struct sio_membership {
 /* Questions to a client. */
 struct sio_asks {
 	struct list waiting; /* struct sio_ask_waiting, in the order in which they were asked */
-	uint32_t count;
+	uint32_t count, hurried; /* in all; of those with a deadline */
 };
 
 struct sio_socket {
@@ -108,7 +109,7 @@ struct sio_client {
 	struct eio_session *session; /* NULL once it has closed */
 	struct sio_loop *at;
 	struct list sockets;
-	uint32_t socket_count;
+	uint16_t socket_count, anew; /* how often it asked anew before it was let in */
 	bool is_lagging; /* as its sockets have been told */
 	bool goes_for_good; /* as a socket's */
 	bool leaves; /* one of its sockets takes it */
@@ -432,8 +433,8 @@ bool sio_socket_connect(struct sio_client *, struct sio_space *, struct str auth
 struct sio_socket *sio_joining_recovers(const struct sio_loop *, const struct sio_space *, struct sio_id);
 /* It is known: with its identity (s->recoverable) or without it joins. */
 void sio_joining_recovered(struct sio_loop *, struct sio_space *, struct sio_id);
-/* One that waits to be let into the namespace of that name is as one whose client has gone. */
-void sio_joining_forget(struct sio_client *, struct str space);
+/* One that waits to be let into the namespace of that name is as one whose client has gone. False: none does. */
+bool sio_joining_forget(struct sio_client *, struct str space);
 /* How many wait; how much auth is kept of them meanwhile. */
 uint32_t sio_joining_count(const struct sio_client *);
 size_t sio_joining_auth_bytes(const struct sio_client *);
@@ -491,16 +492,6 @@ __attribute__((warn_unused_result)) bool sio_recoverable_restore(struct sio_sock
 /* Its handlers have been called: what it had, and has no more, is destroyed. */
 void sio_recoverable_joined(struct sio_socket *);
 
-/* away.c: of a server that recovers */
-/* This loop is about to hear of one of the next two. */
-void sio_away_asked(struct sio_space *, uint32_t loop);
-/* Who is of the target and away does not come back as who it was. Calls nobody back. */
-void sio_away_forget(struct sio_loop *, const struct sio_target *);
-/* The same by its socket's id. False: it is not away. */
-bool sio_away_forget_id(struct sio_loop *, struct sio_space *, struct sio_id);
-/* What was kept with them is destroyed. */
-void sio_away_bury(struct sio_loop *);
-
 /* kept_answer.c */
 /* An answer to its event: queued, and kept, to be sent again. */
 void sio_recoverable_answer(struct sio_socket *, struct blob_share *unit);
@@ -536,6 +527,8 @@ bool sio_target_plain(const struct sio_target *);
 /* The room whose name is a socket's public id, as on Node: that socket alone. NULL: there is none here. */
 struct sio_socket *sio_socket_called(const struct sio_loop *, const struct sio_space *, const char *sid);
 typedef void sio_visit_fn(struct sio_socket *, void *ctx);
+/* Call fn for each of a target on this loop who has closed and is still in its rooms. fn changes none, and calls no handler. */
+void sio_visit_leaving(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
 /* Call fn for each socket of a target on this loop, once. fn changes no rooms and calls no handler. O(all members named). */
 void sio_visit(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
 /*
@@ -590,8 +583,6 @@ bool sio_take_ack(struct sio_socket *, uint64_t id);
 int sio_ask_encoded(struct sio_socket *, uint64_t id, struct blob_share *unit, unsigned flags,
 	uint32_t timeout_ms, sio_reply_fn *, void *ctx);
 void sio_ask_answered(struct sio_socket *, uint64_t id, const struct sio_args *);
-/* One of its questions has a deadline. */
-bool sio_asks_hurry(const struct sio_socket *);
 void sio_asks_end(struct sio_socket *);
 
 /* file.c */

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/base64.h"
 #include "base/utf8.h"
-#include "socketio/server_int.h"
+#include "socketio/recovery_int.h"
 
 void sio_call_own(struct sio_socket *s, enum sio_own which, struct str auth, struct str reason)
 {
@@ -177,7 +177,7 @@ struct posted {
 static bool send_away_here(struct sio_loop *here, struct sio_space *space, struct sio_id id, enum sio_way way)
 {
 	struct sio_socket *s = sio_socket_find(here, id);
-	bool was_away = is_for_those_away(space, way) && sio_away_forget_id(here, space, id);
+	bool was_away = is_for_those_away(space, way) && sio_away_send_id(here, space, id, way);
 
 	if (s != NULL)
 		sio_send_away(s, way);

@@ -230,7 +230,8 @@ struct sio_space *sio_of_names(struct sio_server *server, sio_names_fn *fn, void
 
 void sio_each_child(const struct sio_space *parent, sio_space_fn *fn, void *ctx)
 {
-	struct sio_space *child = atomic_load_explicit(&parent->children, memory_order_acquire);
+	struct sio_space *child =
+		parent == NULL ? NULL : atomic_load_explicit(&parent->children, memory_order_acquire);
 
 	for (; child != NULL; child = child->next_child)
 		fn(child, ctx);

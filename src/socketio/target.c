@@ -64,6 +64,7 @@ static void mark(struct sio_socket *s, void *loop)
 
 struct met {
 	struct sio_loop *at;
+	bool leaving;
 	sio_visit_fn *fn;
 	void *ctx;
 };
@@ -72,7 +73,7 @@ static void meet(struct sio_socket *s, void *ctx)
 {
 	const struct met *m = ctx;
 
-	if (s->visit == m->at->visit || s->session == NULL)
+	if (s->visit == m->at->visit || (s->session == NULL) != m->leaving)
 		return;
 	s->visit = m->at->visit;
 	m->fn(s, m->ctx);
@@ -100,9 +101,9 @@ static struct sio_socket *socket_of(
 	return s == NULL || s->space != space ? NULL : s;
 }
 
-void sio_visit(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
+static void visit(struct met m, const struct sio_target *t)
 {
-	struct met m = { .at = at, .fn = fn, .ctx = ctx };
+	struct sio_loop *at = m.at;
 	struct sio_socket *except = socket_of(at, t->space, t->except);
 
 	begin_visit(at);
@@ -120,6 +121,16 @@ void sio_visit(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn
 		each_in(at, t->space, t->room, meet, &m);
 	for (uint32_t i = 0; i < t->room_count; i++)
 		each_in(at, t->space, t->rooms[i], meet, &m);
+}
+
+void sio_visit(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
+{
+	visit((struct met){ .at = at, .fn = fn, .ctx = ctx }, t);
+}
+
+void sio_visit_leaving(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
+{
+	visit((struct met){ .at = at, .leaving = true, .fn = fn, .ctx = ctx }, t);
 }
 
 struct found {

@@ -234,6 +234,72 @@ static void who_is_not_meant_comes_back(void **state)
 	served_finish(&s);
 }
 
+/* Each loop counts for itself: the first to come to one has the place that the first of another has. */
+static void who_has_the_same_place_elsewhere_is_not_meant(void **state)
+{
+	struct client c[LOOPS];
+	struct sio_id ids[LOOPS];
+
+	(void)state;
+	start(LOOPS);
+	for (uint32_t loop = 0; loop < LOOPS; loop++) {
+		arrive(&c[loop], loop);
+		ids[loop] = last_id;
+	}
+	/* Connections that the kernel gave to the other loop have no sockets. */
+	assert_int_equal(ids[0].slot, ids[1].slot);
+	assert_int_equal(ids[0].generation, ids[1].generation);
+	break_off(&c[0]);
+	break_off(&c[1]);
+	struct sio_target only = sio_all(root);
+	only.only = ids[0];
+	assert_int_equal(sio_disconnect_all(only, false), 0);
+	catch_up();
+	assert_int_equal(atomic_load(&destroyed), 1);
+	assert_true(comes_back(&c[1], 1));
+	assert_false(comes_back(&c[0], 0));
+	close(c[0].fd);
+	close(c[1].fd);
+	served_finish(&s);
+}
+
+/* True: in the other namespace, as who it was there. */
+static bool comes_back_elsewhere(struct client *c, const char *pid)
+{
+	char packet[100], text[4096], now[SIO_SID_BYTES];
+
+	snprintf(packet, sizeof(packet), "40/other,{\"pid\":\"%s\"}", pid);
+	post(c, packet);
+	poll_until(c, text, "40/other,{");
+	copy_string(now, sizeof(now), strstr(text, "\"pid\":\"") + 7);
+	return strcmp(now, pid) == 0;
+}
+
+/* One is sent away from its namespace, or from all of them, and then it comes back in another. */
+static void with_all_its_namespaces(void **state)
+{
+	(void)state;
+	for (unsigned all = 0; all < 2; all++) {
+		for (uint32_t loop = 0; loop < LOOPS; loop++) {
+			struct client c;
+			char text[4096], pid[SIO_SID_BYTES];
+
+			start(LOOPS);
+			arrive(&c, 0);
+			post(&c, "40/other,");
+			poll_until(&c, text, "40/other,{");
+			copy_string(pid, sizeof(pid), strstr(text, "\"pid\":\"") + 7);
+			break_off(&c);
+			assert_int_equal(sio_disconnect_all(sio_in(root, "a"), all == 1), 0);
+			catch_up();
+			open_on(&s, &c, loop);
+			assert_int_equal(comes_back_elsewhere(&c, pid), all == 0);
+			close(c.fd);
+			served_finish(&s);
+		}
+	}
+}
+
 static void while_it_leaves(void **state)
 {
 	static const enum moment moments[] = { LEAVING, IN_DISCONNECTING, IN_DISCONNECT };
@@ -310,6 +376,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whatever_names_it),
 		cmocka_unit_test(who_is_not_meant_comes_back),
+		cmocka_unit_test(who_has_the_same_place_elsewhere_is_not_meant),
+		cmocka_unit_test(with_all_its_namespaces),
 		cmocka_unit_test(while_it_leaves),
 		cmocka_unit_test(on_its_way),
 	};

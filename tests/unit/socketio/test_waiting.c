@@ -188,15 +188,41 @@ static bool is_digit(void *ctx, struct sio_str name, struct sio_str auth)
 	return name.bytes == 2 && name.s[1] >= '0' && name.s[1] <= '9';
 }
 
+static enum sio_verdict never(const struct sio_event *e, struct sio_refusal *refusal)
+{
+	(void)e;
+	(void)refusal;
+	atomic_fetch_add(&asked, 1);
+	return SIO_LATER;
+}
+
 static void start_hasty(struct sio_options o)
 {
 	o.threads = 1;
 	served_create(&s, &o);
 	root = sio_of(s.io, "/");
 	assert_non_null(sio_of_names(s.io, is_digit, NULL));
+	assert_int_equal(sio_use(sio_of(s.io, "/later"), never, NULL), 0);
 	served_run(&s);
 	clients[0].fd = client_connect(&s.h);
 	assert_true(served_open(clients[0].fd, clients[0].target));
+}
+
+/* Each begins something that goes on when the next has taken its place: not as often as its client likes. */
+static void who_asks_anew_again_and_again(void **state)
+{
+	(void)state;
+	atomic_store(&asked, 0);
+	start_hasty((struct sio_options){ 0 });
+	for (unsigned i = 0; i <= SIO_CONNECTS_ANEW_MAX; i++)
+		say(0, "40/later,");
+	assert_int_equal(stats_now().packets_bad, 0);
+	assert_int_equal(atomic_load(&asked), SIO_CONNECTS_ANEW_MAX + 1);
+	(void)served_ask(clients[0].fd, "POST", clients[0].target, "40/later,", NULL);
+	WAIT_FOR(stats_now().packets_bad == 1);
+	assert_int_equal(atomic_load(&asked), SIO_CONNECTS_ANEW_MAX + 1);
+	close(clients[0].fd);
+	served_finish(&s);
 }
 
 static void who_joins_nothing(void **state)
@@ -243,23 +269,24 @@ static bool goes_on_for(uint32_t pings)
 	return true;
 }
 
-/* Each in time, though all of them take longer; then one that does not come. */
+/* Each in time, though all of them take longer; then one that does not come, the first or a later one. */
 static void attachments_that_do_not_come(void **state)
 {
 	uint32_t interval_ms = 100 * harness_slower();
+	unsigned come = *state == NULL ? 0 : 3;
 
-	(void)state;
-	start_hasty((struct sio_options){ .ping_interval_ms = interval_ms, .ping_timeout_ms = interval_ms });
+	start_hasty(
+		(struct sio_options){ .ping_interval_ms = interval_ms, .ping_timeout_ms = 8 * interval_ms });
 	say(0, "40");
 	assert_int_equal(served_ask(clients[0].fd, "GET", clients[0].target, "", NULL), 200);
 	say(0, "454-[\"event\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1},"
 	       "{\"_placeholder\":true,\"num\":2},{\"_placeholder\":true,\"num\":3}]");
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < come; i++) {
 		assert_true(goes_on_for(1));
 		say(0, "bAQID");
 	}
 	assert_int_equal(stats_now().packets_bad, 0);
-	assert_false(goes_on_for(10));
+	assert_false(goes_on_for(30));
 	assert_int_equal(stats_now().packets_bad, 1);
 	assert_int_equal(stats_now().ping_timeouts, 0);
 	close(clients[0].fd);
@@ -301,9 +328,11 @@ int main(void)
 		cmocka_unit_test(events_that_we_do_not_answer),
 		cmocka_unit_test(answers_that_are_too_large),
 		cmocka_unit_test(a_stop_waits_for_the_answer_to_a_question),
+		cmocka_unit_test(who_asks_anew_again_and_again),
 		cmocka_unit_test(who_joins_nothing),
 		cmocka_unit_test(more_namespaces_than_may_be),
 		cmocka_unit_test(attachments_that_do_not_come),
+		cmocka_unit_test_prestate(attachments_that_do_not_come, &s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
