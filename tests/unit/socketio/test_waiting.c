@@ -8,6 +8,7 @@
 
 enum {
 	CLIENTS = 3,
+	STOPS = 8, /* who is told first is left to chance */
 	HALF_BYTES = SIO_REPLIES_BYTES_MAX / 2, /* two such answers are just enough */
 };
 
@@ -282,7 +283,7 @@ static void attachments_that_do_not_come(void **state)
 	say(0, "454-[\"event\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1},"
 	       "{\"_placeholder\":true,\"num\":2},{\"_placeholder\":true,\"num\":3}]");
 	for (unsigned i = 0; i < come; i++) {
-		assert_true(goes_on_for(1));
+		assert_true(goes_on_for(4));
 		say(0, "bAQID");
 	}
 	assert_int_equal(stats_now().packets_bad, 0);
@@ -298,15 +299,14 @@ static void on_late_reply(const struct sio_reply *r)
 	atomic_store(&late, r->status == 0 ? 2 : 1);
 }
 
-/* One that has been asked is not sent away with the others: it has a second to answer. */
+/* One that has been asked is not sent away with the others, be it the first of them: it has a second to answer. */
 static void a_stop_waits_for_the_answer_to_a_question(void **state)
 {
-	unsigned tries = 0;
-	uint64_t took_ms;
+	unsigned in_time = 0;
 
 	(void)state;
-	do {
-		assert_true(++tries < 10); /* the machine is never fast enough */
+	for (unsigned tries = 0; in_time < STOPS; tries++) {
+		assert_true(tries < 5 * STOPS); /* the machine is never fast enough */
 		start();
 		assert_int_equal(sio_ask(root, first, "q", sio_json("[]"), 60000, on_late_reply, NULL), 0);
 		served_expect(clients[0].fd, clients[0].target, "420[\"q\"]");
@@ -315,10 +315,11 @@ static void a_stop_waits_for_the_answer_to_a_question(void **state)
 		WAIT_FOR(stats_now().sockets_disconnected >= CLIENTS - 1);
 		(void)served_ask(clients[0].fd, "POST", clients[0].target, "430[]", NULL);
 		WAIT_FOR(atomic_load(&late) > 0);
-		took_ms = (clock_now_ns() - began_ns) / CLOCK_NS_PER_MS;
+		bool soon = clock_now_ns() - began_ns < CLOCK_NS_PER_S / 2;
+		assert_true(!soon || atomic_load(&late) == 2);
+		in_time += soon;
 		finish();
-	} while (atomic_load(&late) != 2 && took_ms > 500);
-	assert_int_equal(atomic_load(&late), 2);
+	}
 }
 
 int main(void)
