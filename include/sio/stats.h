@@ -45,7 +45,7 @@ struct sio_stats {
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
 	uint64_t
-		events_forgotten; /* and answers, not kept for recovery any more: for newer ones, or for want of memory */
+		events_forgotten; /* and answers, not kept for recovery any more: for newer ones, for want of memory, or for a loop was too far behind */
 	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */

@@ -27,7 +27,6 @@ struct sio_backlog *sio_backlog_of(struct sio_loop *at, struct sio_space *space)
 	b->at = at;
 	b->first_place = b->next_place = 1;
 	list_init(&b->answers);
-	list_init(&b->kept);
 	net_delay_init(&b->sweep);
 	list_push_back(&at->backlogs, &b->node);
 	here->backlog = b;
@@ -65,12 +64,17 @@ static bool is_empty(const struct sio_backlog *b)
 	return b->first_place == b->next_place;
 }
 
+static bool is_answer(const struct sio_past *p)
+{
+	return p->offset.count == 0 && p->unit != NULL;
+}
+
 /* `more` may be less: it wraps. */
 static void count_bytes(struct sio_backlog *b, const struct sio_past *p, size_t more)
 {
 	b->bytes += more;
 	b->at->backlogs_bytes += more;
-	if (p->offset.count == 0)
+	if (is_answer(p))
 		b->answers_bytes += more;
 }
 
@@ -78,13 +82,15 @@ static void destroy(struct sio_backlog *b, struct sio_past *p)
 {
 	if (p->offset.count > 0)
 		map_remove(&b->by_offset, &p->offset_node);
-	map_remove(&b->by_unit, &p->unit_node);
 	list_remove(&p->node);
 	list_remove(&p->answer_node);
 	count_bytes(b, p, -p->bytes);
 	*slot_of(b, p->place) = NULL;
-	blob_unkeep(p->unit);
-	blob_unref(p->unit);
+	if (p->unit != NULL) {
+		map_remove(&b->by_unit, &p->unit_node);
+		blob_unkeep(p->unit);
+		blob_unref(p->unit);
+	}
 	free(p);
 	while (!is_empty(b) && *slot_of(b, b->first_place) == NULL)
 		b->first_place++;
@@ -171,13 +177,12 @@ static void drop_old(struct sio_backlog *b, size_t more_bytes)
 }
 
 /* For one more that is so large; one always fits, however large. */
-static void make_room(struct sio_backlog *b, struct sio_offset offset, size_t bytes)
+static void make_room(struct sio_backlog *b, bool for_answer, size_t bytes)
 {
 	struct sio_loop *at = b->at;
 	size_t max = at->server->backlog_bytes_max;
 
-	while (offset.count == 0 && !list_empty(&b->answers) &&
-		b->answers_bytes + bytes > max / SIO_ANSWERS_PART)
+	while (for_answer && !list_empty(&b->answers) && b->answers_bytes + bytes > max / SIO_ANSWERS_PART)
 		drop_answer(b);
 	drop_old(b, bytes);
 	while (!list_empty(&at->pasts) && at->backlogs_bytes + bytes > max * SIO_BACKLOGS_MAX) {
@@ -200,8 +205,12 @@ void sio_backlog_sweep(struct net_delay *delay, void *loop)
 
 void sio_backlog_break(struct sio_backlog *b)
 {
+	uint64_t kept = 0;
+
+	for (uint64_t place = b->first_place; place < b->next_place; place++)
+		kept += *slot_of(b, place) != NULL;
 	if (atomic_load_explicit(&b->space->identities, memory_order_relaxed) > 0)
-		sio_count(&b->at->counts.pasts_dropped, b->next_place - b->first_place);
+		sio_count(&b->at->counts.pasts_dropped, kept);
 	drop_all(b);
 	b->first_place = ++b->next_place;
 }
@@ -209,6 +218,8 @@ void sio_backlog_break(struct sio_backlog *b)
 /* By what it is found. False: no memory, and it is by nothing. */
 static bool index_past(struct sio_backlog *b, struct sio_past *p)
 {
+	if (p->unit == NULL)
+		return true;
 	if (!map_insert(&b->by_unit, &p->unit_node, str_of((const char *)&p->unit, sizeof(p->unit))))
 		return false;
 	if (p->offset.count == 0 || map_insert(&b->by_offset, &p->offset_node,
@@ -233,13 +244,13 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 	struct blob_share *unit)
 {
 	size_t names_bytes = sio_target_names_bytes(target);
-	size_t bytes = sizeof(struct sio_past) + names_bytes + unit->bytes;
+	size_t bytes = sizeof(struct sio_past) + names_bytes + (unit == NULL ? 0 : unit->bytes);
 
 	if (is_seen_by_all(offset))
 		see(b, offset);
 	if (atomic_load_explicit(&b->space->identities, memory_order_relaxed) == 0)
 		return skip(b, offset);
-	make_room(b, offset, bytes);
+	make_room(b, offset.count == 0 && unit != NULL, bytes);
 	struct sio_past *p = has_room(b) ? malloc(sizeof(*p) + names_bytes) : NULL;
 	if (p == NULL)
 		return skip(b, offset);
@@ -256,10 +267,11 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 		free(p);
 		return skip(b, offset);
 	}
-	blob_keep(blob_ref(unit));
+	if (unit != NULL)
+		blob_keep(blob_ref(unit));
 	count_bytes(b, p, bytes);
 	list_push_back(&b->at->pasts, &p->node);
-	if (offset.count == 0)
+	if (is_answer(p))
 		list_push_back(&b->answers, &p->answer_node);
 	*slot_of(b, b->next_place++) = p;
 	if (!net_delay_running(&b->sweep))
@@ -269,8 +281,6 @@ uint64_t sio_backlog_add(struct sio_backlog *b, const struct sio_target *target,
 
 static bool is_in(const struct sio_recoverable *r, const char *room)
 {
-	if (r->socket != NULL && r->rooms == NULL && sio_is_in(r->socket, room))
-		return true; /* it has not left them yet */
 	return strcmp(r->sid, room) == 0 || sio_recoverable_was_in(r, room);
 }
 
@@ -300,7 +310,7 @@ bool sio_target_was_for(const struct sio_target *t, const struct sio_recoverable
 
 bool sio_past_is_for(const struct sio_past *p, const struct sio_recoverable *r)
 {
-	return p != NULL && sio_target_was_for(&p->target, r);
+	return p != NULL && p->unit != NULL && sio_target_was_for(&p->target, r);
 }
 
 uint64_t sio_backlog_find(const struct sio_backlog *b, struct sio_offset offset)

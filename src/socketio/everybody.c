@@ -81,7 +81,7 @@ static void run(struct net_loop *loop, struct net_message *message)
 
 	sio_visit_all(at, &p->target, do_it, p);
 	if (is_for_those_away(p))
-		sio_away_send(at, &p->target, p->way);
+		sio_away_send(at, &p->target);
 	end_each(p->each);
 	free(p);
 }

@@ -164,7 +164,7 @@ static bool is_too_much_now(const struct recovering *p, const struct sio_socket 
 	       p->space->server->queue_bytes_max;
 }
 
-/* False: it is not known, too much, or there is no memory. */
+/* False: it is not known, too much, it was sent away, or there is no memory. */
 static bool find_missed(struct recovering *p, const struct sio_recoverable *r)
 {
 	struct sio_cut cut;
@@ -180,7 +180,8 @@ static bool find_missed(struct recovering *p, const struct sio_recoverable *r)
 	for (uint64_t place = first; place < b->next_place; place++) {
 		const struct sio_past *past = sio_backlog_at(b, place);
 
-		if (sio_past_is_for(past, r) && !add_missed(p, past->offset, past->unit))
+		if (sio_away_is_meant(past, r) ||
+			(sio_past_is_for(past, r) && !add_missed(p, past->offset, past->unit)))
 			return false;
 	}
 	return !is_too_much(p);
@@ -322,7 +323,7 @@ static void take(struct recovering *p, struct sio_recoverable *r)
 			fail(p);
 		return;
 	}
-	if (sio_recoverable_is_over(r) || sio_away_is(r) || !find_missed(p, r)) {
+	if (sio_recoverable_is_over(r) || !find_missed(p, r)) {
 		sio_recoverable_end(r);
 		drop_missed(p);
 		fail(p);
@@ -476,7 +477,7 @@ static void settle(struct recovering *p)
 		go_to(p, p->giver, RETURNED);
 		return;
 	}
-	if (sio_away_was_asked(p->space, p->giver, p->aways) || sio_away_is(p->r)) {
+	if (sio_away_was_asked(p->space, p->giver, p->aways)) {
 		lose(p);
 		return;
 	}

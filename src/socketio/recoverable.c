@@ -139,7 +139,6 @@ bool sio_recoverable_enter(struct sio_recoverable *r, struct sio_backlog *b)
 	}
 	r->backlog = b;
 	if (is_kept(r)) {
-		list_push_back(&b->kept, &r->kept_node);
 		b->at->kept_count++;
 		b->at->kept_bytes += kept_bytes(r);
 	} else {
@@ -159,7 +158,6 @@ void sio_recoverable_leave(struct sio_recoverable *r)
 		map_remove(&b->by_id, &r->id_node);
 	r->has_id_node = false;
 	if (is_kept(r)) {
-		list_remove(&r->kept_node);
 		b->at->kept_count--;
 		b->at->kept_bytes -= kept_bytes(r);
 	} else {
@@ -197,7 +195,6 @@ void sio_recoverable_destroy(struct sio_recoverable *r)
 		r->destroy_data(r->data);
 	if (r->space != NULL)
 		atomic_fetch_sub_explicit(&r->space->identities, 1, memory_order_relaxed);
-	sio_kin_unref(r->kin);
 	free(r->label);
 	free(r->rooms);
 	free(r->acks);
@@ -221,10 +218,7 @@ struct sio_recoverable *sio_recoverable_create(struct sio_socket *s)
 	r->socket = s;
 	r->joined = b->next_place - 1;
 	net_delay_init(&r->delay);
-	list_init(&r->kept_node);
-	r->kin = sio_kin_of(s->client);
-	if (r->kin == NULL || !sio_recoverable_enter(r, b)) {
-		sio_kin_unref(r->kin);
+	if (!sio_recoverable_enter(r, b)) {
 		free(r);
 		return NULL;
 	}

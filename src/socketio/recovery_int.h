@@ -51,7 +51,7 @@ struct sio_past {
 	uint64_t place; /* in this loop's order, from 1; without gaps */
 	struct sio_offset offset; /* count 0: an answer */
 	uint64_t at_ns;
-	struct blob_share *unit;
+	struct blob_share *unit; /* NULL: the target was sent away */
 	size_t bytes;
 	struct sio_target target; /* its names lie in the array */
 	_Alignas(char *) char names[];
@@ -67,7 +67,6 @@ struct sio_backlog {
 	uint64_t first_place, next_place; /* of what is kept; of what comes */
 	size_t bytes, answers_bytes; /* in all; of answers */
 	struct list answers; /* the oldest first */
-	struct list kept; /* recoverables that are KEPT */
 	struct net_delay sweep; /* running while something is kept */
 	struct map by_pid, by_id, by_sid; /* recoverables */
 	struct map by_offset, by_unit; /* what is kept */
@@ -88,12 +87,6 @@ struct sio_cut {
 	uint64_t place;
 };
 
-/* The sockets of one connection, in several namespaces, by their identities: any of these may be on another loop meanwhile. */
-struct sio_kin {
-	atomic_uint refs;
-	atomic_bool sent_away; /* with one of them all were: none comes back */
-};
-
 /*
  * A socket's identity.
  *
@@ -106,8 +99,6 @@ struct sio_recoverable {
 	struct map_node id_node; /* by_id: ENDING, KEPT */
 	struct map_node sid_node; /* by_sid: LIVE, when it has come back */
 	struct sio_backlog *backlog; /* where it is */
-	struct list kept_node; /* KEPT: in its backlog's */
-	struct sio_kin *kin; /* a reference; NULL if it only says where it is */
 	struct sio_socket *socket; /* LIVE; ENDING, and its session is NULL. NULL: KEPT */
 	uint32_t elsewhere; /* loop + 1: it is there, and this only says so. 0: it is here */
 	char pid[SIO_PID_CHARS + 1], sid[SIO_SID_BYTES];
@@ -154,12 +145,12 @@ void sio_number_back(struct sio_space *, const struct sio_loop *here, bool self)
 struct sio_backlog *sio_backlog_of(struct sio_loop *, struct sio_space *);
 void sio_backlog_destroy(struct sio_backlog *);
 void sio_backlog_sweep(struct net_delay *, void *loop);
-/* Add something. Its place. Without memory, or where the namespace has nobody, it is as if it had been dropped at once. */
+/* Add something; unit NULL, and no offset: the target was sent away. Its place. Without memory, or where the namespace has nobody, it is as if it had been dropped at once. */
 uint64_t sio_backlog_add(
 	struct sio_backlog *, const struct sio_target *, struct sio_offset, struct blob_share *unit);
 /* Something is missing: nobody who was there can be sent all. */
 void sio_backlog_break(struct sio_backlog *);
-/* This one is of it, going by the rooms in which it was when it left, or is while it leaves. */
+/* This one is of it, going by the rooms in which it was when it left. */
 bool sio_target_was_for(const struct sio_target *, const struct sio_recoverable *);
 /* It is kept, and was for this one. */
 bool sio_past_is_for(const struct sio_past *, const struct sio_recoverable *);
@@ -186,19 +177,15 @@ void sio_recoverable_answer_lost(const struct sio_past *);
 /* This loop is about to hear of one of the next two. */
 void sio_away_asked(struct sio_space *, uint32_t loop);
 /* Who is of the target and away does not come back as who it was. Calls nobody back. */
-void sio_away_send(struct sio_loop *, const struct sio_target *, enum sio_way);
+void sio_away_send(struct sio_loop *, const struct sio_target *);
 /* The same by its socket's id. False: it is not away. */
-bool sio_away_send_id(struct sio_loop *, struct sio_space *, struct sio_id, enum sio_way);
+bool sio_away_send_id(struct sio_loop *, struct sio_space *, struct sio_id);
 /* What was kept with them is destroyed. */
 void sio_away_bury(struct sio_loop *);
-/* With a reference; NULL: no memory. */
-struct sio_kin *sio_kin_of(const struct sio_client *);
-/* Of NULL, too. */
-void sio_kin_unref(struct sio_kin *);
 /* KEPT, and not any more: destroyed when all callbacks of this iteration have returned. */
 void sio_recoverable_forget(struct sio_recoverable *);
-/* Another of its connection was sent away, with all its namespaces. */
-bool sio_away_is(const struct sio_recoverable *);
+/* It says that this one was sent away, since it closed. */
+bool sio_away_is_meant(const struct sio_past *, const struct sio_recoverable *);
 /* How often this loop has looked for who was to be sent away; on it, or by who knows that it stands still. */
 uint32_t sio_away_done(const struct sio_space *, uint32_t loop);
 /* Since it had done so as often, somebody was to be sent away there: whoever has left it meanwhile may be meant. */

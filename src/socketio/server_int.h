@@ -252,7 +252,6 @@ struct sio_loop {
 	size_t kept_bytes, resent_bytes;
 	uint32_t draining; /* engines, its own and those of endpoints, whose sessions are being closed */
 	struct list dead_sockets, dead_clients;
-	struct sio_socket *burying; /* its handlers are being called; it is in no list */
 	struct list forgotten; /* identities of who was sent away while away: what is kept with them goes */
 	struct net_task bury;
 	struct sio_counts counts;
@@ -527,8 +526,6 @@ bool sio_target_plain(const struct sio_target *);
 /* The room whose name is a socket's public id, as on Node: that socket alone. NULL: there is none here. */
 struct sio_socket *sio_socket_called(const struct sio_loop *, const struct sio_space *, const char *sid);
 typedef void sio_visit_fn(struct sio_socket *, void *ctx);
-/* Call fn for each of a target on this loop who has closed and is still in its rooms. fn changes none, and calls no handler. */
-void sio_visit_leaving(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
 /* Call fn for each socket of a target on this loop, once. fn changes no rooms and calls no handler. O(all members named). */
 void sio_visit(struct sio_loop *, const struct sio_target *, sio_visit_fn *, void *ctx);
 /*

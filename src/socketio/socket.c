@@ -79,14 +79,12 @@ static void bury_socket(struct sio_socket *s)
 		sio_socket_free(s);
 		return;
 	}
-	s->client->at->burying = s;
 	sio_asks_end(s);
 	sio_call_own(s, SIO_ON_DISCONNECTING, STR(""), str_c(s->reason));
 	if (s->recoverable != NULL)
 		sio_recoverable_leaves(s);
 	sio_rooms_leave_all(s);
 	sio_call_own(s, SIO_ON_DISCONNECT, STR(""), str_c(s->reason));
-	s->client->at->burying = NULL;
 	if (s->recoverable != NULL)
 		sio_recoverable_gone(s);
 	sio_socket_free(s);
@@ -177,7 +175,7 @@ struct posted {
 static bool send_away_here(struct sio_loop *here, struct sio_space *space, struct sio_id id, enum sio_way way)
 {
 	struct sio_socket *s = sio_socket_find(here, id);
-	bool was_away = is_for_those_away(space, way) && sio_away_send_id(here, space, id, way);
+	bool was_away = is_for_those_away(space, way) && sio_away_send_id(here, space, id);
 
 	if (s != NULL)
 		sio_send_away(s, way);

@@ -64,7 +64,6 @@ static void mark(struct sio_socket *s, void *loop)
 
 struct met {
 	struct sio_loop *at;
-	bool leaving;
 	sio_visit_fn *fn;
 	void *ctx;
 };
@@ -73,7 +72,7 @@ static void meet(struct sio_socket *s, void *ctx)
 {
 	const struct met *m = ctx;
 
-	if (s->visit == m->at->visit || (s->session == NULL) != m->leaving)
+	if (s->visit == m->at->visit || s->session == NULL)
 		return;
 	s->visit = m->at->visit;
 	m->fn(s, m->ctx);
@@ -101,9 +100,9 @@ static struct sio_socket *socket_of(
 	return s == NULL || s->space != space ? NULL : s;
 }
 
-static void visit(struct met m, const struct sio_target *t)
+void sio_visit(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
 {
-	struct sio_loop *at = m.at;
+	struct met m = { .at = at, .fn = fn, .ctx = ctx };
 	struct sio_socket *except = socket_of(at, t->space, t->except);
 
 	begin_visit(at);
@@ -121,16 +120,6 @@ static void visit(struct met m, const struct sio_target *t)
 		each_in(at, t->space, t->room, meet, &m);
 	for (uint32_t i = 0; i < t->room_count; i++)
 		each_in(at, t->space, t->rooms[i], meet, &m);
-}
-
-void sio_visit(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
-{
-	visit((struct met){ .at = at, .fn = fn, .ctx = ctx }, t);
-}
-
-void sio_visit_leaving(struct sio_loop *at, const struct sio_target *t, sio_visit_fn *fn, void *ctx)
-{
-	visit((struct met){ .at = at, .leaving = true, .fn = fn, .ctx = ctx }, t);
 }
 
 struct found {
