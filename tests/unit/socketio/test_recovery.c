@@ -20,7 +20,7 @@ static char kept[] = "kept";
 /* While it emits. The messages are the only two things of one size, one behind the other. */
 static void on_alloc(size_t bytes)
 {
-	static size_t before;
+	static _Thread_local size_t before;
 	bool second = bytes == before;
 
 	before = bytes;
