@@ -437,7 +437,7 @@ SIO_API SIO_CHECK int sio_leave_all(struct sio_target, const char *room);
  */
 SIO_API void sio_disconnect(struct sio_socket *, bool close);
 /*
- * The same by name, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM. One whose connection has broken, and who might come
+ * The same by name, in its namespace, from any thread: 0, -ENOENT if it is known to have gone, -ENOMEM, -EINVAL. One whose connection has broken, and who might come
  * back (struct sio_recovery), does not: what is kept of that socket is destroyed.
  */
 SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
@@ -446,7 +446,8 @@ SIO_API int sio_disconnect_id(struct sio_space *, struct sio_id, bool close);
  * who are there when it comes to it, in order with what this thread emits. Any thread. 0, however far behind a loop is;
  * -EINVAL: too many rooms; -ENOMEM: nobody is sent away (of a parent: not from all of its children). Those of the target who are
  * away and might come back (struct sio_recovery) do not come back to that namespace as who they were, by the rooms they were in: what
- * is kept of them is destroyed when they ask, or the window is over. O(sockets of the target).
+ * is kept of them is destroyed when they ask, or when the window is over at the latest. Where there is no memory to keep this, nobody who
+ * is away from that namespace comes back as who it was. O(sockets of the target).
  */
 SIO_API SIO_CHECK int sio_disconnect_all(struct sio_target, bool close);
 /*

@@ -44,8 +44,8 @@ struct sio_stats {
 	uint64_t sockets_recovered; /* of those connected: they were here before */
 	uint64_t sockets_not_recovered; /* they asked for it, and are new */
 	uint64_t sockets_forgotten; /* kept for recovery, and given up for others: kept_max */
-	uint64_t
-		events_forgotten; /* and answers, not kept for recovery any more: for newer ones, for want of memory, or for a loop was too far behind */
+	/* And answers, and calls of sio_disconnect_all(): not kept for recovery any more, for newer ones, or for want of memory or time. */
+	uint64_t events_forgotten;
 	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */

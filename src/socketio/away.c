@@ -26,33 +26,44 @@ void sio_recoverable_forget(struct sio_recoverable *r)
 	net_defer(at->loop, &at->bury);
 }
 
+/* Of that id; NULL: none here is away. */
+static struct sio_recoverable *away_by_id(
+	const struct sio_loop *at, const struct sio_space *space, struct sio_id id)
+{
+	const struct sio_backlog *b = sio_here(space, at)->backlog;
+
+	return b == NULL || id.loop != net_loop_index(at->loop) ? NULL : sio_recoverable_by_id(b, id);
+}
+
+static void end(struct sio_recoverable *r)
+{
+	if (r->socket == NULL)
+		sio_recoverable_forget(r);
+	else
+		r->ends = true; /* its handlers have not all been called: it will not be kept */
+}
+
 void sio_away_send(struct sio_loop *at, const struct sio_target *t)
 {
 	struct sio_space_loop *here = sio_here(t->space, at);
 
-	if (t->only.generation != 0) {
-		(void)sio_away_send_id(at, t->space, t->only);
-		return;
-	}
 	here->aways_done++;
-	if (here->backlog != NULL) /* else nobody has been here */
+	if (t->only.generation != 0) {
+		struct sio_recoverable *r = away_by_id(at, t->space, t->only);
+		if (r != NULL && sio_target_was_for(t, r))
+			end(r);
+	} else if (here->backlog != NULL) /* else nobody has been here */
 		(void)sio_backlog_add(here->backlog, t, (struct sio_offset){ 0 }, NULL);
 }
 
 bool sio_away_send_id(struct sio_loop *at, struct sio_space *space, struct sio_id id)
 {
-	struct sio_space_loop *here = sio_here(space, at);
-	bool mine = id.loop == net_loop_index(at->loop) && here->backlog != NULL;
-	struct sio_recoverable *r = mine ? sio_recoverable_by_id(here->backlog, id) : NULL;
+	struct sio_recoverable *r = away_by_id(at, space, id);
 
-	here->aways_done++;
-	if (r == NULL)
-		return false;
-	if (r->socket == NULL)
-		sio_recoverable_forget(r);
-	else
-		r->ends = true; /* its handlers have not all been called: it will not be kept */
-	return true;
+	sio_here(space, at)->aways_done++;
+	if (r != NULL)
+		end(r);
+	return r != NULL;
 }
 
 void sio_away_bury(struct sio_loop *at)

@@ -300,10 +300,10 @@ static bool is_same(struct sio_id a, struct sio_id b)
 
 bool sio_target_was_for(const struct sio_target *t, const struct sio_recoverable *r)
 {
-	if (t->only.generation != 0)
-		return is_same(t->only, r->id);
 	if (is_same(t->except, r->id) || is_in_any(r, t->except_rooms, t->except_room_count))
 		return false;
+	if (t->only.generation != 0)
+		return is_same(t->only, r->id);
 	return (t->room == NULL && t->room_count == 0) || (t->room != NULL && is_in(r, t->room)) ||
 	       is_in_any(r, t->rooms, t->room_count);
 }

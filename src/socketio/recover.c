@@ -394,7 +394,8 @@ static void ask(struct recovering *p)
 			go_to(p, r->elsewhere - 1, ASKED);
 	} else if (r->taken_by > p->number) {
 		waits = false; /* who asked behind this one has had it: this one's client is there no more */
-	} else if (r->socket != NULL || (moves && !is_clean(p->at))) {
+	} else if (r->socket != NULL || (moves && !is_clean(p->at)) ||
+		   sio_away_was_asked(p->space, here, sio_away_done(p->space, here))) {
 		if (r->socket != NULL)
 			evict(r);
 		waits = wait_more(p);

@@ -427,7 +427,8 @@ bool sio_recoverable_cut(
 	}
 	if (!known && is_ours) {
 		cut = (struct sio_cut){ .resent = r->resent_count, .place = sio_backlog_find(b, offset) };
-		known = cut.place > 0;
+		/* What it says to have had is not of after it closed. */
+		known = cut.place > 0 && cut.place <= r->closed;
 		if (known && cut.place <= r->joined) { /* of another life: it has had nothing in this one */
 			cut = (struct sio_cut){ .resent = 0, .place = r->joined };
 			known = !r->resent_is_lost;

@@ -41,7 +41,7 @@ struct sio_offset {
 	uint64_t count;
 };
 
-/* Something that was emitted. */
+/* Something that was emitted; or that a target was sent away. */
 struct sio_past {
 	struct map_node offset_node; /* by_offset, unless its count is 0 */
 	struct map_node unit_node; /* by_unit */
@@ -49,7 +49,7 @@ struct sio_past {
 	struct list answer_node; /* in `answers`, or in none */
 	struct sio_backlog *backlog;
 	uint64_t place; /* in this loop's order, from 1; without gaps */
-	struct sio_offset offset; /* count 0: an answer */
+	struct sio_offset offset; /* count 0: an answer, or no event at all */
 	uint64_t at_ns;
 	struct blob_share *unit; /* NULL: the target was sent away */
 	size_t bytes;

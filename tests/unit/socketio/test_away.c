@@ -275,6 +275,33 @@ static void who_has_the_same_place_elsewhere_is_not_meant(void **state)
 	served_finish(&s);
 }
 
+/* An event of after it was sent away, which it cannot have had, is no way around. */
+static void what_others_have_heard_does_not_help(void **state)
+{
+	struct client c, watcher;
+	char sid[SIO_SID_BYTES], pid[SIO_SID_BYTES], text[4096];
+
+	(void)state;
+	start(1);
+	arrive(&watcher, 0);
+	arrive(&c, 0);
+	memcpy(sid, last_sid, sizeof(sid));
+	break_off(&c);
+	assert_int_equal(sio_disconnect_all(sio_in(root, sid), false), 0);
+	assert_int_equal(sio_emit(sio_all(root), "said", sio_json("[]")), 0);
+	poll_until(&watcher, text, "said");
+	heard(&watcher, text);
+	memcpy(pid, c.pid, sizeof(pid));
+	open_on(&s, &c, 0);
+	join(&c, pid, watcher.offset);
+	joined(&c, text);
+	assert_string_not_equal(c.pid, pid);
+	assert_int_equal(atomic_load(&recovered), 0);
+	close(c.fd);
+	close(watcher.fd);
+	served_finish(&s);
+}
+
 /* What is known of it is of when it left, and later. */
 static void who_joins_the_room_later_is_not_meant(void **state)
 {
@@ -370,6 +397,7 @@ int main(void)
 		cmocka_unit_test(whatever_names_it),
 		cmocka_unit_test(who_is_not_meant_comes_back),
 		cmocka_unit_test(who_has_the_same_place_elsewhere_is_not_meant),
+		cmocka_unit_test(what_others_have_heard_does_not_help),
 		cmocka_unit_test(who_joins_the_room_later_is_not_meant),
 		cmocka_unit_test(while_it_leaves),
 		cmocka_unit_test(on_its_way),
