@@ -26,13 +26,13 @@ void sio_recoverable_forget(struct sio_recoverable *r)
 	net_defer(at->loop, &at->bury);
 }
 
-/* Of that id; NULL: none here is away. */
+/* Of that id, if that is of this loop, else maybe another's; NULL: none here is away. */
 static struct sio_recoverable *away_by_id(
 	const struct sio_loop *at, const struct sio_space *space, struct sio_id id)
 {
 	const struct sio_backlog *b = sio_here(space, at)->backlog;
 
-	return b == NULL || id.loop != net_loop_index(at->loop) ? NULL : sio_recoverable_by_id(b, id);
+	return b == NULL ? NULL : sio_recoverable_by_id(b, id);
 }
 
 static void end(struct sio_recoverable *r)

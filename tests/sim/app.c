@@ -6,7 +6,7 @@
 
 #include "sim/world.h"
 
-enum { PAD_MAX = 1500, PAD_LARGE = 6000, EACH_MS_MAX = 400 };
+enum { PAD_MAX = 1500, PAD_LARGE = 6000 };
 
 static const char *const room_names[WORLD_ROOMS + WORLD_LOOSE] = { "r0", "r1", "r2", "r3", "loose0",
 	"loose1" };
@@ -373,7 +373,7 @@ static void look_at_each(void)
 	uint64_t took_ms = (kernel_now_ns() - world->each_began_ns) / KERNEL_MS;
 
 	if (world->each_began_ns != 0) {
-		if (took_ms > EACH_MS_MAX)
+		if (took_ms > WORLD_EACH_MS_MAX)
 			kernel_fail("sio_each() has not ended after %u ms", (unsigned)took_ms);
 		return;
 	}
@@ -382,9 +382,18 @@ static void look_at_each(void)
 		kernel_fail("sio_each() is refused");
 }
 
+/* One who is away does not come back; nor may others of the namespace who move to another loop just then. */
+static void kick_outside(struct identity *who)
+{
+	kernel_note("identity %d is sent away", index_of(who));
+	who->sent_away |= who->presence == IS_AWAY;
+	world->kicked_ns[who->space] = kernel_now_ns();
+	(void)sio_disconnect_id(world->spaces[who->space], who->id, kernel_chance(300));
+}
+
 void app_act_outside(void)
 {
-	const struct identity *who =
+	struct identity *who =
 		world->identity_count == 0 ? NULL : world->identities[kernel_below(world->identity_count)];
 
 	look_at_each();
@@ -395,7 +404,7 @@ void app_act_outside(void)
 		break;
 	case 1:
 		if (who != NULL && kernel_chance(world->kicks))
-			(void)sio_disconnect_id(world->spaces[who->space], who->id, kernel_chance(300));
+			kick_outside(who);
 		break;
 	case 2:
 		if (who != NULL && kernel_chance(world->kicks))

@@ -48,6 +48,7 @@ void client_join(struct client *c, uint32_t space)
 	char json[256];
 
 	s->state = SPACE_JOINING;
+	s->asked_ns = kernel_now_ns();
 	s->early_count = 0;
 	int n = snprintf(json, sizeof(json), "{\"c\":%u", c->index);
 	if (s->pid[0] != '\0')

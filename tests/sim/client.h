@@ -34,6 +34,7 @@ struct packet {
 };
 
 struct client_space {
+	uint64_t asked_ns; /* to join, last */
 	enum client_space_state state;
 	char sid[CLIENT_SID_BYTES], pid[64], offset[64];
 	uint64_t next_ack;

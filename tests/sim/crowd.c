@@ -51,9 +51,14 @@ void world_opened(struct client *c)
 	}
 }
 
-static bool must_recover(const struct seat *seat)
+static bool must_recover(const struct client *c, uint32_t space)
 {
-	return world->recovers_all && seat->was != WORLD_NOBODY &&
+	const struct seat *seat = seat_of(c, space);
+	uint64_t kicked_ns = world->kicked_ns[space];
+	bool maybe_kicked =
+		kicked_ns > 0 && kicked_ns + WORLD_EACH_MS_MAX * KERNEL_MS > c->spaces[space].asked_ns;
+
+	return world->recovers_all && !maybe_kicked && seat->was != WORLD_NOBODY &&
 	       world->identities[seat->was]->presence != IS_GONE &&
 	       !world->identities[seat->was]->sent_away &&
 	       kernel_now_ns() - seat->heard_ns < WORLD_AWAY_MS * KERNEL_MS;
@@ -76,7 +81,7 @@ void world_joined(struct client *c, uint32_t space, bool recovers)
 	struct identity *who = world->identities[seat->identity];
 	if (who->client != c->index)
 		kernel_fail("client %u has joined as client %u", c->index, who->client);
-	if (!recovers && must_recover(seat))
+	if (!recovers && must_recover(c, space))
 		kernel_fail("client %u is in %u as identity %d, and not as %d any more", c->index, space,
 			seat->identity, seat->was);
 	seat->was = WORLD_NOBODY;

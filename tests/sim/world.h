@@ -25,6 +25,7 @@ enum {
 	WORLD_OUTSIDE = WORLD_EMITTERS - 1,
 	WORLD_NOBODY = -1,
 	WORLD_AWAY_MS = 1000,
+	WORLD_EACH_MS_MAX = 400, /* until all loops have run what was posted to them */
 };
 
 struct emission {
@@ -43,7 +44,7 @@ struct identity {
 	uint32_t client, space;
 	enum presence presence;
 	bool lags;
-	bool sent_away; /* or left: nobody comes back as it */
+	bool sent_away; /* or left, maybe while it was away: nobody comes back as it */
 	bool inexact; /* it came back without knowing an offset: what had left the server may be missing */
 	uint32_t heard_from; /* of this connection: the next number that it must say */
 	bool in_loose[WORLD_LOOSE];
@@ -94,6 +95,7 @@ struct world {
 	uint32_t kept_count;
 	uint64_t queries_open, connections, disconnections, data_destroyed;
 	uint64_t each_began_ns; /* a sio_each() under way; 0: none */
+	uint64_t kicked_ns[CLIENT_SPACES]; /* when somebody was sent away by an id, last */
 	/* How often in a thousand of a client's acts. */
 	uint32_t loses, vanishes, aborts, stalls, leaves, kicks;
 	uint32_t
