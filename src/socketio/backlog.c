@@ -101,6 +101,7 @@ static void drop_answer(struct sio_backlog *b)
 {
 	struct sio_past *p = list_entry(b->answers.next, struct sio_past, answer_node);
 
+	assert(is_answer(p));
 	sio_count(&b->at->counts.pasts_dropped, 1);
 	sio_recoverable_answer_lost(p);
 	destroy(b, p);

@@ -142,7 +142,9 @@ int sio_room_enter(struct sio_socket *s, struct str name)
 		sio_count(&s->client->at->counts.joins_refused, 1);
 		return -ENOSPC;
 	}
-	if (r == NULL) {
+	if (r == NULL) { /* else its name is known to be UTF-8 */
+		if (!utf8_valid((const uint8_t *)name.s, name.bytes))
+			return -EINVAL;
 		r = create_room(name);
 		if (r == NULL)
 			return -ENOMEM;
@@ -212,7 +214,7 @@ int sio_join(struct sio_socket *s, const char *room)
 {
 	struct str name = str_c(room);
 
-	if (!sio_room_name_valid(name))
+	if (name.bytes == 0 || name.bytes > SIO_ROOM_BYTES_MAX)
 		return -EINVAL;
 	if (s->session == NULL)
 		return s->reason == NULL ? -EINVAL
