@@ -226,6 +226,9 @@ test('what comes and what goes is seen, and what a filter drops goes no further'
   assert.deepEqual(went, [['welcome', '/watched', null, null, true, false], ['said', 'text', { deep: [1] }]]);
   const ben = await arrive(t, 'ben', '/watched');
   await ben.ask('say', 'all', '', '', 'to both');
+  for (const person of [ann, ben]) { // each loop has it in its own time
+    await person.heard.take(([event, text]) => event === 'said' && text === 'to both', 'what is for both');
+  }
   const [, twice] = await ann.ask('seen');
   assert.deepEqual(twice.slice(1), [['said', 'to both'], ['said', 'to both']]);
 });

@@ -273,7 +273,7 @@ static bool goes_on_for(uint32_t pings)
 /* Each in time, though all of them take longer; then one that does not come, the first or a later one. */
 static void attachments_that_do_not_come(void **state)
 {
-	uint32_t interval_ms = 100 * harness_slower();
+	uint32_t interval_ms = 50 * harness_slower();
 	unsigned come = *state == NULL ? 0 : 3;
 
 	start_hasty(
