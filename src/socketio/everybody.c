@@ -68,10 +68,9 @@ static void end_each(struct each *each)
 	free(each);
 }
 
-/* Who is cut off comes back. */
 static bool is_for_those_away(const struct posted *p)
 {
-	return p->doing == SEND_AWAY && p->way != SIO_CUT && p->target.space->server->recovers;
+	return p->doing == SEND_AWAY && sio_away_holds(p->target.space, p->way);
 }
 
 static void run(struct net_loop *loop, struct net_message *message)

@@ -174,6 +174,12 @@ bool sio_word_leave(struct sio_backlog *, const struct sio_recoverable *, uint32
 void sio_recoverable_answer_lost(const struct sio_past *);
 
 /* away.c */
+/* It holds for those who are away, too: who is cut off comes back. */
+static inline bool sio_away_holds(const struct sio_space *space, enum sio_way way)
+{
+	return way != SIO_CUT && space->server->recovers;
+}
+
 /* This loop is about to hear of one of the next two. */
 void sio_away_asked(struct sio_space *, uint32_t loop);
 /* Who is of the target and away does not come back as who it was. Calls nobody back. */

@@ -143,7 +143,7 @@ int sio_room_enter(struct sio_socket *s, struct str name)
 		return -ENOSPC;
 	}
 	if (r == NULL) { /* else its name is known to be UTF-8 */
-		if (!utf8_valid((const uint8_t *)name.s, name.bytes))
+		if (!sio_room_name_valid(name))
 			return -EINVAL;
 		r = create_room(name);
 		if (r == NULL)

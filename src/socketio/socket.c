@@ -158,12 +158,6 @@ void sio_send_away(struct sio_socket *s, enum sio_way way)
 	sio_client_close(c, "forced close"); /* as by Node's conn.close() */
 }
 
-/* Who is cut off comes back. */
-static bool is_for_those_away(const struct sio_space *space, enum sio_way way)
-{
-	return way != SIO_CUT && space->server->recovers;
-}
-
 struct posted {
 	struct net_message message;
 	struct sio_space *space;
@@ -175,7 +169,7 @@ struct posted {
 static bool send_away_here(struct sio_loop *here, struct sio_space *space, struct sio_id id, enum sio_way way)
 {
 	struct sio_socket *s = sio_socket_find(here, id);
-	bool was_away = is_for_those_away(space, way) && sio_away_send_id(here, space, id);
+	bool was_away = sio_away_holds(space, way) && sio_away_send_id(here, space, id);
 
 	if (s != NULL)
 		sio_send_away(s, way);
@@ -205,7 +199,7 @@ static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way 
 	if (id.generation == 0 || id.loop >= server->loop_count)
 		return -ENOENT;
 	if (sio_is_now(here, id.loop)) {
-		if (is_for_those_away(space, way))
+		if (sio_away_holds(space, way))
 			sio_away_asked(space, id.loop);
 		return send_away_here(here, space, id, way) ? 0 : -ENOENT;
 	}
@@ -218,7 +212,7 @@ static int send_away_id(struct sio_space *space, struct sio_id id, enum sio_way 
 		.id = id,
 		.way = way,
 	};
-	if (is_for_those_away(space, way))
+	if (sio_away_holds(space, way))
 		sio_away_asked(space, id.loop);
 	sio_hand_over_reserved(server, id.loop, &p->message);
 	return 0;
