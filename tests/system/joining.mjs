@@ -1,6 +1,7 @@
 // Joining a namespace: middleware that takes its time, namespaces that come into being, and what is known of the handshake.
 
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 import { io } from 'socket.io-client';
 import { startServer } from './lib/server.mjs';
 import { SioClient } from './lib/sio.mjs';
@@ -83,6 +84,7 @@ test('an official client that connects anew before it is let in disturbs nobody 
   }
   await until(() => sids.length > 0, 'it to join');
   assert.deepEqual(await view.timeout(limits.wait_ms).emitWithAck('rooms'), []);
+  await pause(2 * WAIT_MS); // of the others none joins later
   await t.deviates('both are taken', () => assert.equal(sids.length, 1));
   assert.ok(person.socket.connected);
   assert.equal(ends, 0);

@@ -148,6 +148,7 @@ class ViewCheck:
     def __init__(self, findings, name, by_seq):
         self.findings, self.name, self.by_seq = findings, name, by_seq
         self.has = set()
+        self.paged = False  # it knows of something to sync from
         self.pushed = set()  # on this connection: of this log, whatever was known before
         self.last_live = None  # on this connection; None: it may jump forward, after a gap
         self.passed = 0  # the number up to which this connection will not push again
@@ -162,6 +163,8 @@ class ViewCheck:
             self.findings.add(GAP, f"{self.name} misses {len(missing)} entries, the first {missing[0]}")
 
     def on_hello(self, event):
+        if not self.paged:
+            self.has.clear()  # pushed on the connection before, which ended before its page came: nothing stands on it
         self.last_live = self.passed = event.head
         self.pushed.clear()
 
@@ -186,6 +189,7 @@ class ViewCheck:
         if event.reset:
             self.findings.add(RESET, f"{self.name}, to {event.as_of}")
             self.has = {seq for seq in self.pushed if seq > event.as_of}
+        self.paged = True
         self.passed = max(self.passed, event.as_of)
         for before, entry in zip([None, *event.entries], event.entries):
             if before is not None and entry.seq != before.seq + 1:

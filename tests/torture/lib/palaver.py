@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -81,6 +82,11 @@ class Palaver(Server):
         assert self.alive(), f"the server ended by itself, status {self.child.returncode}: {self.tail()}"
         os.kill(self.pid, signal.SIGKILL)
         self.child.wait(WAIT_S)
+
+    def stands_still(self):
+        """Each of its threads: a signal to stop takes its time."""
+        stats = pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in stats)
 
     def figure(self, name, file="status"):
         """A line of /proc in bytes."""

@@ -201,6 +201,14 @@ def test_the_first_after_hello_is_missing():
     story.found(history.GAP)
 
 
+def test_a_connection_that_ends_before_its_first_page():
+    story = Story()
+    story.view = [Hello(3), Live(story.log[3]), Hello(8), Page(story.log[7:8], 8, False), *map(Live, story.log[8:])]
+    story.found()
+    story.view.insert(1, Page(story.log[2:3], 3, False))
+    story.found(history.GAP)
+
+
 def test_pushed_again():
     story = Story()
     story.view.append(Live(story.log[-1]))
