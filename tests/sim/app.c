@@ -181,6 +181,7 @@ static void on_connection(const struct sio_event *e)
 	for (uint32_t i = 0; i < WORLD_LOOSE; i++)
 		who->came_back_in_loose[i] |= who->in_loose[i];
 	who->presence = IS_MEMBER;
+	who->connected_ns = kernel_now_ns();
 	who->id = sio_id(e->socket);
 	who->heard_from = 0;
 	who->lags = false;

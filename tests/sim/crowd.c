@@ -61,7 +61,7 @@ static bool must_recover(const struct client *c, uint32_t space)
 	return world->recovers_all && !maybe_kicked && seat->was != WORLD_NOBODY &&
 	       world->identities[seat->was]->presence != IS_GONE &&
 	       !world->identities[seat->was]->sent_away &&
-	       kernel_now_ns() - seat->heard_ns < WORLD_AWAY_MS * KERNEL_MS;
+	       kernel_now_ns() - seat->as_of_ns < WORLD_BEHIND_MS * KERNEL_MS;
 }
 
 void world_joined(struct client *c, uint32_t space, bool recovers)
@@ -85,7 +85,7 @@ void world_joined(struct client *c, uint32_t space, bool recovers)
 		kernel_fail("client %u is in %u as identity %d, and not as %d any more", c->index, space,
 			seat->identity, seat->was);
 	seat->was = WORLD_NOBODY;
-	seat->heard_ns = kernel_now_ns();
+	seat->as_of_ns = who->connected_ns;
 	if (recovers && c->spaces[space].offset[0] == '\0')
 		who->inexact = true;
 	seat->said = 0;
@@ -169,7 +169,8 @@ static void hear_said(struct client *c, const struct heard *h)
 	if (!may_be_late)
 		who->last[m->emitter] = (int)number;
 	judge_content(c, h, number);
-	seat->heard_ns = kernel_now_ns();
+	if (seat->as_of_ns < m->at_ns) /* else it was sent again */
+		seat->as_of_ns = m->at_ns;
 	world->figures.deliveries++;
 }
 

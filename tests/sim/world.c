@@ -91,7 +91,7 @@ static struct sio_server *create_server(void)
 		.drain_ms = CHOOSE(0, 1, 300, 4000),
 		.log_least = getenv("SIM_VERBOSE") != NULL ? SIO_LOG_DEBUG : SIO_LOG_OFF,
 	};
-	world->recovers_all = world->recovers && recovery.window_ms >= 2 * WORLD_AWAY_MS &&
+	world->recovers_all = world->recovers && recovery.window_ms >= WORLD_BEHIND_MS + 500 &&
 			      recovery.backlog_bytes_max == 0 && recovery.kept_max == 0 &&
 			      o.queue_bytes_max == 0;
 	char err[256];

@@ -24,7 +24,7 @@ enum {
 	WORLD_EMITTERS = 4, /* loops, and the thread that is none */
 	WORLD_OUTSIDE = WORLD_EMITTERS - 1,
 	WORLD_NOBODY = -1,
-	WORLD_AWAY_MS = 1000,
+	WORLD_BEHIND_MS = 1500, /* who has all of up to then comes back */
 	WORLD_EACH_MS_MAX = 400, /* until all loops have run what was posted to them */
 };
 
@@ -46,6 +46,7 @@ struct identity {
 	bool lags;
 	bool sent_away; /* or left, maybe while it was away: nobody comes back as it */
 	bool inexact; /* it came back without knowing an offset: what had left the server may be missing */
+	uint64_t connected_ns; /* last */
 	uint32_t heard_from; /* of this connection: the next number that it must say */
 	bool in_loose[WORLD_LOOSE];
 	/* Who comes back is sent what was for the rooms that it was in when it went, also from before it joined them. */
@@ -63,7 +64,7 @@ struct seat {
 	int identity; /* WORLD_NOBODY: not joined */
 	uint32_t joins; /* so far */
 	int was; /* the identity of before the loss, for one who is not back yet; WORLD_NOBODY: none */
-	uint64_t heard_ns; /* when it last heard what has an offset, or joined */
+	uint64_t as_of_ns; /* when the server said the last that it has heard of what it can go on from */
 	bool recovered; /* by the last of them */
 	enum ask_state asks[WORLD_ASKS_MAX];
 	uint32_t asked_in[WORLD_ASKS_MAX]; /* which of `joins` */
@@ -80,7 +81,7 @@ struct world {
 	struct sio_space *spaces[CLIENT_SPACES];
 	uint32_t loops, client_count;
 	bool recovers, stops_under_load, acting, stopping;
-	bool recovers_all; /* of those who were away for less than WORLD_AWAY_MS: nothing is scarce */
+	bool recovers_all; /* of those who miss nothing older than WORLD_BEHIND_MS: nothing is scarce */
 	uint64_t ends_ns, settle_ns;
 	struct client *clients[WORLD_CLIENTS_MAX];
 	struct seat seats[WORLD_CLIENTS_MAX][CLIENT_SPACES];
