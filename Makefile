@@ -19,8 +19,8 @@ example: build ## build and run libsio's example, examples/broadcast.c
 	@echo "open http://127.0.0.1:$(PORT)/chat"
 	@exec $(BUILD)/examples/broadcast
 
-test: test-packages client ## all tests (some minutes)
-	@tools/build.sh $(BUILD) -Dtests=enabled
+test: test-packages client ## all tests (some minutes; OPTIONS=-Dwerror=true: of such a build)
+	@tools/build.sh $(BUILD) -Dtests=enabled $(OPTIONS)
 	@$(PYTHON) tests/run.py --build $(BUILD) --tier test
 
 check: test-packages client ## unit tests and tidy (under a minute)
@@ -36,11 +36,11 @@ mutants: test-packages client ## plants the bugs of tests/mutants.toml, one by o
 	@$(PYTHON) tools/mutants.py
 
 asan: test-packages client ## the sanitized tests under AddressSanitizer and UBSan, in build-asan/
-	@tools/build.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
+	@tools/build.sh build-asan -Dtests=enabled -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
 	@$(PYTHON) tests/run.py --build build-asan --tier test --sanitized
 
 tsan: test-packages client ## the same under ThreadSanitizer, in build-tsan/
-	@tools/build.sh build-tsan -Dtests=enabled -Db_sanitize=thread -Db_lundef=false
+	@tools/build.sh build-tsan -Dtests=enabled -Doptimization=1 -Db_sanitize=thread -Db_lundef=false
 	@$(PYTHON) tests/run.py --build build-tsan --tier test --sanitized thread
 
 valgrind: test-packages client ## the sanitized tests under valgrind, in build/ (an hour)

@@ -26,7 +26,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIERS = ("check", "test", "torture")
 JOBS = 2
-WAITING_JOBS = 2  # beside them, for tests that hardly work
+WAITING_JOBS = 3  # beside them, for tests that hardly work
 SHOWN_BYTES_MAX = 200_000  # of a failed test's output, half from its start, half from its end
 SLOWER = {None: 1, "address": 5, "thread": 5, "valgrind": 20}  # a sanitized program may take that many times as long
 SLOWEST_SHOWN = 5
@@ -77,6 +77,7 @@ def load(path):
     waiting = content.get("waiting", [])
     if unknown := set(waiting) - set(names):
         sys.exit(f"{path}: waiting: no test is called {', '.join(sorted(unknown))}")
+    tests.sort(key=lambda test: waiting.index(test.name) if test.name in waiting else -1)
     for test in tests:
         test.waits = test.name in waiting
         if names.count(test.name) > 1:

@@ -10,7 +10,7 @@ import { Official } from './lib/official.mjs';
 import { allErrors, isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
-import { slower, until, within } from './lib/wait.mjs';
+import { inOneOfThree, slower, until, within } from './lib/wait.mjs';
 import { closing, described, fragments, frame, OP, Peer } from './lib/ws.mjs';
 
 const MAX_PAYLOAD = 10000;
@@ -369,7 +369,7 @@ test('upgrade: the probe, 6 to the poll that waits, what waits is flushed behind
   assert.equal(await socket.next('the echo'), '4upgraded');
 });
 
-test('an upgrade that stops is given up after upgradeTimeout, and the session polls on', async (t) => {
+test('an upgrade that stops is given up after upgradeTimeout, and the session polls on', (t) => inOneOfThree(t, async () => {
   const client = await opened(t, 'polling', { on: beating });
   const started = performance.now();
   const socket = await probed(t, client);
@@ -377,9 +377,9 @@ test('an upgrade that stops is given up after upgradeTimeout, and the session po
   const took = performance.now() - started;
   assert.ok(took > UPGRADE_TIMEOUT - EARLY_MS && took < UPGRADE_TIMEOUT + LATE_MS, `given up after ${Math.round(took)} ms`);
   await echoes(client);
-});
+}));
 
-test('heartbeat: the first ping after pingInterval, the next as long after the pong, the end pingTimeout after a ping', async (t) => {
+test('heartbeat: the first ping after pingInterval, the next as long after the pong, the end pingTimeout after a ping', (t) => inOneOfThree(t, async () => {
   const near = (took, wanted, what) => assert.ok(took > wanted - EARLY_MS && took < wanted + LATE_MS, `${what} after ${Math.round(took)} ms`);
   await Promise.all(TRANSPORTS.map(async (transport) => {
     let since = performance.now();
@@ -397,7 +397,7 @@ test('heartbeat: the first ping after pingInterval, the next as long after the p
     near(performance.now() - since, PING_INTERVAL + PING_TIMEOUT, `${transport}: the end`); // from the last pong: a ping may be seen late
     await isGone(client);
   }));
-});
+}));
 
 // ---- bad input
 
