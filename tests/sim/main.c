@@ -72,8 +72,10 @@ static void show(const struct figures *f)
 	       " polls aborted\n",
 		f->emitted, f->deliveries, f->acks, f->opened, f->upgraded, f->recovered, f->lost, f->aborts);
 	printf("# %" PRIu64 " connections moved, %" PRIu64 " queues too long, %" PRIu64
-	       " times lagging, %" PRIu64 " stops under load, %" PRIu64 " s of virtual time\n",
-		f->moved, f->overflows, f->lagging, f->stops_under_load, f->virtual_ms / 1000);
+	       " times lagging, %" PRIu64 " stops under load\n",
+		f->moved, f->overflows, f->lagging, f->stops_under_load);
+	printf("# %" PRIu64 " events forgotten, %" PRIu64 " s of virtual time\n", f->forgotten,
+		f->virtual_ms / 1000);
 }
 
 /* False: a thing has not happened in any of them. */
@@ -95,6 +97,7 @@ static bool all_happened(const struct figures *f)
 		{ "queue too long", f->overflows },
 		{ "client lagging", f->lagging },
 		{ "stop under load", f->stops_under_load },
+		{ "event forgotten", f->forgotten },
 	};
 	bool all = true;
 

@@ -153,6 +153,7 @@ static void judge_stats(void)
 	sio_stats(world->io, &s);
 	world->figures.moved = s.connections_moved;
 	world->figures.overflows = s.queue_overflows;
+	world->figures.forgotten = s.events_forgotten;
 	judge_all_gone(&s, world->connections, world->disconnections);
 	/* Who is sent away may be saying something just then. */
 	if ((s.packets_bad != 0 && world->kicks == 0) || s.parse_errors != 0 || s.broadcasts_refused != 0)

@@ -73,7 +73,7 @@ struct seat {
 struct figures {
 	uint64_t emitted, deliveries, acks, opened, upgraded, recovered, lost, aborts, moved, overflows,
 		stops_under_load;
-	uint64_t disconnected, lagging, early_resets, virtual_ms;
+	uint64_t disconnected, lagging, forgotten, virtual_ms;
 };
 
 struct world {

@@ -10,6 +10,7 @@ import { Official } from './lib/official.mjs';
 import { allErrors, isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
+import { probed } from './lib/upgrade.mjs';
 import { inOneOfThree, slower, until, within } from './lib/wait.mjs';
 import { closing, described, fragments, frame, OP, Peer } from './lib/ws.mjs';
 
@@ -335,14 +336,6 @@ test('a ping of the client\'s ends the session, whatever it carries', async (t) 
     }
   }
 });
-
-async function probed(t, client) {
-  const socket = await RawWebSocket.open(client.server, { sid: client.sid });
-  t.after(() => socket.terminate());
-  socket.send('2probe');
-  assert.equal(await socket.next('the answer to the probe'), '3probe');
-  return socket;
-}
 
 test('upgrade: the probe, 6 to the poll that waits, what waits is flushed behind 5, then polls get 400', async (t) => {
   const client = await byHand(t);

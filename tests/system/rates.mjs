@@ -7,6 +7,7 @@ import { RawSocket, request, target } from './lib/http.mjs';
 import { serverIsNode, startServer } from './lib/server.mjs';
 import { SioClient } from './lib/sio.mjs';
 import { run, test } from './lib/tap.mjs';
+import { probed } from './lib/upgrade.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 
 const RATE = 100;
@@ -107,6 +108,32 @@ test('polling: who has gone is not kept for what it has posted too much', async 
   const ended = await until(() => server.lines(/^disconnect /).at(0), 'its end, long before all has been heard', 5000 * slower);
   assert.match(ended, /ping timeout$/);
   assert.match((await client.get()).text, /unknown/);
+  await server.stop();
+});
+
+test('the pong of who has sent too fast, and upgrades, has its time until it is read', async (t) => {
+  const server = await startServer('probe', { RATE_MESSAGES: '1:2', PING_INTERVAL: 100, PING_TIMEOUT: 400 });
+  const client = await EngineClient.open(server, { transport: 'polling', loop: false });
+  t.after(() => client.terminate());
+  await client.post('40');
+  while (!(await client.poll()).includes('2')) {
+    // It is pinged, and says nothing yet.
+  }
+  for (let i = 0; i < 2; i++) {
+    assert.equal((await client.post('42["nothing"]')).text, 'ok');
+  }
+  const socket = await probed(t, client);
+  socket.send('5');
+  socket.send('3');
+  socket.send('421["stats"]');
+  const { throttled } = JSON.parse((await until(async () => {
+    const said = await socket.next('the answer');
+    if (said === '2') {
+      socket.send('3');
+    }
+    return said.startsWith('431') && said;
+  }, 'the answer')).slice(3))[0];
+  assert.ok(throttled > 0);
   await server.stop();
 });
 

@@ -9,6 +9,7 @@ import { RawSocket, request, SEPARATOR, target } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { isError, isErrorOfWebSocket, isGone } from './lib/refused.mjs';
 import { run, test } from './lib/tap.mjs';
+import { probed } from './lib/upgrade.mjs';
 import { slower, until, within } from './lib/wait.mjs';
 import { Guard } from './lib/witness.mjs';
 
@@ -210,14 +211,6 @@ guard.threat('threat 52: a million packets in one body: capped, and linear', asy
     await isGone(client);
   }
 });
-
-async function probed(t, client) {
-  const socket = await RawWebSocket.open(t.server, { sid: client.sid });
-  t.after(() => socket.terminate());
-  socket.send('2probe');
-  assert.equal(await socket.next('the answer to the probe'), '3probe');
-  return socket;
-}
 
 /** A WebSocket for that session is closed, before it is open or as soon as it probes. */
 async function isTurnedAway(t, sid) {
