@@ -24,14 +24,14 @@ SCRIPTS = {"ack": {}, "clients": {}, "close_wait": {}, "cross_origin": {}, "door
            "mutate": {}, "order": {}, "poll_cut": {"RESPONSES": "1"}, "recovery": {}, "rooms": {}, "seed": {}, "socketio_bad": {}, "socketio_raw": {}, "volatile": {}, "ws_plain": {}}
 TIMEOUT_SECONDS = 240
 THREATS = 64  # numbers of the list of bad input that are tested
-SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\]")
+SAID = re.compile(r"# npm (deviates|agrees) \[([^\]]*)\](?:: (.*))?")
 
 
 @dataclasses.dataclass
 class Outcome:
     status: int
     lines: list
-    deviates: set
+    deviates: dict  # by name, what was seen each time
     agrees: set
 
 
@@ -41,10 +41,15 @@ def run(script):
         ended = subprocess.run(["node", FOLDER / f"{script}.mjs", "--server", "node"], env=environment, capture_output=True, text=True,
                                timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        return Outcome(124, [f"no end after {TIMEOUT_SECONDS} s"], set(), set())
+        return Outcome(124, [f"no end after {TIMEOUT_SECONDS} s"], {}, set())
     lines = ended.stdout.splitlines() + ended.stderr.splitlines()
-    said = [found for line in lines if (found := SAID.match(line))]
-    return Outcome(ended.returncode, lines, {f[2] for f in said if f[1] == "deviates"}, {f[2] for f in said if f[1] == "agrees"})
+    outcome = Outcome(ended.returncode, lines, {}, set())
+    for found in filter(None, map(SAID.match, lines)):
+        if found[1] == "agrees":
+            outcome.agrees.add(found[2])
+        else:
+            outcome.deviates.setdefault(found[2], []).append(found[3] or "")
+    return outcome
 
 
 def wrong(outcome, known):
@@ -54,11 +59,15 @@ def wrong(outcome, known):
         failed = [i for i, line in enumerate(outcome.lines) if line.startswith("not ok")]
         for i in failed or [max(len(outcome.lines) - 6, 0)]:
             yield from outcome.lines[i:i + 6]
-    for what in sorted(outcome.deviates - set(known)):
+    for what in sorted(set(outcome.deviates) - set(known)):
         yield f"a difference that is not on the list: {what}"
-    for what in sorted(set(known) - outcome.deviates):
+    for what in sorted(set(known) - set(outcome.deviates)):
         if not known[what].get("sometimes") or what not in outcome.agrees:
             yield f"on the list, but not seen: {what}"
+    for what, row in known.items():
+        for seen in outcome.deviates.get(what, []) if "seen" in row else []:
+            if not re.search(row["seen"], seen):
+                yield f"on the list, but for another reason: {what}: {seen}"
     for what in sorted(outcome.agrees & set(known)):
         if not known[what].get("sometimes"):
             yield f"on the list, but Node agrees at times: {what}"

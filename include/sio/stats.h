@@ -19,9 +19,9 @@ struct sio_stats {
 	uint64_t
 		connections_insecure; /* their handshake of TLS was wrong or late, or what came later was no TLS */
 	uint64_t
-		connections_stalled; /* cut: their peer took nothing for 15 s, or did not end its side in 5 s */
+		connections_stalled; /* cut: their peer took less than 10,000 bytes of what waited for 15 s, or did not end its side in 5 s */
 	uint64_t requests, requests_refused, request_timeouts; /* of HTTP */
-	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO */
+	uint64_t sessions_opened, sessions_closed, sessions_upgraded; /* of Engine.IO, and plain WebSockets */
 	uint64_t sessions_not_upgraded; /* WebSockets that were to take one over, and did not */
 	uint64_t sessions_refused; /* by a limit, or without memory */
 	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
@@ -83,7 +83,7 @@ struct sio_space_stats {
 	uint64_t connected, disconnected, refused;
 	uint64_t events_in, deliveries;
 };
-/* Any thread. */
+/* Of what sio_of_names() gave: zeros, for each of its namespaces is counted by itself. Any thread. */
 SIO_API void sio_space_stats(const struct sio_space *, struct sio_space_stats *ret);
 /* Any thread. */
 SIO_API void sio_stats(const struct sio_server *, struct sio_stats *ret);

@@ -1,5 +1,5 @@
 // Bad input by the numbers of the list of threats, 21 to 47: plain WebSockets. libsio alone: npm's ws tells several of these later, or
-// with another code. RESETS is how many connections are reset in 47.
+// with another code.
 
 import assert from 'node:assert/strict';
 import process from 'node:process';
@@ -11,7 +11,7 @@ import {
   asker, closing, described, echoesOn, fragments, frame, handshake, head, nextAnswer, OP, Peer, PROMPT_MS, rsv,
 } from './lib/ws.mjs';
 
-const RESETS = Number(process.env.RESETS ?? 2000);
+const RESETS = 10000;
 const RESETS_AT_ONCE = 20;
 const RESET_GROWTH_MAX = 1 << 20;
 const MESSAGE_BYTES_MAX = 1000000; // the default

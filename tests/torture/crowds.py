@@ -94,7 +94,7 @@ class Loris(threading.Thread):
                 except OSError:
                     pass
         for s in list(self.began):
-            s.close()
+            self._close(s)
 
 
 def p99_in_turns(what, plain, beset, besetting=lambda: None):
@@ -124,9 +124,9 @@ def idle_and_loris(threads):
     wait_until(lambda: len(loris.began) == LORIS, "the slow ones")
     p99_in_turns(f"{threads} loops, {IDLE} idle and {LORIS} that never end their request", plain, beset)
     wait_until(lambda: len(loris.lives) >= LORIS, "the slow ones to be cut off", LORIS_S * 2 * SLOWER)
-    longest = max(loris.lives)
     loris.over = True
     loris.join()
+    longest = max(loris.lives)  # who is still there has lived until now
     note(f"{threads} loops: the slow ones were gone after {longest:.1f} s at most, {len(loris.lives)} of them")
     assert longest <= LORIS_S * SLOWER
     for crowd in (plain, beset, idle):
