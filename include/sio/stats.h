@@ -27,7 +27,8 @@ struct sio_stats {
 	uint64_t sessions_too_fast; /* of those refused: their address had too many lately */
 	uint64_t sessions_throttled; /* times that one was not read for a while, for too much was sent */
 	uint64_t messages_in; /* of Engine.IO and plain WebSockets, of any kind */
-	uint64_t handshakes_bad; /* requests answered with an error of Engine.IO's */
+	uint64_t
+		handshakes_bad; /* requests answered with an error of Engine.IO's, or of a plain WebSocket's handshake */
 	uint64_t ping_timeouts, parse_errors, transport_errors, queue_overflows;
 	uint64_t queues_shed; /* of those overflows: too much waited for all clients (queued_bytes_max) */
 	uint64_t
@@ -49,7 +50,7 @@ struct sio_stats {
 	uint64_t resent_forgotten; /* of those recovered: what they were sent again is held no more */
 	uint64_t packets_in, packets_bad; /* packets_bad: each closed its client */
 	uint64_t events_out; /* emits and questions that went out; not multiplied by their receivers */
-	uint64_t deliveries; /* to one socket each */
+	uint64_t deliveries; /* events, questions and answers, to one socket each */
 	uint64_t skipped_volatile;
 	uint64_t answers_late; /* to a socket that has gone, or given already */
 	uint64_t acks_forgotten; /* events that waited for our answer, SIO_ACKS_WAITING_MAX before the last */

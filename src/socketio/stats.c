@@ -129,7 +129,8 @@ static const struct counter {
 	FIGURE("sessions_too_fast", sessions_too_fast, "Sessions turned away: their address had too many."),
 	FIGURE("sessions_throttled", sessions_throttled,
 		"Times that a session was not read for a while, for it sent too much."),
-	FIGURE("handshakes_bad", handshakes_bad, "Requests answered with an error of Engine.IO's."),
+	FIGURE("handshakes_bad", handshakes_bad,
+		"Requests answered with an error of Engine.IO's, or of a plain WebSocket's handshake."),
 	FIGURE("ping_timeouts", ping_timeouts, "Sessions whose client did not answer a ping."),
 	FIGURE("parse_errors", parse_errors, "Sessions whose client sent what is no packet."),
 	FIGURE("transport_errors", transport_errors, "Sessions whose client broke a rule of the transport."),
@@ -158,7 +159,7 @@ static const struct counter {
 	FIGURE("packets_bad", packets_bad, "Packets that closed their client."),
 	FIGURE("events_out", events_out,
 		"Events emitted and questions asked, each once however many get it."),
-	FIGURE("deliveries", deliveries, "Events queued for a socket each."),
+	FIGURE("deliveries", deliveries, "Events, questions and answers queued for a socket each."),
 	FIGURE("skipped_volatile", skipped_volatile, "Volatile events left out for slow clients."),
 	FIGURE("answers_late", answers_late, "Answers and decisions that came too late."),
 	FIGURE("acks_forgotten", acks_forgotten,
@@ -232,7 +233,7 @@ static void tell_spaces(const struct sio_server *server, sio_figure_fn *fn, void
 			.is_total = true },
 		{ .name = "sio_space_events_in_total", .help = "Events from its sockets.", .is_total = true },
 		{ .name = "sio_space_deliveries_total",
-			.help = "Events queued for a socket each.",
+			.help = "Events, questions and answers queued for a socket each.",
 			.is_total = true },
 	};
 

@@ -3,9 +3,13 @@
  *
  * Namespaces / and /custom with the same events. Options come from the environment: PORT, PING_INTERVAL, PING_TIMEOUT,
  * MAX_PAYLOAD, CONNECT_TIMEOUT, UPGRADE_TIMEOUT, QUEUE_SOFT, QUEUE_MAX, QUEUED_MAX, DRAIN_MS, and libsio's own SIO_THREADS and SIO_SENDER.
+ * Only here: CONNECTIONS; SPACES_MAX, so many namespaces /child... may be asked for; RECOVERY_WINDOW, with BACKLOG and KEPT; PLAIN,
+ * there is a plain WebSocket at /plain, which hears all and says nothing.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <sio/stats.h>
+#include <sio/ws.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +23,8 @@ enum {
 	REASONS_BYTES_MAX = 1 << 20,
 	ROOM_BYTES = 256,
 	QUESTION_MS = 1000,
+	STALL_MS = 1200,
+	FIGURES_BYTES = 1 << 13,
 };
 
 /* Handlers of different sockets run at the same time: what they share has a lock. */
@@ -293,6 +299,75 @@ static void on_stats(const struct sio_event *e)
 	free(text);
 }
 
+/* An object's members, as far as they have come. */
+struct figures {
+	char text[FIGURES_BYTES];
+	size_t bytes;
+};
+
+static void put_figure(void *ctx, const struct sio_figure *f)
+{
+	struct figures *all = ctx;
+	size_t room = sizeof(all->text) - all->bytes;
+
+	if (f->space != NULL)
+		return;
+	int n = snprintf(all->text + all->bytes, room, "%s\"%s\":%llu", all->bytes > 0 ? "," : "", f->name,
+		(unsigned long long)f->value);
+	if (n < 0 || (size_t)n >= room)
+		abort();
+	all->bytes += (size_t)n;
+}
+
+/* All figures of the server, by their names. */
+static void on_figures(const struct sio_event *e)
+{
+	struct figures all = { .bytes = 0 };
+	char *text;
+
+	sio_stats_each(io, put_figure, &all);
+	answer(e, make(&text, "[{%s}]", all.text));
+	free(text);
+}
+
+/* join-many(from, count): rooms of these numbers. */
+static void on_join_many(const struct sio_event *e)
+{
+	struct sio_str from, count;
+	char room[ROOM_BYTES];
+
+	if (!sio_arg(e, 0, &from) || !sio_arg(e, 1, &count))
+		return;
+	long first = strtol(from.s, NULL, 10), n = strtol(count.s, NULL, 10);
+	for (long i = first; i < first + n && n <= 100000; i++) {
+		snprintf(room, sizeof(room), "room-%ld", i);
+		(void)sio_join(e->socket, room);
+	}
+	answer(e, sio_json("[]"));
+}
+
+/* Its loop stands still. */
+static void on_stall(const struct sio_event *e)
+{
+	(void)poll(NULL, 0, STALL_MS);
+	answer(e, sio_json("[]"));
+}
+
+/* It was let in for a time, which is over. */
+static void on_expire(const struct sio_event *e)
+{
+	if (sio_set_expiry(e->socket, 1, 0) != 0)
+		abort();
+}
+
+static void on_plain(struct sio_peer *peer, bool binary, struct sio_bytes message, void *ctx)
+{
+	(void)peer;
+	(void)binary;
+	(void)message;
+	(void)ctx;
+}
+
 static void on_lagging(const struct sio_event *e)
 {
 	char sid[SIO_SID_BYTES];
@@ -301,7 +376,7 @@ static void on_lagging(const struct sio_event *e)
 	printf("%.*s %s\n", (int)e->name.bytes, e->name.s, sid);
 }
 
-static void listen_to(const char *name)
+static void listen_to(struct sio_space *space)
 {
 	static const struct {
 		const char *event;
@@ -335,8 +410,11 @@ static void listen_to(const char *name)
 		{ "flood-others", on_flood, to_others },
 		{ "sparing", on_sparing, NULL },
 		{ "stats", on_stats, NULL },
+		{ "figures", on_figures, NULL },
+		{ "join-many", on_join_many, NULL },
+		{ "stall", on_stall, NULL },
+		{ "expire", on_expire, NULL },
 	};
-	struct sio_space *space = sio_of(io, name);
 
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
 		if (space == NULL || sio_on(space, handlers[i].event, handlers[i].fn, handlers[i].ctx) != 0)
@@ -344,8 +422,22 @@ static void listen_to(const char *name)
 	}
 }
 
+static bool is_child(void *ctx, struct sio_str name, struct sio_str auth)
+{
+	static const char prefix[] = "/child";
+
+	(void)ctx;
+	(void)auth;
+	return name.bytes >= sizeof(prefix) - 1 && memcmp(name.s, prefix, sizeof(prefix) - 1) == 0;
+}
+
 int main(void)
 {
+	const struct sio_recovery recovery = {
+		.window_ms = env_number("RECOVERY_WINDOW"),
+		.backlog_bytes_max = env_number("BACKLOG"),
+		.kept_max = env_number("KEPT"),
+	};
 	char where[ENV_LISTEN_BYTES], err[256];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -365,14 +457,23 @@ int main(void)
 			.queue_bytes_max = env_number("QUEUE_MAX"),
 			.queued_bytes_max = env_number("QUEUED_MAX"),
 			.drain_ms = env_number("DRAIN_MS"),
+			.connections_max = env_number("CONNECTIONS"),
+			.dynamic_spaces_max = env_number("SPACES_MAX"),
+			.recovery = recovery.window_ms > 0 ? &recovery : NULL,
 		},
 		err, sizeof(err));
 	if (io == NULL) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
 	}
-	listen_to("/");
-	listen_to("/custom");
+	listen_to(sio_of(io, "/"));
+	listen_to(sio_of(io, "/custom"));
+	const struct sio_ws_options plain = { .events = { .message = on_plain },
+		.queue_bytes_max = env_number("QUEUE_MAX") };
+	if (getenv("PLAIN") != NULL && sio_ws(io, "/plain", &plain, NULL) == NULL)
+		abort();
+	if (getenv("SPACES_MAX") != NULL)
+		listen_to(sio_of_names(io, is_child, NULL));
 	printf("probe: listening on 127.0.0.1:%u\n", sio_port(io));
 	int rc = sio_run(io);
 	sio_destroy(io);
