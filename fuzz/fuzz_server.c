@@ -16,9 +16,11 @@ enum {
 	STOP_MS_MAX = 5000,
 	/* Until nothing is left of who has vanished: its session, for want of a pong, and behind that HTTP_IDLE_MS. */
 	LEAVE_S_MAX = 160,
+	FLIGHT_MS = 1000, /* what they have said last may be on its way */
 	STEP_MS = 250,
 	WITNESS_CONNS_MAX = 9,
-	NEWCOMER_TRIES = 5, /* its address may have had too many sessions lately */
+	/* Its address may have had too many sessions lately, and one that was closed is known for 30 s. */
+	NEWCOMER_TRIES = 35,
 	NEWCOMER_MS = 1000,
 };
 
@@ -32,6 +34,7 @@ static void await_rest(void)
 	struct sio_stats s;
 	uint64_t conns = 0, sessions = 0, most = scene->transport == CLIENT_WEBSOCKET ? 1 : WITNESS_CONNS_MAX;
 
+	script_wait(FLIGHT_MS * KERNEL_MS);
 	for (uint32_t i = 0; i < LEAVE_S_MAX * 1000 / STEP_MS; i++) {
 		sio_stats(scene->io, &s);
 		conns = s.connections_accepted - s.connections_closed;
