@@ -393,7 +393,8 @@ static void a_server_with_less_room_closes_nobody_else(void **state)
 	settle();
 	assert_int_equal(closed_count(), 0);
 	assert_int_equal(atomic_load(&lines), 0);
-	send_one(1, 150 * KILO); /* more than it may be itself; only a little more than was in vain before */
+	/* More than it may be itself, and a step of the account; only a little more than was in vain before. */
+	send_one(1, 300 * KILO);
 	WAIT_FOR(is_closed(1));
 	settle();
 	assert_false(is_closed(0));
