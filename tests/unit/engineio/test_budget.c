@@ -393,8 +393,8 @@ static void a_server_with_less_room_closes_nobody_else(void **state)
 	settle();
 	assert_int_equal(closed_count(), 0);
 	assert_int_equal(atomic_load(&lines), 0);
-	/* More than it may be itself, and a step of the account; only a little more than was in vain before. */
-	send_one(1, 300 * KILO);
+	/* More than it may be itself; nearly a step of the account, so that it is looked at, and less than one more than was in vain. */
+	send_one(1, 260 * KILO);
 	WAIT_FOR(is_closed(1));
 	settle();
 	assert_false(is_closed(0));
