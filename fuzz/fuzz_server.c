@@ -19,8 +19,7 @@ enum {
 	FLIGHT_MS = 1000, /* what they have said last may be on its way */
 	STEP_MS = 250,
 	WITNESS_CONNS_MAX = 9,
-	/* Its address may have had too many sessions lately, and one that was closed is known for 30 s. */
-	NEWCOMER_TRIES = 35,
+	NEWCOMER_TRIES = 5, /* its address may have had too many sessions lately */
 	NEWCOMER_MS = 1000,
 };
 

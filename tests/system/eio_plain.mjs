@@ -11,7 +11,7 @@ import { allErrors, isError, isErrorOfWebSocket, isGone } from './lib/refused.mj
 import { startServer } from './lib/server.mjs';
 import { run, test } from './lib/tap.mjs';
 import { probed } from './lib/upgrade.mjs';
-import { inOneOfThree, slower, until, within } from './lib/wait.mjs';
+import { slower, until, within } from './lib/wait.mjs';
 import { closing, described, fragments, frame, OP, Peer } from './lib/ws.mjs';
 
 const MAX_PAYLOAD = 10000;
@@ -362,7 +362,7 @@ test('upgrade: the probe, 6 to the poll that waits, what waits is flushed behind
   assert.equal(await socket.next('the echo'), '4upgraded');
 });
 
-test('an upgrade that stops is given up after upgradeTimeout, and the session polls on', (t) => inOneOfThree(t, async () => {
+test('an upgrade that stops is given up after upgradeTimeout, and the session polls on', (t) => t.measured(async () => {
   const client = await opened(t, 'polling', { on: beating });
   const started = performance.now();
   const socket = await probed(t, client);
@@ -372,7 +372,7 @@ test('an upgrade that stops is given up after upgradeTimeout, and the session po
   await echoes(client);
 }));
 
-test('heartbeat: the first ping after pingInterval, the next as long after the pong, the end pingTimeout after a ping', (t) => inOneOfThree(t, async () => {
+test('heartbeat: the first ping after pingInterval, the next as long after the pong, the end pingTimeout after a ping', (t) => t.measured(async () => {
   const near = (took, wanted, what) => assert.ok(took > wanted - EARLY_MS && took < wanted + LATE_MS, `${what} after ${Math.round(took)} ms`);
   await Promise.all(TRANSPORTS.map(async (transport) => {
     let since = performance.now();

@@ -36,20 +36,6 @@ export async function until(condition, what, wait_ms = limits.wait_ms) {
   }
 }
 
-/** `measures` is given three tries: another program on the machine may delay one, a deadline that is wrong fails them all. */
-export async function inOneOfThree(t, measures) {
-  for (let left = 2; ; left--) {
-    try {
-      return await measures();
-    } catch (error) {
-      if (left === 0) {
-        throw error;
-      }
-      t.comment(`measured again: ${error.message}`);
-    }
-  }
-}
-
 /** A promise with its resolve, for events that happen once. */
 export function deferred() {
   const result = {};
